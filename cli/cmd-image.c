@@ -1,0 +1,163 @@
+// SPDX-License-Identifier: LGPL-2.1-or-later
+// vms image build, list, show, remove
+#include <stdio.h>
+
+#include "progress.h"
+
+#define DEFAULT_IMAGE "debian-13"
+
+int
+vms_cmd_image_build (VmsContext *context, const VmsArgs *args, GError **error)
+{
+  const char *name = args->n_operands > 0 ? args->operands[0] : DEFAULT_IMAGE;
+  g_autoptr (SandboxHost) host = vms_open_host (context, error);
+  g_autoptr (VmsProgress) progress = vms_progress_new (context, name, TRUE);
+  g_autofree char *id = NULL;
+  g_autofree char *elapsed = NULL;
+
+  if (host == NULL
+      || !sandbox_host_build_image (host, name, vms_args_has (args, "update"), vms_progress_update,
+                                    progress, context->cancellable, &id, error))
+    return 1;
+  elapsed = vms_progress_elapsed (progress);
+  vms_progress_done (progress, "there (%s)", elapsed);
+  vms_print (id);
+  return 0;
+}
+
+static char *
+time_text (gint64 usec)
+{
+  g_autoptr (GDateTime) time = g_date_time_new_from_unix_utc (usec / G_USEC_PER_SEC);
+
+  return time != NULL ? g_date_time_format (time, "%Y-%m-%dT%H:%M:%SZ") : g_strdup ("");
+}
+
+static void
+json_images (GPtrArray *images)
+{
+  g_autoptr (JsonBuilder) builder = vms_json_begin ();
+
+  json_builder_set_member_name (builder, "images");
+  json_builder_begin_array (builder);
+  for (guint i = 0; i < images->len; i++)
+    {
+      const SandboxImageInfo *info = g_ptr_array_index (images, i);
+      g_autofree char *built = time_text (info->built_usec);
+      json_builder_begin_object (builder);
+      vms_json_string (builder, "name", info->name);
+      vms_json_string (builder, "id", info->id);
+      vms_json_string (builder, "built", built);
+      vms_json_int (builder, "disk_bytes", (gint64)info->disk_bytes);
+      vms_json_int (builder, "virtual_bytes", (gint64)info->virtual_bytes);
+      vms_json_bool (builder, "newest", info->newest);
+      vms_json_strings (builder, "used_by", info->used_by);
+      json_builder_end_object (builder);
+    }
+  json_builder_end_array (builder);
+  vms_json_end (builder);
+}
+
+static void
+table_images (GPtrArray *images)
+{
+  g_autoptr (VmsTable) table = vms_table_new ("NAME", "ID", ">DISK", "USED BY", NULL);
+
+  for (guint i = 0; i < images->len; i++)
+    {
+      const SandboxImageInfo *info = g_ptr_array_index (images, i);
+      g_autofree char *disk = vms_size (info->disk_bytes);
+      g_autofree char *used = info->used_by != NULL ? g_strjoinv (" ", info->used_by) : NULL;
+      vms_table_add (table, info->newest ? VMS_PLAIN : VMS_DIM, info->name, info->id, disk, used);
+    }
+  vms_table_print (table);
+}
+
+int
+vms_cmd_image_list (VmsContext *context, const VmsArgs *args, GError **error)
+{
+  g_autoptr (SandboxHost) host = vms_open_host (context, error);
+  g_autoptr (GPtrArray) images =
+      host != NULL ? sandbox_host_list_images (host, context->cancellable, error) : NULL;
+
+  if (images == NULL)
+    return 1;
+  if (context->json)
+    json_images (images);
+  else if (images->len > 0)
+    table_images (images);
+  else if (!context->quiet)
+    vms_say ("no images yet; `vms image build` makes one, and so does the first start");
+  return 0;
+}
+
+/* The manifest's own members, lists by their length; all of it is in the JSON. */
+static void
+print_manifest (JsonObject *object)
+{
+  g_autoptr (GList) members = json_object_get_members (object);
+
+  for (GList *at = members; at != NULL; at = at->next)
+    {
+      JsonNode *node = json_object_get_member (object, at->data);
+      g_autofree char *text = NULL;
+      g_autofree char *shown = NULL;
+      if (JSON_NODE_HOLDS_ARRAY (node))
+        text = g_strdup_printf ("%u", json_array_get_length (json_node_get_array (node)));
+      else if (JSON_NODE_HOLDS_VALUE (node) && json_node_get_value_type (node) == G_TYPE_STRING)
+        text = g_strdup (json_node_get_string (node));
+      else
+        text = json_to_string (node, FALSE);
+      shown = vms_escape (text);
+      printf ("%s: %s\n", (char *)at->data, shown);
+    }
+}
+
+int
+vms_cmd_image_show (VmsContext *context, const VmsArgs *args, GError **error)
+{
+  g_autoptr (SandboxHost) host = vms_open_host (context, error);
+  g_autoptr (JsonParser) parser = json_parser_new ();
+  g_autoptr (JsonBuilder) builder = NULL;
+  g_autofree char *manifest = NULL;
+  JsonNode *root;
+
+  if (host == NULL)
+    return 1;
+  manifest = sandbox_host_show_image (host, args->operands[0], context->cancellable, error);
+  if (manifest == NULL)
+    return 1;
+  if (!json_parser_load_from_data (parser, manifest, -1, NULL)
+      || (root = json_parser_get_root (parser)) == NULL || !JSON_NODE_HOLDS_OBJECT (root))
+    return !vms_fail (
+        error, SANDBOX_ERROR_FAILED,
+        "showing image %s: its manifest is damaged; make a new one with `vms image build --update`",
+        args->operands[0]);
+  if (!context->json)
+    {
+      print_manifest (json_node_get_object (root));
+      return 0;
+    }
+  builder = vms_json_begin ();
+  json_builder_set_member_name (builder, "image");
+  json_builder_add_value (builder, json_parser_steal_root (parser));
+  vms_json_end (builder);
+  return 0;
+}
+
+int
+vms_cmd_image_remove (VmsContext *context, const VmsArgs *args, GError **error)
+{
+  g_autoptr (SandboxHost) host = vms_open_host (context, error);
+
+  if (host == NULL)
+    return 1;
+  for (char **name = args->operands; *name != NULL; name++)
+    {
+      if (!sandbox_host_remove_image (host, *name, context->cancellable, error))
+        return 1;
+      if (!context->quiet)
+        vms_say ("%s: removed", *name);
+    }
+  return 0;
+}

@@ -1,0 +1,153 @@
+// SPDX-License-Identifier: LGPL-2.1-or-later
+// vms status
+#include <stdio.h>
+
+#include "context.h"
+
+static void
+json_status (JsonBuilder *builder, const SandboxMachineStatus *status)
+{
+  g_auto (GStrv) changes = g_strsplit (status->changes, "\n", -1);
+
+  json_builder_begin_object (builder);
+  vms_json_string (builder, "name", status->name);
+  vms_json_string (builder, "state", sandbox_state_to_string (status->state));
+  vms_json_string (builder, "profile", status->profile);
+  vms_json_string (builder, "uuid", status->uuid);
+  vms_json_string (builder, "object", status->object);
+  vms_json_string (builder, "image", status->image);
+  vms_json_string (builder, "accel", status->accel);
+  vms_json_string (builder, "accel_reason", status->accel_reason);
+  vms_json_string (builder, "address", status->address);
+  vms_json_string (builder, "user", status->user);
+  vms_json_int (builder, "cpus", status->cpus);
+  vms_json_int (builder, "memory_bytes", (gint64)status->memory_bytes);
+  vms_json_int (builder, "disk_bytes", (gint64)status->disk_bytes);
+  vms_json_int (builder, "disk_limit_bytes", (gint64)status->disk_limit_bytes);
+  vms_json_int (builder, "keeper_pid", status->keeper_pid);
+  vms_json_bool (builder, "ssh_ready", status->ssh_ready);
+  vms_json_strings (builder, "changes", *status->changes != '\0' ? changes : NULL);
+  json_builder_set_member_name (builder, "shares");
+  json_builder_begin_array (builder);
+  for (guint i = 0; status->shares != NULL && i < status->shares->len; i++)
+    {
+      const SandboxShareStatus *share = g_ptr_array_index (status->shares, i);
+      json_builder_begin_object (builder);
+      vms_json_string (builder, "name", share->name);
+      vms_json_string (builder, "source", share->source);
+      vms_json_string (builder, "target", share->target);
+      vms_json_string (builder, "mode", share->mode);
+      json_builder_end_object (builder);
+    }
+  json_builder_end_array (builder);
+  json_builder_end_object (builder);
+}
+
+/* A line "label: text"; nothing when there is no text. */
+static void
+line (const char *label, const char *text)
+{
+  g_autofree char *shown = vms_escape (text);
+
+  if (*text != '\0')
+    printf ("  %-10s %s\n", label, shown);
+}
+
+static void
+print_shares (const SandboxMachineStatus *status)
+{
+  for (guint i = 0; status->shares != NULL && i < status->shares->len; i++)
+    {
+      const SandboxShareStatus *share = g_ptr_array_index (status->shares, i);
+      g_autofree char *text = g_strdup_printf ("%s: %s -> %s (%s)", share->name, share->source,
+                                               share->target, share->mode);
+      line ("share", text);
+    }
+}
+
+static void
+print_status (const SandboxMachineStatus *status)
+{
+  g_autofree char *memory = vms_size (status->memory_bytes);
+  g_autofree char *used = vms_size (status->disk_bytes);
+  g_autofree char *limit = vms_size (status->disk_limit_bytes);
+  g_autofree char *disk = g_strdup_printf ("%s of %s", used, limit);
+  g_autofree char *size = g_strdup_printf ("%u CPUs, %s", status->cpus, memory);
+  g_autofree char *accel =
+      g_strdup_printf ("%s%s%s%s", status->accel, *status->accel_reason != '\0' ? " (" : "",
+                       status->accel_reason, *status->accel_reason != '\0' ? ")" : "");
+  g_autofree char *login = g_strdup_printf ("%s@%s%s", status->user, status->address,
+                                            status->ssh_ready ? ", ready" : "");
+  g_autofree char *keeper = g_strdup_printf ("pid %d", status->keeper_pid);
+
+  printf ("%s: %s\n", status->name, sandbox_state_to_string (status->state));
+  line ("profile", status->profile);
+  line ("image", status->image);
+  line ("size", status->cpus > 0 ? size : "");
+  line ("accel", accel);
+  line ("disk", status->disk_limit_bytes > 0 ? disk : "");
+  line ("ssh", *status->address != '\0' ? login : "");
+  line ("keeper", status->keeper_pid != 0 ? keeper : "");
+  print_shares (status);
+  line ("libvirt", status->object);
+  line ("uuid", status->uuid);
+  if (*status->changes != '\0')
+    {
+      g_autofree char *shown = vms_escape_lines (status->changes);
+      printf ("  the profile was changed; applied at the next start from off:\n%s%s", shown,
+              g_str_has_suffix (shown, "\n") ? "" : "\n");
+    }
+}
+
+/* The machines asked for, or all of them. (transfer full) (array zero-terminated=1) */
+static char **
+names_wanted (VmsContext *context, const VmsArgs *args, SandboxHost *host, GError **error)
+{
+  g_autoptr (GPtrArray) machines = NULL;
+  GPtrArray *names = NULL;
+
+  if (args->n_operands > 0)
+    return g_strdupv (args->operands);
+  machines = sandbox_host_list (host, SANDBOX_LIST_DEFAULT, context->cancellable, error);
+  if (machines == NULL)
+    return NULL;
+  names = g_ptr_array_new ();
+  for (guint i = 0; i < machines->len; i++)
+    g_ptr_array_add (names,
+                     g_strdup (((SandboxMachineInfo *)g_ptr_array_index (machines, i))->name));
+  g_ptr_array_add (names, NULL);
+  return (char **)g_ptr_array_free (names, FALSE);
+}
+
+int
+vms_cmd_status (VmsContext *context, const VmsArgs *args, GError **error)
+{
+  g_autoptr (SandboxHost) host = vms_open_host (context, error);
+  g_auto (GStrv) names = host != NULL ? names_wanted (context, args, host, error) : NULL;
+  g_autoptr (JsonBuilder) builder = vms_json_begin ();
+
+  if (names == NULL)
+    return 1;
+  json_builder_set_member_name (builder, "machines");
+  json_builder_begin_array (builder);
+  for (char **name = names; *name != NULL; name++)
+    {
+      g_autoptr (SandboxMachine) machine =
+          sandbox_host_lookup (host, *name, context->cancellable, error);
+      g_autoptr (SandboxMachineStatus) status =
+          machine != NULL ? sandbox_machine_get_status (machine, context->cancellable, error)
+                          : NULL;
+      if (status == NULL)
+        return 1;
+      if (context->json)
+        json_status (builder, status);
+      else
+        print_status (status);
+    }
+  json_builder_end_array (builder);
+  if (context->json)
+    vms_json_end (builder);
+  else if (*names == NULL && !context->quiet)
+    vms_say ("no machines yet; `vms start work` makes one");
+  return 0;
+}

@@ -1,0 +1,97 @@
+// SPDX-License-Identifier: LGPL-2.1-or-later
+// Opening the host and asking questions.
+#include "context.h"
+
+#include <errno.h>
+#include <glib/gstdio.h>
+#include <poll.h>
+#include <stdio.h>
+#include <string.h>
+#include <unistd.h>
+
+const SandboxProfileDirs vms_profile_dirs = SANDBOX_PROFILE_DIRS_INIT;
+
+SandboxHost *
+vms_open_host (VmsContext *context, GError **error)
+{
+  SandboxHostOptions options = SANDBOX_HOST_OPTIONS_INIT;
+
+  options.uri = context->uri;
+  return sandbox_host_open (&options, context->cancellable, error);
+}
+
+SandboxMachine *
+vms_open_machine (VmsContext *context, const char *name, GError **error)
+{
+  g_autoptr (SandboxHost) host = vms_open_host (context, error);
+
+  return host != NULL ? sandbox_host_lookup (host, name, context->cancellable, error) : NULL;
+}
+
+gboolean
+vms_can_ask (void)
+{
+  return isatty (STDIN_FILENO) && isatty (STDERR_FILENO);
+}
+
+/* A line from the terminal, without stdio's buffering, which would swallow what comes after. */
+static gboolean
+read_line (GCancellable *cancellable, char *line, gsize size, GError **error)
+{
+  struct pollfd fds[2] = { { .fd = STDIN_FILENO, .events = POLLIN },
+                           { .fd = g_cancellable_get_fd (cancellable), .events = POLLIN } };
+  gsize length = 0;
+  gboolean ok = TRUE;
+
+  while (ok && (length == 0 || line[length - 1] != '\n') && length + 1 < size)
+    {
+      ssize_t got;
+      if (poll (fds, 2, -1) < 0 && errno != EINTR)
+        break;
+      ok = !g_cancellable_set_error_if_cancelled (cancellable, error);
+      if (!ok || fds[0].revents == 0)
+        continue;
+      got = read (STDIN_FILENO, line + length, size - length - 1);
+      if (got <= 0)
+        break;
+      length += (gsize)got;
+    }
+  g_cancellable_release_fd (cancellable);
+  line[length] = '\0';
+  return ok;
+}
+
+gboolean
+vms_ask (VmsContext *context, const char *question, gboolean *ret_yes, GError **error)
+{
+  g_autofree char *shown = vms_escape_lines (question);
+  char line[64];
+
+  fprintf (stderr, "%s [y/N] ", shown);
+  if (!read_line (context->cancellable, line, sizeof line, error))
+    {
+      fputc ('\n', stderr);
+      return FALSE;
+    }
+  g_strstrip (line);
+  *ret_yes = g_ascii_strcasecmp (line, "y") == 0 || g_ascii_strcasecmp (line, "yes") == 0;
+  return TRUE;
+}
+
+gboolean
+vms_confirm (VmsContext *context, const VmsArgs *args, const char *question, GError **error)
+{
+  gboolean yes = FALSE;
+
+  if (vms_args_has (args, "yes"))
+    return TRUE;
+  if (!vms_can_ask ())
+    return vms_fail (error, SANDBOX_ERROR_INVALID,
+                     "%s: there is no terminal to ask on; add --yes when you are sure",
+                     args->verb->verb);
+  if (!vms_ask (context, question, &yes, error))
+    return FALSE;
+  if (!yes)
+    return vms_fail (error, SANDBOX_ERROR_FAILED, "%s: not done, as you said no", args->verb->verb);
+  return TRUE;
+}

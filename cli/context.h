@@ -1,0 +1,44 @@
+// SPDX-License-Identifier: LGPL-2.1-or-later
+// What every handler is given, and the small things that most of them need.
+#pragma once
+
+#include "args.h"
+#include "output.h"
+
+/**
+ * VmsContext:
+ * @uri: (nullable): libvirt URI from --connect or $VMS_URI
+ * @cancellable: triggered by Ctrl-C, SIGTERM and SIGHUP
+ */
+struct _VmsContext
+{
+  const char *uri;
+  gboolean quiet, verbose, json;
+  GCancellable *cancellable;
+};
+
+/* The host that the command line names. */
+SandboxHost *vms_open_host (VmsContext *context, GError **error);
+/* The same and the machine in one. */
+SandboxMachine *vms_open_machine (VmsContext *context, const char *name, GError **error);
+/* Where profiles are, without a host. */
+extern const SandboxProfileDirs vms_profile_dirs;
+
+/* TRUE when somebody can be asked: stdin and stderr are terminals. */
+gboolean vms_can_ask (void);
+/* Asks on the terminal, "no" by default. FALSE with @error when interrupted; else the answer is in
+ * @ret_yes. */
+gboolean vms_ask (VmsContext *context, const char *question, gboolean *ret_yes, GError **error);
+/* For verbs that remove things: TRUE with --yes or after "yes". Else FALSE with @error set (INVALID
+ * without a terminal). */
+gboolean
+vms_confirm (VmsContext *context, const VmsArgs *args, const char *question, GError **error);
+
+/* Signals: the first of INT, TERM, HUP cancels @cancellable, the second ends the process at once.
+ */
+void vms_signals_init (GCancellable *cancellable);
+/* The signal that came, 0 for none. */
+int vms_signals_caught (void);
+/* Terminal settings to restore when the process is ended by a second signal; NULL: none. */
+struct termios;
+void vms_signals_set_terminal (int fd, const struct termios *saved);

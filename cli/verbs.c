@@ -1,0 +1,324 @@
+// SPDX-License-Identifier: LGPL-2.1-or-later
+// The command table itself. Adding a verb is adding a row here and a handler in a cmd-*.c file.
+#include "verbs.h"
+
+#include <string.h>
+
+// clang-format off
+#define END { 0, NULL, NULL, FALSE, VMS_COMPLETE_NONE, NULL }
+#define FLAG(letter, name, summary) { letter, name, NULL, FALSE, VMS_COMPLETE_NONE, summary }
+#define VALUE(letter, name, value, completer, summary) \
+  { letter, name, value, FALSE, completer, summary }
+#define VALUES(letter, name, value, completer, summary) \
+  { letter, name, value, TRUE, completer, summary }
+
+const VmsOption vms_global_options[] = {
+  VALUE ('c', "connect", "URI", VMS_COMPLETE_NONE,
+         "libvirt to talk to; else $VMS_URI, else qemu:///system"),
+  FLAG ('q', "quiet", "say nothing but errors and what was asked for"),
+  FLAG ('v', "verbose", "say more about what is done"),
+  FLAG (0, "json", "print JSON (verbs that list or show)"),
+  FLAG ('h', "help", "show how the verb is used"),
+  FLAG (0, "version", "show the version"),
+  END
+};
+
+const char *const vms_group_titles[VMS_N_GROUPS] = {
+  [VMS_GROUP_MACHINES] = "Machines",
+  [VMS_GROUP_RUN] = "Start and stop",
+  [VMS_GROUP_USE] = "Use a machine",
+  [VMS_GROUP_PARTS] = "Images and profiles",
+  [VMS_GROUP_HELP] = "Help",
+};
+
+#define SHARE_SUMMARY "share a directory of yours: DIR[:TARGET][,mode=rw]; may be repeated"
+#define YES_SUMMARY "do not ask"
+
+static const VmsOption create_options[] = {
+  VALUE ('p', "profile", "PROFILE", VMS_COMPLETE_PROFILE, "what it inherits (default: base)"),
+  VALUES ('s', "share", "SPEC", VMS_COMPLETE_DIR, SHARE_SUMMARY),
+  END
+};
+static const VmsOption list_options[] = {
+  FLAG (0, "disk", "show what the disks take on the host"),
+  END
+};
+static const VmsOption start_options[] = {
+  VALUES ('s', "share", "SPEC", VMS_COMPLETE_DIR, SHARE_SUMMARY),
+  FLAG ('n', "dry-run",
+         "show what would be defined and how it differs from what is; change nothing"),
+  VALUE (0, "timeout", "TIME", VMS_COMPLETE_NONE,
+         "how long to wait for ssh, such as 90s or 5m (default: 5m)"),
+  END
+};
+static const VmsOption stop_options[] = {
+  FLAG ('f', "force", "pull the plug when it does not power off by itself"),
+  VALUE (0, "timeout", "TIME", VMS_COMPLETE_NONE,
+         "how long to wait for it to power off (default: 60s)"),
+  END
+};
+static const VmsOption destroy_options[] = {
+  FLAG (0, "if-exists", "it is no error when there is no such machine"),
+  FLAG ('y', "yes", YES_SUMMARY),
+  FLAG (0, "keep-profile", "keep the profile file, so that start makes the machine again"),
+  END
+};
+static const VmsOption recreate_options[] = { FLAG ('y', "yes", YES_SUMMARY), END };
+static const VmsOption ssh_options[] = {
+  FLAG ('t', "tty", "give the command a terminal (default: when stdin and stdout are terminals)"),
+  FLAG ('T', "no-tty", "give it none"),
+  END
+};
+static const VmsOption exec_options[] = {
+  FLAG ('t', "tty", "give the command a terminal (default: when stdin and stdout are terminals)"),
+  FLAG ('T', "no-tty", "give it none"),
+  VALUE ('C', "directory", "DIR", VMS_COMPLETE_NONE, "directory in the guest to run it in"),
+  VALUES ('e', "env", "NAME=VALUE", VMS_COMPLETE_NONE,
+         "set an environment variable; may be repeated"),
+  VALUE (0, "timeout", "TIME", VMS_COMPLETE_NONE, "end the command after this time"),
+  END
+};
+static const VmsOption cp_options[] = {
+  FLAG ('f', "force", "overwrite what is there"),
+  FLAG ('r', "recursive", "accepted for habit's sake: directories are always copied whole"),
+  END
+};
+static const VmsOption logs_options[] = {
+  VALUE ('n', "lines", "N", VMS_COMPLETE_NONE, "only the last N lines"), END
+};
+static const VmsOption ssh_config_options[] = {
+  FLAG (0, "install",
+         "add one Include line to ~/.ssh/config, so that plain `ssh NAME` works"),
+  END
+};
+static const VmsOption build_options[] = {
+  FLAG (0, "update", "build a new one even if there is one already"),
+  END
+};
+static const VmsOption new_options[] = {
+  VALUE ('p', "profile", "PROFILE", VMS_COMPLETE_PROFILE, "what it inherits (default: base)"), END
+};
+static const VmsOption doctor_options[] = {
+  FLAG (0, "repair", "remove what killed commands left behind, after showing it"),
+  FLAG ('y', "yes", "with --repair: do not ask"),
+  END
+};
+
+static const VmsOption help_options[] = {
+  FLAG (0, "steps", "list the steps that start and others are made of"),
+  END
+};
+
+const VmsVerb vms_verbs[] = {
+  { "create", NULL, NULL, VMS_GROUP_MACHINES, "NAME", 1, 1, VMS_COMPLETE_NONE, 0,
+    "make a machine's profile",
+    "Writes NAME.profile, which inherits PROFILE and lists the shares. Nothing is made in "
+    "libvirt before start.\n\n"
+    "A machine that is called like a shipped profile (`vms profile list`) needs no create.",
+    create_options, vms_cmd_create },
+  { "edit", NULL, NULL, VMS_GROUP_MACHINES, "NAME", 1, 1, VMS_COMPLETE_PROFILE, 0,
+    "edit a machine's profile, which is checked before it is saved",
+    "Runs $VISUAL, else $EDITOR, on a private copy. A copy with mistakes is not saved: on a "
+    "terminal it can be edited again, "
+    "otherwise it is kept and its place is said.",
+    NULL, vms_cmd_edit },
+  { "clone", NULL, NULL, VMS_GROUP_MACHINES, "NAME NEW", 2, 2, VMS_COMPLETE_MACHINE, 0,
+    "copy a stopped machine under a new name",
+    "The copy has the same disk content and profile, but an identity (keys, address) of its own.",
+    NULL, vms_cmd_clone },
+  { "list", NULL, "ls", VMS_GROUP_MACHINES, "", 0, 0, VMS_COMPLETE_NONE, VMS_VERB_JSON,
+    "list your machines",
+    NULL, list_options, vms_cmd_list },
+  { "status", NULL, NULL, VMS_GROUP_MACHINES, "[NAME...]", 0, VMS_MANY,
+    VMS_COMPLETE_MACHINE, VMS_VERB_JSON,
+    "show all about a machine",
+    "Without NAME: about each of them.",
+    NULL, vms_cmd_status },
+  { "destroy", NULL, NULL, VMS_GROUP_MACHINES, "NAME...", 1, VMS_MANY, VMS_COMPLETE_MACHINE, 0,
+    "remove machines with their disks and keys",
+    "Removes the machine, its disk, its network, its keys and its profile file. The directories "
+    "that it shared stay as they are.\n\n"
+    "Asks before it does so; without a terminal --yes is needed.",
+    destroy_options, vms_cmd_destroy },
+  { "recreate", NULL, NULL, VMS_GROUP_MACHINES, "NAME...", 1, VMS_MANY, VMS_COMPLETE_MACHINE, 0,
+    "give machines a fresh disk, with the same identity",
+    "The disk is made anew from the newest image; keys, address and profile stay. A machine that "
+    "ran is started again.\n\n"
+    "Asks before it does so; without a terminal --yes is needed.",
+    recreate_options, vms_cmd_recreate },
+
+  { "start", NULL, NULL, VMS_GROUP_RUN, "NAME...", 1, VMS_MANY,
+    VMS_COMPLETE_MACHINE, VMS_VERB_JSON,
+    "start machines, made when needed, and wait until ssh works",
+    "Builds the image when there is none yet. For a running machine it repairs what is missing "
+    "and succeeds. "
+    "Says how a changed profile differs from the machine, and applies it when the machine is "
+    "off.\n\n"
+    "--json goes with --dry-run only.",
+    start_options, vms_cmd_start },
+  { "stop", NULL, NULL, VMS_GROUP_RUN, "NAME...", 1, VMS_MANY, VMS_COMPLETE_MACHINE, 0,
+    "power machines off",
+    NULL, stop_options, vms_cmd_stop },
+  { "restart", NULL, NULL, VMS_GROUP_RUN, "NAME...", 1, VMS_MANY, VMS_COMPLETE_MACHINE, 0,
+    "stop machines and start them again",
+    "A changed profile takes effect.",
+    stop_options, vms_cmd_restart },
+
+  { "ssh", NULL, NULL, VMS_GROUP_USE, "NAME [-- COMMAND...]", 1, 1,
+    VMS_COMPLETE_MACHINE, VMS_VERB_COMMAND,
+    "log in, or run a command line of the guest's shell",
+    "The words of COMMAND are joined with spaces and read by the guest's shell, as ssh does. For "
+    "a command whose words stay as "
+    "they are use exec. Starts the machine if its profile allows that (start-on-exec).",
+    ssh_options, vms_cmd_ssh },
+  { "exec", NULL, NULL, VMS_GROUP_USE, "NAME -- COMMAND...", 1, 1,
+    VMS_COMPLETE_MACHINE, VMS_VERB_COMMAND | VMS_VERB_NEEDS_COMMAND,
+    "run a command in a machine",
+    "No shell reads COMMAND: its words reach the guest as they are. When the current directory "
+    "lies in a share, the command runs in "
+    "the same directory as seen from the guest, else in the home. Starts the machine if its "
+    "profile allows that (start-on-exec).",
+    exec_options, vms_cmd_exec },
+  { "cp", NULL, NULL, VMS_GROUP_USE, "SOURCE TARGET", 2, 2, VMS_COMPLETE_COPY, 0,
+    "copy files into or out of a machine",
+    "One of the two is NAME:PATH, a path in the machine; a PATH that is not absolute begins at "
+    "the guest's home. A file of the host "
+    "whose name has a colon is written ./a:b. Nothing is overwritten without --force; on a "
+    "terminal it asks.\n\n"
+    "What comes out of a machine is distrusted: links, devices and names with control characters "
+    "are refused.",
+    cp_options, vms_cmd_cp },
+  { "console", NULL, NULL, VMS_GROUP_USE, "NAME", 1, 1, VMS_COMPLETE_MACHINE, 0,
+    "use the machine's console, for when ssh does not work",
+    "Leave it with Ctrl-].",
+    NULL, vms_cmd_console },
+  { "logs", NULL, NULL, VMS_GROUP_USE, "NAME", 1, 1, VMS_COMPLETE_MACHINE, 0,
+    "show what the machine said while booting",
+    NULL, logs_options, vms_cmd_logs },
+  { "key", NULL, NULL, VMS_GROUP_USE, "NAME", 1, 1, VMS_COMPLETE_MACHINE, 0,
+    "print the machine's own public ssh key, to be given to a git server",
+    NULL, NULL, vms_cmd_key },
+  { "ssh-config", NULL, NULL, VMS_GROUP_USE, "[NAME]", 0, 1, VMS_COMPLETE_MACHINE, 0,
+    "print the ssh configuration for a machine, or for all",
+    "With --install plain ssh, scp, rsync, sshfs and editors find the machines by name. Your "
+    "file gets one Include line and is "
+    "otherwise left alone.",
+    ssh_config_options, vms_cmd_ssh_config },
+
+  { "image", "build", NULL, VMS_GROUP_PARTS, "[IMAGE]", 0, 1, VMS_COMPLETE_IMAGE, 0,
+    "build an image from its recipe",
+    "The default is debian-13. Packages come from the mirror that the host itself uses.",
+    build_options, vms_cmd_image_build },
+  { "image", "list", NULL, VMS_GROUP_PARTS, "", 0, 0, VMS_COMPLETE_NONE, VMS_VERB_JSON,
+    "list images and who uses them",
+    NULL, NULL, vms_cmd_image_list },
+  { "image", "show", NULL, VMS_GROUP_PARTS, "IMAGE", 1, 1, VMS_COMPLETE_IMAGE, VMS_VERB_JSON,
+    "show an image's release, kernel and packages",
+    "IMAGE is an id, or a name for the newest of that name.",
+    NULL, vms_cmd_image_show },
+  { "image", "remove", NULL, VMS_GROUP_PARTS, "IMAGE...", 1, VMS_MANY, VMS_COMPLETE_IMAGE, 0,
+    "remove images that no machine uses",
+    "IMAGE is an id, or a name for all unused ones of that name.",
+    NULL, vms_cmd_image_remove },
+  { "profile", "list", NULL, VMS_GROUP_PARTS, "", 0, 0, VMS_COMPLETE_NONE, VMS_VERB_JSON,
+    "list profiles, shipped ones and yours",
+    NULL, NULL, vms_cmd_profile_list },
+  { "profile", "show", NULL, VMS_GROUP_PARTS, "PROFILE", 1, 1,
+    VMS_COMPLETE_PROFILE, VMS_VERB_JSON,
+    "show a profile with everything it inherits",
+    "With --verbose each value is followed by where it comes from.",
+    NULL, vms_cmd_profile_show },
+  { "profile", "new", NULL, VMS_GROUP_PARTS, "PROFILE", 1, 1, VMS_COMPLETE_NONE, 0,
+    "write a new profile with every key explained",
+    NULL, new_options, vms_cmd_profile_new },
+  { "profile", "check", NULL, VMS_GROUP_PARTS, "[PROFILE|FILE...]", 0, VMS_MANY,
+    VMS_COMPLETE_PROFILE, VMS_VERB_JSON,
+    "check profiles, all of them by default",
+    "A word with a slash or a dot is the path of a file.",
+    NULL, vms_cmd_profile_check },
+  { "profile", "keys", NULL, VMS_GROUP_PARTS, "", 0, 0, VMS_COMPLETE_NONE, VMS_VERB_JSON,
+    "list the keys a profile may have",
+    NULL, NULL, vms_cmd_profile_keys },
+  { "profile", "diff", NULL, VMS_GROUP_PARTS, "[OLD] NEW", 1, 2,
+    VMS_COMPLETE_PROFILE, VMS_VERB_JSON,
+    "show how two profiles differ",
+    "Without OLD: how NEW differs from what it inherits.",
+    NULL, vms_cmd_profile_diff },
+
+  { "doctor", NULL, NULL, VMS_GROUP_HELP, "", 0, 0, VMS_COMPLETE_NONE, VMS_VERB_JSON,
+    "check this host, and say how to fix what is missing",
+    NULL, doctor_options, vms_cmd_doctor },
+  { "help", NULL, NULL, VMS_GROUP_HELP, "[VERB [SUBVERB]]", 0, 2, VMS_COMPLETE_VERB, 0,
+    "show all verbs, or how one is used",
+    NULL, help_options, vms_cmd_help },
+  { "version", NULL, NULL, VMS_GROUP_HELP, "", 0, 0, VMS_COMPLETE_NONE, VMS_VERB_JSON,
+    "show the version",
+    NULL, NULL, vms_cmd_version },
+  { "completion", NULL, NULL, VMS_GROUP_HELP, "bash", 1, 1, VMS_COMPLETE_SHELL, 0,
+    "print the completion script for a shell",
+    NULL, NULL, vms_cmd_completion },
+
+  /* for the build, and for the completion script */
+  { "manual", NULL, NULL, VMS_GROUP_HELP, "TEMPLATE", 1, 1, VMS_COMPLETE_FILE, VMS_VERB_HIDDEN,
+    "write a manual page: a template with the tables filled in",
+    NULL, NULL, vms_cmd_manual },
+  { "complete", NULL, NULL, VMS_GROUP_HELP, "[WORD...]", 0, VMS_MANY,
+    VMS_COMPLETE_NONE, VMS_VERB_HIDDEN,
+    "print what the last WORD can be completed to",
+    NULL, NULL, vms_cmd_complete },
+  { NULL }
+};
+// clang-format on
+
+const VmsVerb *
+vms_verb_find (const char *verb, const char *sub)
+{
+  for (const VmsVerb *row = vms_verbs; row->verb != NULL; row++)
+    {
+      gboolean same = strcmp (row->verb, verb) == 0 || g_strcmp0 (row->alias, verb) == 0;
+      if (same && g_strcmp0 (row->sub, sub) == 0)
+        return row;
+    }
+  return NULL;
+}
+
+const VmsVerb *
+vms_verb_family (const char *verb)
+{
+  for (const VmsVerb *row = vms_verbs; row->verb != NULL; row++)
+    if (row->sub != NULL && strcmp (row->verb, verb) == 0)
+      return row;
+  return NULL;
+}
+
+char *
+vms_verb_title (const VmsVerb *verb)
+{
+  return g_strjoin (" ", verb->verb, verb->sub, NULL);
+}
+
+const VmsOption *
+vms_option_find (const VmsVerb *verb, const char *name)
+{
+  if (verb != NULL && verb->options != NULL)
+    for (const VmsOption *option = verb->options; option->name != NULL; option++)
+      if (strcmp (option->name, name) == 0)
+        return option;
+  for (const VmsOption *option = vms_global_options; option->name != NULL; option++)
+    if (strcmp (option->name, name) == 0)
+      return option;
+  return NULL;
+}
+
+const VmsOption *
+vms_option_find_letter (const VmsVerb *verb, char letter)
+{
+  if (verb != NULL && verb->options != NULL)
+    for (const VmsOption *option = verb->options; option->name != NULL; option++)
+      if (option->letter == letter)
+        return option;
+  for (const VmsOption *option = vms_global_options; option->name != NULL; option++)
+    if (option->letter == letter)
+      return option;
+  return NULL;
+}

@@ -1,0 +1,151 @@
+// SPDX-License-Identifier: LGPL-2.1-or-later
+// The host: one connection to libvirt plus the places where profiles and keys are kept.
+#pragma once
+
+#include <gio/gio.h>
+#include <sandbox/error.h>
+#include <sandbox/profile.h>
+#include <sandbox/progress.h>
+
+G_BEGIN_DECLS
+
+typedef struct _SandboxHost SandboxHost;
+typedef struct _SandboxMachine SandboxMachine;
+typedef struct _SandboxPlan SandboxPlan;
+
+#define SANDBOX_TYPE_HOST (sandbox_host_get_type ())
+GType sandbox_host_get_type (void);
+
+/**
+ * SandboxHostOptions:
+ * @struct_size: set by SANDBOX_HOST_OPTIONS_INIT
+ * @uri: (nullable): libvirt URI; %NULL: "qemu:///system"
+ * @state_dir: (nullable): keys, known_hosts, locks; %NULL: `$XDG_DATA_HOME/vms` (owner "vms") or
+ * `$XDG_DATA_HOME/vms-OWNER`
+ * @profiles: where profiles are read from; all %NULL: the defaults
+ * @owner: (nullable): `[a-z][a-z0-9]{0,15}`; %NULL: "vms". Machines of one owner tag are not seen
+ * by another.
+ * @lock_wait_usec: how long to wait for another process that works on the same machine; -1 for
+ * ever, 0 not at all
+ */
+typedef struct
+{
+  gsize struct_size;
+  const char *uri;
+  const char *state_dir;
+  SandboxProfileDirs profiles;
+  const char *owner;
+  gint64 lock_wait_usec;
+} SandboxHostOptions;
+#define SANDBOX_HOST_OPTIONS_INIT                                                                  \
+  {                                                                                                \
+    .struct_size = sizeof (SandboxHostOptions), .profiles = SANDBOX_PROFILE_DIRS_INIT,             \
+    .lock_wait_usec = -1                                                                           \
+  }
+
+/* Connects. May be used from several threads afterwards. Errors: HOST, DENIED, INVALID. */
+SandboxHost *
+sandbox_host_open (const SandboxHostOptions *options, GCancellable *cancellable, GError **error);
+SandboxHost *sandbox_host_ref (SandboxHost *host);
+void sandbox_host_unref (SandboxHost *host);
+
+const char *sandbox_host_get_uri (SandboxHost *host);
+const char *sandbox_host_get_state_dir (SandboxHost *host);
+const SandboxProfileDirs *sandbox_host_get_profile_dirs (SandboxHost *host);
+
+typedef enum
+{
+  SANDBOX_STATE_NEW, /* a profile, nothing in libvirt yet */
+  SANDBOX_STATE_STOPPED,
+  SANDBOX_STATE_RUNNING,
+  SANDBOX_STATE_PAUSED,
+  SANDBOX_STATE_STOPPING,
+  SANDBOX_STATE_CRASHED,
+  SANDBOX_STATE_INCOMPLETE, /* left half-made by a killed process; start repairs it, destroy removes
+                               it */
+} SandboxState;
+const char *sandbox_state_to_string (SandboxState state);
+
+/**
+ * SandboxMachineInfo:
+ * @name: machine name
+ * @profile: what its profile inherits ("work"), "" if unknown
+ * @uuid: UUID text
+ * @state: see #SandboxState
+ * @disk_bytes: bytes the machine's disk takes on the host; 0 unless asked for
+ * @disk_limit_bytes: its virtual size; 0 unless asked for
+ */
+typedef struct
+{
+  char *name, *profile, *uuid;
+  SandboxState state;
+  guint64 disk_bytes, disk_limit_bytes;
+} SandboxMachineInfo;
+void sandbox_machine_info_free (SandboxMachineInfo *info);
+
+typedef enum
+{
+  SANDBOX_LIST_DEFAULT = 0,
+  SANDBOX_LIST_DISK = 1 << 0, /* fill in disk_bytes and disk_limit_bytes */
+} SandboxListFlags;
+/* The caller's machines, sorted by name; the number of libvirt calls does not depend on how many
+ * there are. (transfer full) (element-type SandboxMachineInfo) */
+GPtrArray *sandbox_host_list (SandboxHost *host, SandboxListFlags flags, GCancellable *cancellable,
+                              GError **error);
+
+/* The machine NAME; it need not exist yet in libvirt, but its profile, a shipped one included, must
+ * (NOT_FOUND with the nearest name). */
+SandboxMachine *sandbox_host_lookup (SandboxHost *host, const char *name, GCancellable *cancellable,
+                                     GError **error);
+
+/* Writes the profile of a new machine: inherits @profile, plus @shares (nullable, NULL-terminated
+ * specs). EXISTS when taken. */
+SandboxMachine *
+sandbox_host_create (SandboxHost *host, const char *name, const char *profile,
+                     const char *const *shares, GCancellable *cancellable, GError **error);
+
+/* A throwaway machine of @profile, started, with a generated name; destroyed with its last
+ * reference. */
+SandboxMachine *
+sandbox_host_run (SandboxHost *host, const char *profile, SandboxProgressFunc progress,
+                  gpointer user_data, GCancellable *cancellable, GError **error);
+
+/**
+ * SandboxCheck: one line of sandbox_host_diagnose()
+ * @id: stable identifier, such as "libvirt", "kvm", "pool", "image", "subid", "bridge-netfilter"
+ * @level: 0 good, 1 note, 2 warning, 3 error
+ * @text: what was found
+ * @fix: (nullable): the command that fixes it
+ */
+typedef struct
+{
+  char *id;
+  guint level;
+  char *text, *fix;
+} SandboxCheck;
+void sandbox_check_free (SandboxCheck *check);
+/* Works without a connection too: @options as for sandbox_host_open(). (element-type SandboxCheck)
+ */
+GPtrArray *sandbox_host_diagnose (const SandboxHostOptions *options, GCancellable *cancellable);
+
+/**
+ * SandboxOrphan: something of ours that no machine needs
+ * @kind: "domain", "network", "volume", "state", "lock", "keeper", "build"
+ * @name: its name
+ * @reason: why it is thought to be an orphan
+ */
+typedef struct
+{
+  char *kind, *name, *reason;
+} SandboxOrphan;
+void sandbox_orphan_free (SandboxOrphan *orphan);
+/* Finds orphans of the caller's; removes them when @remove. (element-type SandboxOrphan) */
+GPtrArray *sandbox_host_repair (SandboxHost *host, gboolean remove, SandboxProgressFunc progress,
+                                gpointer user_data, GCancellable *cancellable, GError **error);
+
+G_DEFINE_AUTOPTR_CLEANUP_FUNC (SandboxHost, sandbox_host_unref)
+G_DEFINE_AUTOPTR_CLEANUP_FUNC (SandboxMachineInfo, sandbox_machine_info_free)
+G_DEFINE_AUTOPTR_CLEANUP_FUNC (SandboxCheck, sandbox_check_free)
+G_DEFINE_AUTOPTR_CLEANUP_FUNC (SandboxOrphan, sandbox_orphan_free)
+
+G_END_DECLS

@@ -1,0 +1,50 @@
+// SPDX-License-Identifier: LGPL-2.1-or-later
+// Images: the read-only systems that machines are made from, kept as volumes of the storage pool
+// `vms`.
+#pragma once
+
+#include <sandbox/host.h>
+
+G_BEGIN_DECLS
+
+/**
+ * SandboxImageInfo:
+ * @name: "debian-13"
+ * @id: "debian-13-20261121T031500-0123456789ab": name, build time (UTC), beginning of the disk's
+ * sha256
+ * @built_usec: build time, microseconds since 1970
+ * @disk_bytes: bytes on the host
+ * @virtual_bytes: size of the file system in it; a machine's disk is at least this
+ * @newest: the one that new machines of @name are made from
+ * @used_by: (array zero-terminated=1): object names of the machines that pin it, of all users
+ */
+typedef struct
+{
+  char *name, *id;
+  gint64 built_usec;
+  guint64 disk_bytes, virtual_bytes;
+  gboolean newest;
+  char **used_by;
+} SandboxImageInfo;
+void sandbox_image_info_free (SandboxImageInfo *info);
+
+/* (element-type SandboxImageInfo), sorted by name and age, newest first */
+GPtrArray *sandbox_host_list_images (SandboxHost *host, GCancellable *cancellable, GError **error);
+/* Its manifest (JSON text: release, kernel, packages). @id_or_name: an id, or a name for the
+ * newest. */
+char *sandbox_host_show_image (SandboxHost *host, const char *id_or_name, GCancellable *cancellable,
+                               GError **error);
+/* Builds @name from its recipe and uploads it. When one exists nothing is done, unless @update.
+ * @ret_id: its id. */
+gboolean sandbox_host_build_image (SandboxHost *host, const char *name, gboolean update,
+                                   SandboxProgressFunc progress, gpointer user_data,
+                                   GCancellable *cancellable, char **ret_id, GError **error);
+/* IN_USE while a machine pins it. A name removes all unused ones of that name. */
+gboolean sandbox_host_remove_image (SandboxHost *host, const char *id_or_name,
+                                    GCancellable *cancellable, GError **error);
+/* Names of the recipes that can be built; (array zero-terminated=1) (transfer full) */
+char **sandbox_image_recipes (void);
+
+G_DEFINE_AUTOPTR_CLEANUP_FUNC (SandboxImageInfo, sandbox_image_info_free)
+
+G_END_DECLS

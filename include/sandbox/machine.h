@@ -1,0 +1,173 @@
+// SPDX-License-Identifier: LGPL-2.1-or-later
+// Machines: start, use, stop and remove one named VM.
+#pragma once
+
+#include <sandbox/host.h>
+#include <sandbox/plan.h>
+
+G_BEGIN_DECLS
+
+#define SANDBOX_TYPE_MACHINE (sandbox_machine_get_type ())
+GType sandbox_machine_get_type (void);
+
+SandboxMachine *sandbox_machine_ref (SandboxMachine *machine);
+void sandbox_machine_unref (SandboxMachine *machine);
+const char *sandbox_machine_get_name (SandboxMachine *machine);
+SandboxHost *sandbox_machine_get_host (SandboxMachine *machine);
+
+/**
+ * SandboxStartOptions:
+ * @struct_size: set by SANDBOX_START_OPTIONS_INIT
+ * @shares: (nullable): further shares, NULL-terminated specs; kept in the machine's profile
+ * @timeout_usec: how long to wait for ssh; 0: 5 minutes
+ * @no_build: fail with NOT_FOUND instead of building a missing image
+ */
+typedef struct
+{
+  gsize struct_size;
+  const char *const *shares;
+  gint64 timeout_usec;
+  gboolean no_build;
+} SandboxStartOptions;
+#define SANDBOX_START_OPTIONS_INIT                                                                 \
+  {                                                                                                \
+    .struct_size = sizeof (SandboxStartOptions)                                                    \
+  }
+
+/* What start would define now; @ret_changes (nullable out): how it differs from what is defined, ""
+ * when not at all. */
+SandboxPlan *sandbox_machine_plan (SandboxMachine *machine, const SandboxStartOptions *options,
+                                   char **ret_changes, GCancellable *cancellable, GError **error);
+/* Makes what is missing, boots, waits until ssh works and the shares are mounted. A running
+ * machine: repairs keeper and state, succeeds. Failure undoes what was done (a guest that does not
+ * answer is left running: TIMED_OUT). */
+gboolean sandbox_machine_start (SandboxMachine *machine, const SandboxStartOptions *options,
+                                SandboxProgressFunc progress, gpointer user_data,
+                                GCancellable *cancellable, GError **error);
+/* Asks the guest to power off; after @timeout_usec (0: 60 s) TIMED_OUT, or with @force pulls the
+ * plug. Stopped: succeeds. */
+gboolean sandbox_machine_stop (SandboxMachine *machine, gboolean force, gint64 timeout_usec,
+                               SandboxProgressFunc progress, gpointer user_data,
+                               GCancellable *cancellable, GError **error);
+/* Removes domain, disk, network, keys; the profile too when @remove_profile. Shared directories
+ * stay. Nothing there: succeeds. */
+gboolean sandbox_machine_destroy (SandboxMachine *machine, gboolean remove_profile,
+                                  SandboxProgressFunc progress, gpointer user_data,
+                                  GCancellable *cancellable, GError **error);
+/* Fresh disk from the newest image, same identity (keys, address); started again if it ran. */
+gboolean sandbox_machine_recreate (SandboxMachine *machine, SandboxProgressFunc progress,
+                                   gpointer user_data, GCancellable *cancellable, GError **error);
+/* A stopped machine's disk and profile under a new name and identity. */
+SandboxMachine *
+sandbox_machine_clone (SandboxMachine *machine, const char *new_name, SandboxProgressFunc progress,
+                       gpointer user_data, GCancellable *cancellable, GError **error);
+
+/* Identifiers of the steps of "start", "stop", "destroy", "recreate" or "clone", in the order in which progress reports them
+ * as phases; NULL for another verb. (array zero-terminated=1) (nullable) Static. */
+const char *const *sandbox_machine_step_ids (const char *verb);
+
+/**
+ * SandboxShareStatus: one share of a #SandboxMachineStatus
+ */
+typedef struct
+{
+  char *name, *source, *target, *mode;
+} SandboxShareStatus;
+
+/**
+ * SandboxMachineStatus:
+ * All strings are never %NULL, "" when not known. Times in microseconds, sizes in bytes.
+ * @changes: how the profile differs from what is defined; "" when not
+ * @keeper_pid: 0 when none runs
+ */
+typedef struct
+{
+  char *name, *profile, *uuid, *object;
+  SandboxState state;
+  char *accel, *accel_reason, *address, *user, *image, *changes;
+  guint cpus;
+  guint64 memory_bytes, disk_bytes, disk_limit_bytes;
+  gint keeper_pid;
+  gboolean ssh_ready;
+  GPtrArray *shares; /* (element-type SandboxShareStatus) */
+} SandboxMachineStatus;
+void sandbox_machine_status_free (SandboxMachineStatus *status);
+SandboxMachineStatus *
+sandbox_machine_get_status (SandboxMachine *machine, GCancellable *cancellable, GError **error);
+
+/**
+ * SandboxExecOptions:
+ * @struct_size: set by SANDBOX_EXEC_OPTIONS_INIT
+ * @argv: NULL-terminated; run without a shell's interpretation. %NULL: the login shell
+ * @cwd: (nullable): directory in the guest; %NULL: home
+ * @env: (nullable): "NAME=VALUE" strings
+ * @stdin_fd, @stdout_fd, @stderr_fd: descriptors of the caller that the command uses; -1: /dev/null
+ * @pty: allocate a terminal in the guest
+ * @timeout_usec: 0: none
+ */
+typedef struct
+{
+  gsize struct_size;
+  const char *const *argv;
+  const char *cwd;
+  const char *const *env;
+  int stdin_fd, stdout_fd, stderr_fd;
+  gboolean pty;
+  gint64 timeout_usec;
+} SandboxExecOptions;
+#define SANDBOX_EXEC_OPTIONS_INIT                                                                  \
+  {                                                                                                \
+    .struct_size = sizeof (SandboxExecOptions), .stdin_fd = -1, .stdout_fd = -1, .stderr_fd = -1   \
+  }
+/* @ret_status: exit status of the command, 128+signal when a signal ended it. FALSE only for
+ * failures of ours. */
+gboolean sandbox_machine_exec (SandboxMachine *machine, const SandboxExecOptions *options,
+                               GCancellable *cancellable, int *ret_status, GError **error);
+/* What the profile says about starting a stopped machine for a command (start-on-exec). */
+gboolean sandbox_machine_starts_on_exec (SandboxMachine *machine, gboolean *ret_starts, GError **error);
+/* argv for execvp() of an ssh client that talks to the machine and to nothing else; @command
+ * (nullable) as exec's argv. */
+char **sandbox_machine_ssh_argv (SandboxMachine *machine, const char *const *command, gboolean pty,
+                                 GCancellable *cancellable, GError **error);
+/* Where @host_dir (absolute) is seen in the guest when it lies in a share; NULL without error when
+ * it does not. */
+char *sandbox_machine_map_path (SandboxMachine *machine, const char *host_dir, GError **error);
+
+typedef enum
+{
+  SANDBOX_COPY_DEFAULT = 0,
+  SANDBOX_COPY_OVERWRITE = 1 << 0,
+} SandboxCopyFlags;
+/* Recursive. Links, device nodes and names with control characters in the guest's tree are refused,
+ * not followed. */
+gboolean
+sandbox_machine_copy_in (SandboxMachine *machine, const char *host_path, const char *guest_path,
+                         SandboxCopyFlags flags, SandboxProgressFunc progress, gpointer user_data,
+                         GCancellable *cancellable, GError **error);
+gboolean
+sandbox_machine_copy_out (SandboxMachine *machine, const char *guest_path, const char *host_path,
+                          SandboxCopyFlags flags, SandboxProgressFunc progress, gpointer user_data,
+                          GCancellable *cancellable, GError **error);
+
+/* The guest's own public key (its identity towards git servers), one line without newline. */
+char *sandbox_machine_public_key (SandboxMachine *machine, GError **error);
+/* The block for ~/.ssh/config of this machine. */
+char *sandbox_machine_ssh_config (SandboxMachine *machine, GError **error);
+/* All of the host's machines; refreshes the file that an Include line may name; @ret_path: that
+ * file. */
+char *sandbox_host_ssh_config (SandboxHost *host, char **ret_path, GError **error);
+/* Adds the one Include line to ~/.ssh/config, when it is not there yet. EXISTS when an alias of
+ * ours is taken there. */
+gboolean sandbox_host_ssh_config_install (SandboxHost *host, gboolean *ret_changed, GError **error);
+
+/* The last @max_bytes of the boot console, escaped for a terminal. */
+char *sandbox_machine_read_log (SandboxMachine *machine, gsize max_bytes, GError **error);
+/* Attaches the descriptors to the interactive console until ^] or end of input. The caller sets the
+ * terminal to raw mode. */
+gboolean sandbox_machine_console (SandboxMachine *machine, int in_fd, int out_fd,
+                                  GCancellable *cancellable, GError **error);
+
+G_DEFINE_AUTOPTR_CLEANUP_FUNC (SandboxMachine, sandbox_machine_unref)
+G_DEFINE_AUTOPTR_CLEANUP_FUNC (SandboxMachineStatus, sandbox_machine_status_free)
+
+G_END_DECLS

@@ -1,0 +1,155 @@
+// SPDX-License-Identifier: LGPL-2.1-or-later
+// Clone: a stopped machine's disk and profile under a new name and identity. The profile comes
+// last: a copy that was interrupted has none, so that nobody can start half a disk, and the next
+// clone or destroy of that name clears it away.
+#include "facade/facade-private.h"
+
+#include <string.h>
+
+static gboolean
+read_source (gpointer data, GCancellable *cancellable, GError **error)
+{
+  SandboxWork *work = data;
+  const char *from = work->source->name, *to = work->machine->name;
+  SandboxPieces pieces;
+  g_autoptr (GError) local = NULL;
+  g_autofree char *file = g_strconcat (to, ".profile", NULL);
+
+  if (!_sandbox_machine_pieces (work->source, &pieces, error))
+    return FALSE;
+  if (_sandbox_pieces_running (&pieces))
+    return sandbox_fail (error, SANDBOX_ERROR_WRONG_STATE,
+                         "clone %s: it is running; stop it with `vms stop %s`", from, from);
+  if (!pieces.disk || !pieces.domain)
+    return sandbox_fail (
+        error, SANDBOX_ERROR_WRONG_STATE,
+        "clone %s: it has no disk yet; make a new machine with `vms create %s --profile %s`", from,
+        to, from);
+  work->profile_text = _sandbox_profile_own_text (work->host, from, &local);
+  if (local != NULL)
+    {
+      g_propagate_error (error, g_steal_pointer (&local));
+      return FALSE;
+    }
+  if (work->profile_text == NULL)
+    work->profile_text = g_strdup_printf ("[profile]\ninherits=%s\n", from);
+  else if (_sandbox_profile_is_shipped (work->host, from))
+    {
+      /* The user's additions to a shipped profile: as its heir the clone has all of them. */
+      g_free (work->profile_text);
+      work->profile_text = g_strdup_printf ("[profile]\ninherits=%s\n", from);
+    }
+  work->profile =
+      sandbox_profile_parse (&work->host->profiles, to, file, work->profile_text, -1, error);
+  return work->profile != NULL;
+}
+
+static gboolean
+find_image (gpointer data, GCancellable *cancellable, GError **error)
+{
+  SandboxWork *work = data;
+
+  return _sandbox_work_find_image (work->source, work->profile, FALSE, &work->image, error);
+}
+
+static gboolean
+copy_disk (gpointer data, GCancellable *cancellable, GError **error)
+{
+  SandboxWork *work = data;
+  g_autofree char *from = g_strconcat (work->source->object, ".qcow2", NULL);
+  g_autofree char *xml = _sandbox_xml_disk_volume (work->plan);
+
+  work->made.disk = TRUE;
+  return _sandbox_virt_volume_clone (work->host->virt, from, xml, error);
+}
+
+static gboolean
+save_profile (gpointer data, GCancellable *cancellable, GError **error)
+{
+  SandboxWork *work = data;
+
+  return sandbox_profile_save (&work->host->profiles, work->machine->name, work->profile_text,
+                               FALSE, error);
+}
+
+static const SandboxRow clone_rows[] = {
+  { { "profile", "reading the profile", read_source, NULL }, SANDBOX_ROW_ALWAYS },
+  { { "image", "looking for the image", find_image, NULL }, SANDBOX_ROW_REAL },
+  { { "plan", "making the plan", _sandbox_step_plan, NULL }, SANDBOX_ROW_ALWAYS },
+  { { "keys", "making keys", _sandbox_step_keys, _sandbox_undo_keys }, SANDBOX_ROW_REAL },
+  { { "network", "making the network", _sandbox_step_network, _sandbox_undo_network },
+    SANDBOX_ROW_ALWAYS },
+  { { "disk", "copying the disk", copy_disk, _sandbox_undo_disk }, SANDBOX_ROW_ALWAYS },
+  { { "domain", "defining the machine", _sandbox_step_domain, _sandbox_undo_domain },
+    SANDBOX_ROW_ALWAYS },
+  { { "idle", "taking the network down", _sandbox_step_stop_network, NULL }, SANDBOX_ROW_ALWAYS },
+  { { "save", "saving the profile", save_profile, NULL }, SANDBOX_ROW_ALWAYS },
+};
+const SandboxVerb _sandbox_verb_clone = { "clone", clone_rows, G_N_ELEMENTS (clone_rows) };
+
+static gboolean
+name_is_free (SandboxHost *host, const char *name, GError **error)
+{
+  g_autoptr (SandboxProfile) profile = NULL;
+  g_autoptr (GError) local = NULL;
+
+  if (!sandbox_name_check ("machine", name, error))
+    return FALSE;
+  profile = sandbox_profile_load (&host->profiles, name, &local);
+  if (g_error_matches (local, SANDBOX_ERROR, SANDBOX_ERROR_NOT_FOUND))
+    return TRUE;
+  return sandbox_fail (error, SANDBOX_ERROR_EXISTS,
+                       "clone to %s: there is a profile of that name already; choose another",
+                       name);
+}
+
+/* What a killed clone left of @work's machine. One that runs, or that its user made, is not
+ * touched. */
+static gboolean
+clear_leftovers (SandboxWork *work, GCancellable *cancellable, GError **error)
+{
+  g_auto (SandboxWork) destroy = { 0 };
+
+  if (!_sandbox_pieces_any (&work->pieces))
+    return TRUE;
+  if (_sandbox_pieces_running (&work->pieces))
+    return sandbox_fail (error, SANDBOX_ERROR_EXISTS,
+                         "clone to %s: a machine of that name is running", work->machine->name);
+  _sandbox_work_init (&destroy, work->machine, work->report.func, work->report.user_data);
+  if (!_sandbox_destroy_locked (&destroy, cancellable, error))
+    return FALSE;
+  g_clear_pointer (&work->old_xml, g_free);
+  g_clear_pointer (&work->old_meta, _sandbox_domain_meta_free);
+  work->pieces = (SandboxPieces){ 0 };
+  return TRUE;
+}
+
+SandboxMachine *
+sandbox_machine_clone (SandboxMachine *machine, const char *new_name, SandboxProgressFunc progress,
+                       gpointer user_data, GCancellable *cancellable, GError **error)
+{
+  SandboxHost *host = machine->host;
+  g_autoptr (SandboxMachine) target = NULL;
+  g_auto (SandboxWork) work = { 0 }, source = { 0 };
+  SandboxWork *first = &source, *second = &work;
+
+  if (!name_is_free (host, new_name, error))
+    return NULL;
+  target = _sandbox_machine_new (host, new_name);
+  _sandbox_work_init (&work, target, progress, user_data);
+  _sandbox_work_init (&source, machine, progress, user_data);
+  work.source = sandbox_machine_ref (machine);
+  /* Two locks, always in the order of the names: two clones that cross cannot wait for one another.
+   */
+  if (strcmp (new_name, machine->name) < 0)
+    {
+      first = &work;
+      second = &source;
+    }
+  if (!_sandbox_work_begin (first, "clone", cancellable, error)
+      || !_sandbox_work_begin (second, "clone", cancellable, error)
+      || !name_is_free (host, new_name, error) || !clear_leftovers (&work, cancellable, error)
+      || !_sandbox_work_run (&work, &_sandbox_verb_clone, cancellable, error))
+    return NULL;
+  return g_steal_pointer (&target);
+}

@@ -1,0 +1,266 @@
+// SPDX-License-Identifier: LGPL-2.1-or-later
+// What the files of the facade share: the two handles, what exists of a machine, and the work on
+// one.
+#pragma once
+
+#include <sandbox/sandbox.h>
+#include "base/error.h"
+#include "base/file.h"
+#include "base/lock.h"
+#include "base/names.h"
+#include "base/steps.h"
+#include "guest/guest.h"
+#include "plan/plan-private.h"
+#include "profile/profile-private.h"
+#include "virt/virt.h"
+#include "xml/xml-private.h"
+
+#define SANDBOX_DEFAULT_URI        "qemu:///system"
+#define SANDBOX_START_TIMEOUT_USEC (5 * 60 * G_USEC_PER_SEC)
+#define SANDBOX_STOP_TIMEOUT_USEC  (60 * G_USEC_PER_SEC)
+#define SANDBOX_PROFILE_TEXT_MAX   (64 * 1024)
+
+/* A throwaway machine has its profile in its state directory, and a lock that its owner holds while
+ * it lives. */
+#define SANDBOX_THROWAWAY_PROFILE "profile"
+#define SANDBOX_THROWAWAY_LOCK    "owner.lock"
+
+struct _SandboxHost
+{
+  gatomicrefcount ref_count;
+  char *uri, *state_dir, *cache_dir, *owner, *home, *user_dir, *shipped_dir;
+  SandboxProfileDirs profiles;
+  gint64 lock_wait_usec;
+  guint uid, gid;
+  SandboxVirt *virt;
+};
+
+struct _SandboxMachine
+{
+  gatomicrefcount ref_count;
+  SandboxHost *host;
+  char *name, *object, *state_path;
+  char uuid[37];
+  SandboxLock *throwaway_lock; /* (nullable): destroyed with its last reference */
+};
+
+/* Copies the caller's option struct, which may be of an older, shorter version, over the defaults
+ * in @options. */
+gboolean _sandbox_options_copy (gpointer options, gsize size, gconstpointer from, GError **error);
+
+/* --- host.c */
+/* The state directory; -1 with NOT_FOUND unless @create. */
+int _sandbox_host_state_fd (SandboxHost *host, gboolean create, GError **error);
+gboolean _sandbox_host_is_test (SandboxHost *host);
+/* "vms-1000-": begins the name of every object of the caller, and of other owner tags. */
+char *_sandbox_host_prefix (SandboxHost *host);
+
+/* --- progress */
+typedef struct
+{
+  SandboxProgressFunc func;
+  gpointer user_data;
+  const char *object;
+} SandboxReport;
+void _sandbox_report (const SandboxReport *report, const char *phase, const char *note,
+                      guint64 done, guint64 total);
+
+/* --- machine.c */
+SandboxMachine *_sandbox_machine_new (SandboxHost *host, const char *name);
+/* Its state directory; -1 with NOT_FOUND unless @create. */
+int _sandbox_machine_state_fd (SandboxMachine *machine, gboolean create, GError **error);
+SandboxLock *
+_sandbox_machine_lock (SandboxMachine *machine, const char *verb, gint64 wait_usec,
+                       const SandboxReport *report, GCancellable *cancellable, GError **error);
+/* Lets go; the lock file stays only as long as there is something of the machine. */
+void _sandbox_machine_unlock (SandboxMachine *machine, SandboxLock *lock);
+/* A SandboxLockWaitFunc: says it as phase "lock" of the SandboxReport that is its user_data. */
+void _sandbox_on_lock_wait (const char *holder, gpointer user_data);
+
+/* What exists of a machine. */
+typedef struct
+{
+  gboolean domain, network, disk, seed, state_dir;
+  SandboxVirtState virt_state;
+} SandboxPieces;
+SandboxState _sandbox_pieces_state (SandboxHost *host, const SandboxPieces *pieces);
+gboolean _sandbox_pieces_any (const SandboxPieces *pieces);
+gboolean _sandbox_pieces_running (const SandboxPieces *pieces);
+gboolean
+_sandbox_machine_pieces (SandboxMachine *machine, SandboxPieces *ret_pieces, GError **error);
+/* The defined domain's XML and what its metadata say. Both NULL without error when there is no
+ * domain. A domain of that name that is not ours is an error (EXISTS), so that no verb touches it.
+ */
+gboolean _sandbox_machine_read_domain (SandboxMachine *machine, char **ret_xml,
+                                       SandboxDomainMeta **ret_meta, GError **error);
+/* How to reach it; WRONG_STATE when it was never started. */
+SandboxSsh *_sandbox_machine_ssh (SandboxMachine *machine, GError **error);
+/* The last lines of the boot console, fit for a terminal, "" when there are none. Never fails. */
+char *_sandbox_machine_console_tail (SandboxMachine *machine, guint lines);
+
+/* --- list.c */
+typedef struct
+{
+  SandboxPieces pieces;
+  char *profile; /* (nullable) */
+} SandboxEntry;
+/* Everything of the caller's and its owner tag, by machine name; profiles left out. (element-type
+ * utf8 SandboxEntry) */
+GHashTable *_sandbox_host_scan (SandboxHost *host, GError **error);
+
+/* --- create.c */
+SandboxProfile *_sandbox_machine_load_profile (SandboxMachine *machine, GError **error);
+/* The user's own profile file of NAME; NULL when there is none. */
+char *_sandbox_profile_own_text (SandboxHost *host, const char *name, GError **error);
+gboolean _sandbox_profile_is_shipped (SandboxHost *host, const char *name);
+/* @text (nullable) with @shares added, as far as the profile that it makes does not have them
+ * already. */
+char *_sandbox_profile_text_with_shares (SandboxHost *host, const char *name, const char *text,
+                                         const char *const *shares, gboolean *ret_changed,
+                                         GError **error);
+
+/* --- image.c */
+typedef struct
+{
+  char *id, *disk, *kernel, *initrd, *cmdline;
+  guint64 bytes;
+} SandboxImageRef;
+void _sandbox_image_ref_free (SandboxImageRef *ref);
+G_DEFINE_AUTOPTR_CLEANUP_FUNC (SandboxImageRef, _sandbox_image_ref_free)
+/* "debian-13-20261121T031500-0123456789ab" -> "debian-13"; NULL when @id is none. */
+char *_sandbox_image_id_name (const char *id, gint64 *ret_built_usec);
+/* Id of the image that a disk's backing path names; NULL when it names none. */
+char *_sandbox_image_id_of_path (const char *path);
+/* Ids of all complete images of @name (nullable: of all), newest first. */
+char **_sandbox_image_ids (SandboxHost *host, const char *name, GError **error);
+SandboxImageRef *_sandbox_image_ref (SandboxHost *host, const char *id, GError **error);
+gboolean _sandbox_image_remove_volumes (SandboxHost *host, const char *id, GError **error);
+
+/* --- image-build.c */
+/* Leftovers of builds that were killed: their directories, and the volumes of half-uploaded images.
+ * Takes the lock of builds unless @locked; BUSY is no error. (element-type SandboxOrphan) */
+gboolean _sandbox_image_clean (SandboxHost *host, gboolean locked, gboolean remove,
+                               GPtrArray *orphans, GCancellable *cancellable, GError **error);
+/* A directory with a note that the volumes of @id (nullable) are not complete, for whoever cleans
+ * up. Its name. */
+char *_sandbox_image_journal (int build_fd, const char *name, const char *id, GError **error);
+int _sandbox_image_build_fd (SandboxHost *host, gboolean create, GError **error);
+SandboxLock *_sandbox_image_lock (SandboxHost *host, int build_fd, const SandboxReport *report,
+                                  GCancellable *cancellable, GError **error);
+
+/* --- work.c: one verb at work on one machine. A verb's table of steps runs on this. */
+typedef struct
+{
+  SandboxMachine *machine;
+  SandboxHost *host;
+  SandboxReport report;
+  SandboxStartOptions options;
+  SandboxMachine *source; /* clone: what is cloned */
+
+  SandboxPieces pieces; /* as found when the work began */
+  char *old_xml;        /* the domain as it was defined; NULL when it was not */
+  SandboxDomainMeta *old_meta;
+  SandboxProfile *profile;
+  char *profile_text; /* clone: the text to be saved */
+  SandboxImageRef *image;
+  SandboxPlan *plan;
+  char *changes;
+  SandboxSsh *ssh;
+  gboolean newest_image; /* recreate: not the one that the disk pins */
+  gboolean boot;         /* recreate: it ran */
+  gboolean force;
+  gboolean remove_profile;
+  gint64 timeout_usec, lock_wait_usec;
+  SandboxLock *lock;
+
+  /* What this call made, and so has to undo. Cleared as a whole when there is no way back, or when
+   * it shall stay. */
+  struct
+  {
+    gboolean profile, state_dir, network, network_active, disk, seed, domain, redefined, boot,
+        keeper, everything;
+    GPtrArray *directories;
+  } made;
+  char *old_profile_text;
+} SandboxWork;
+
+/* One row of a verb's table. */
+typedef enum
+{
+  SANDBOX_ROW_ALWAYS = 0,
+  SANDBOX_ROW_REAL = 1 << 0, /* needs a real guest: left out on libvirt's test driver */
+  SANDBOX_ROW_BOOT = 1 << 1, /* only when the work shall end with a running machine */
+  SANDBOX_ROW_IDLE = 1 << 2, /* only when it shall not */
+} SandboxRowFlags;
+typedef struct
+{
+  SandboxStep step;
+  SandboxRowFlags flags;
+} SandboxRow;
+typedef struct
+{
+  const char *verb;
+  const SandboxRow *rows;
+  gsize n_rows;
+} SandboxVerb;
+extern const SandboxVerb _sandbox_verb_start, _sandbox_verb_stop, _sandbox_verb_destroy,
+    _sandbox_verb_recreate, _sandbox_verb_clone;
+
+void _sandbox_work_init (SandboxWork *work, SandboxMachine *machine, SandboxProgressFunc func,
+                         gpointer user_data);
+void _sandbox_work_clear (SandboxWork *work);
+G_DEFINE_AUTO_CLEANUP_CLEAR_FUNC (SandboxWork, _sandbox_work_clear)
+/* There is no way back from here on. */
+void _sandbox_work_keep (SandboxWork *work);
+/* Takes the lock, finds out what exists, runs the verb's table. */
+gboolean _sandbox_work_begin (SandboxWork *work, const char *verb, GCancellable *cancellable,
+                              GError **error);
+gboolean _sandbox_work_run (SandboxWork *work, const SandboxVerb *verb, GCancellable *cancellable,
+                            GError **error);
+/* Profile, image and identity to the plan: no effects. @image (nullable): none is built yet. */
+SandboxPlan *
+_sandbox_work_plan (SandboxMachine *machine, SandboxProfile *profile, const SandboxImageRef *image,
+                    const SandboxDomainMeta *meta, GError **error);
+/* Which image @machine is, or would be, made from; *ret_ref NULL when it has to be built first. */
+gboolean _sandbox_work_find_image (SandboxMachine *machine, SandboxProfile *profile,
+                                   gboolean newest, SandboxImageRef **ret_ref, GError **error);
+
+/* --- start-steps.c: shared by start, recreate and clone; @work is a SandboxWork */
+gboolean _sandbox_step_profile (gpointer work, GCancellable *cancellable, GError **error);
+void _sandbox_undo_profile (gpointer work);
+gboolean _sandbox_step_image (gpointer work, GCancellable *cancellable, GError **error);
+gboolean _sandbox_step_plan (gpointer work, GCancellable *cancellable, GError **error);
+gboolean _sandbox_step_keys (gpointer work, GCancellable *cancellable, GError **error);
+void _sandbox_undo_keys (gpointer work);
+gboolean _sandbox_step_shares (gpointer work, GCancellable *cancellable, GError **error);
+void _sandbox_undo_shares (gpointer work);
+gboolean _sandbox_step_network (gpointer work, GCancellable *cancellable, GError **error);
+void _sandbox_undo_network (gpointer work);
+gboolean _sandbox_step_disk (gpointer work, GCancellable *cancellable, GError **error);
+void _sandbox_undo_disk (gpointer work);
+gboolean _sandbox_step_seed (gpointer work, GCancellable *cancellable, GError **error);
+void _sandbox_undo_seed (gpointer work);
+gboolean _sandbox_step_domain (gpointer work, GCancellable *cancellable, GError **error);
+void _sandbox_undo_domain (gpointer work);
+/* boot-steps.c */
+gboolean _sandbox_step_boot (gpointer work, GCancellable *cancellable, GError **error);
+void _sandbox_undo_boot (gpointer work);
+gboolean _sandbox_step_keeper (gpointer work, GCancellable *cancellable, GError **error);
+void _sandbox_undo_keeper (gpointer work);
+gboolean _sandbox_step_ssh (gpointer work, GCancellable *cancellable, GError **error);
+gboolean _sandbox_step_mounts (gpointer work, GCancellable *cancellable, GError **error);
+gboolean _sandbox_step_ready (gpointer work, GCancellable *cancellable, GError **error);
+/* stop.c */
+gboolean _sandbox_step_shutdown (gpointer work, GCancellable *cancellable, GError **error);
+gboolean _sandbox_step_stop_keeper (gpointer work, GCancellable *cancellable, GError **error);
+gboolean _sandbox_step_stop_network (gpointer work, GCancellable *cancellable, GError **error);
+/* destroy.c */
+gboolean _sandbox_destroy_locked (SandboxWork *work, GCancellable *cancellable, GError **error);
+gboolean _sandbox_step_remove_disk (gpointer work, GCancellable *cancellable, GError **error);
+
+/* --- ssh-config.c */
+gboolean _sandbox_ssh_config_refresh (SandboxHost *host, GError **error);
+
+/* --- exec.c: how to reach it, with its keeper there; WRONG_STATE when it does not run. */
+SandboxSsh *
+_sandbox_machine_ready (SandboxMachine *machine, GCancellable *cancellable, GError **error);

@@ -1,0 +1,199 @@
+// SPDX-License-Identifier: LGPL-2.1-or-later
+// Repair: finds what killed processes of this user and owner tag left behind, and removes it.
+// Whatever somebody is working on right now is locked, and left alone.
+#include "facade/facade-private.h"
+
+#include <string.h>
+
+void
+sandbox_orphan_free (SandboxOrphan *orphan)
+{
+  if (orphan == NULL)
+    return;
+  g_free (orphan->kind);
+  g_free (orphan->name);
+  g_free (orphan->reason);
+  g_free (orphan);
+}
+
+static void
+add_orphan (GPtrArray *orphans, const char *kind, const char *name, const char *reason)
+{
+  SandboxOrphan *orphan = g_new0 (SandboxOrphan, 1);
+
+  orphan->kind = g_strdup (kind);
+  orphan->name = g_strdup (name);
+  orphan->reason = g_strdup (reason);
+  g_ptr_array_add (orphans, orphan);
+}
+
+static void
+add_pieces (GPtrArray *orphans, SandboxMachine *machine, const SandboxPieces *pieces,
+            const char *reason)
+{
+  g_autofree char *disk = g_strconcat (machine->object, ".qcow2", NULL);
+  g_autofree char *seed = g_strconcat (machine->object, ".seed", NULL);
+
+  if (pieces->domain)
+    add_orphan (orphans, "domain", machine->object, reason);
+  if (pieces->network)
+    add_orphan (orphans, "network", machine->object, reason);
+  if (pieces->disk)
+    add_orphan (orphans, "volume", disk, reason);
+  if (pieces->seed)
+    add_orphan (orphans, "volume", seed, reason);
+  if (pieces->state_dir)
+    add_orphan (orphans, "state", machine->name, reason);
+}
+
+/* A throwaway machine whose program does not hold its lock any more. */
+static gboolean
+is_abandoned (SandboxMachine *machine)
+{
+  sandbox_autofd int fd = _sandbox_machine_state_fd (machine, FALSE, NULL);
+  g_autofree char *path = g_build_filename (machine->state_path, SANDBOX_THROWAWAY_PROFILE, NULL),
+                  *holder = NULL;
+
+  if (fd < 0 || !g_file_test (path, G_FILE_TEST_EXISTS))
+    return FALSE;
+  holder = sandbox_lock_holder (fd, SANDBOX_THROWAWAY_LOCK, NULL);
+  return holder == NULL;
+}
+
+/* Why @machine is an orphan; NULL when it is none. */
+static const char *
+why_orphan (SandboxMachine *machine, const SandboxPieces *pieces)
+{
+  if (!_sandbox_pieces_any (pieces))
+    return NULL;
+  if (is_abandoned (machine))
+    return "a throwaway machine whose program has ended";
+  if (_sandbox_pieces_running (pieces))
+    return NULL;
+  if (!pieces->domain)
+    return "left by an interrupted command: no machine of that name is defined";
+  if (!pieces->disk && !_sandbox_host_is_test (machine->host))
+    return "left by an interrupted command: its disk is gone";
+  /* With domain and disk it is a machine; what else may be missing, start makes again. */
+  return NULL;
+}
+
+static gboolean
+repair_keeper (SandboxMachine *machine, const SandboxPieces *pieces, gboolean remove,
+               GPtrArray *orphans, GError **error)
+{
+  sandbox_autofd int fd = _sandbox_machine_state_fd (machine, FALSE, NULL);
+  g_autofree char *name = NULL;
+  pid_t pid = fd >= 0 ? _sandbox_keeper_pid (fd) : 0;
+
+  if (pid == 0 || _sandbox_pieces_running (pieces))
+    return TRUE;
+  name = g_strdup_printf ("%s (pid %d)", machine->name, (int)pid);
+  add_orphan (orphans, "keeper", name, "its machine does not run");
+  return !remove || _sandbox_keeper_stop (fd, error);
+}
+
+static gboolean
+repair_machine (SandboxMachine *machine, gboolean remove, GPtrArray *orphans,
+                const SandboxReport *report, GCancellable *cancellable, GError **error)
+{
+  g_auto (SandboxWork) work = { 0 };
+  g_autoptr (GError) local = NULL;
+  const char *reason;
+
+  _sandbox_work_init (&work, machine, report->func, report->user_data);
+  work.lock_wait_usec = 0;
+  if (!_sandbox_work_begin (&work, "repair", cancellable, &local))
+    {
+      /* Being worked on, or a domain of somebody else that took the name: both no business of ours.
+       */
+      if (g_error_matches (local, SANDBOX_ERROR, SANDBOX_ERROR_BUSY)
+          || g_error_matches (local, SANDBOX_ERROR, SANDBOX_ERROR_EXISTS))
+        return TRUE;
+      g_propagate_error (error, g_steal_pointer (&local));
+      return FALSE;
+    }
+  if (!repair_keeper (machine, &work.pieces, remove, orphans, error))
+    return FALSE;
+  reason = why_orphan (machine, &work.pieces);
+  if (reason == NULL)
+    return TRUE;
+  add_pieces (orphans, machine, &work.pieces, reason);
+  return !remove || _sandbox_destroy_locked (&work, cancellable, error);
+}
+
+static gboolean
+repair_machines (SandboxHost *host, gboolean remove, GPtrArray *orphans,
+                 const SandboxReport *report, GCancellable *cancellable, GError **error)
+{
+  g_autoptr (GHashTable) table = _sandbox_host_scan (host, error);
+  g_autoptr (GList) names = NULL;
+
+  if (table == NULL)
+    return FALSE;
+  names = g_list_sort (g_hash_table_get_keys (table), (GCompareFunc)strcmp);
+  for (GList *item = names; item != NULL; item = item->next)
+    {
+      const SandboxEntry *entry = g_hash_table_lookup (table, item->data);
+      g_autoptr (SandboxMachine) machine = _sandbox_machine_new (host, item->data);
+
+      /* A first look without the lock: complete machines, the most of them, are not even locked. */
+      if (why_orphan (machine, &entry->pieces) == NULL && _sandbox_pieces_running (&entry->pieces))
+        continue;
+      if (!repair_machine (machine, remove, orphans, report, cancellable, error))
+        return FALSE;
+    }
+  return TRUE;
+}
+
+/* Lock files of machines that are not there, and that nobody holds. */
+static gboolean
+repair_locks (SandboxHost *host, gboolean remove, GPtrArray *orphans, GError **error)
+{
+  sandbox_autofd int fd = _sandbox_host_state_fd (host, FALSE, NULL);
+  g_auto (GStrv) files = NULL;
+
+  if (fd < 0)
+    return TRUE;
+  files = sandbox_dir_list (fd, error);
+  if (files == NULL)
+    return FALSE;
+  for (char **file = files; *file != NULL; file++)
+    {
+      g_autofree char *name = NULL, *dir = NULL, *holder = NULL;
+
+      if (!g_str_has_suffix (*file, ".lock"))
+        continue;
+      name = g_strndup (*file, strlen (*file) - strlen (".lock"));
+      dir = g_build_filename (host->state_dir, name, NULL);
+      if (!sandbox_name_check ("machine", name, NULL) || g_file_test (dir, G_FILE_TEST_EXISTS))
+        continue;
+      holder = sandbox_lock_holder (fd, *file, NULL);
+      if (holder != NULL)
+        continue;
+      add_orphan (orphans, "lock", *file, "its process has ended, and there is no such machine");
+      if (remove)
+        {
+          SandboxLock *lock = sandbox_lock_acquire (fd, *file, "repair", 0, NULL, NULL, NULL, NULL);
+
+          if (lock != NULL)
+            sandbox_lock_remove (lock);
+        }
+    }
+  return TRUE;
+}
+
+GPtrArray *
+sandbox_host_repair (SandboxHost *host, gboolean remove, SandboxProgressFunc progress,
+                     gpointer user_data, GCancellable *cancellable, GError **error)
+{
+  g_autoptr (GPtrArray) orphans =
+      g_ptr_array_new_with_free_func ((GDestroyNotify)sandbox_orphan_free);
+  SandboxReport report = { progress, user_data, "" };
+
+  if (!repair_machines (host, remove, orphans, &report, cancellable, error)
+      || !repair_locks (host, remove, orphans, error)
+      || !_sandbox_image_clean (host, FALSE, remove, orphans, cancellable, error))
+    return NULL;
+  return g_steal_pointer (&orphans);
+}

@@ -1,0 +1,382 @@
+// SPDX-License-Identifier: LGPL-2.1-or-later
+// The steps that make what a machine is made of: profile, image, keys, shares, network, disk, seed,
+// domain. Each finds out what is there already, and remembers what it made, so that it can be
+// undone.
+#include "facade/facade-private.h"
+
+#include <errno.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#define STOPPING_WAIT_USEC (60 * G_USEC_PER_SEC)
+
+static gboolean
+save_shares (SandboxWork *work, GError **error)
+{
+  SandboxHost *host = work->host;
+  g_autoptr (GError) local = NULL;
+  g_autofree char *old = NULL, *text = NULL;
+  gboolean changed;
+
+  if (work->options.shares == NULL || work->options.shares[0] == NULL)
+    return TRUE;
+  old = _sandbox_profile_own_text (host, work->machine->name, &local);
+  if (local != NULL)
+    {
+      g_propagate_error (error, g_steal_pointer (&local));
+      return FALSE;
+    }
+  text = _sandbox_profile_text_with_shares (host, work->machine->name, old, work->options.shares,
+                                            &changed, error);
+  if (text == NULL)
+    return FALSE;
+  if (!changed)
+    return TRUE;
+  if (!sandbox_profile_save (&host->profiles, work->machine->name, text, TRUE, error))
+    return FALSE;
+  work->made.profile = TRUE;
+  work->old_profile_text = g_steal_pointer (&old);
+  return TRUE;
+}
+
+/* A machine that is going down is waited for; one that was suspended by QEMU (a full disk) is not
+ * ours to wake. */
+static gboolean
+settle_state (SandboxWork *work, GCancellable *cancellable, GError **error)
+{
+  const char *name = work->machine->name;
+
+  if (!work->pieces.domain)
+    return TRUE;
+  if (work->pieces.virt_state == SANDBOX_VIRT_PAUSED)
+    return sandbox_fail (
+        error, SANDBOX_ERROR_WRONG_STATE,
+        "start %s: it is paused, most likely because the host's disk is full; make room, then "
+        "`virsh resume %s`, or `vms stop --force %s`",
+        name, work->machine->object, name);
+  if (work->pieces.virt_state == SANDBOX_VIRT_STOPPING)
+    {
+      if (!_sandbox_virt_domain_wait_stopped (work->host->virt, work->machine->object,
+                                              STOPPING_WAIT_USEC, cancellable, error))
+        return FALSE;
+      work->pieces.virt_state = SANDBOX_VIRT_STOPPED;
+    }
+  if (work->pieces.virt_state == SANDBOX_VIRT_CRASHED)
+    return _sandbox_virt_domain_kill (work->host->virt, work->machine->object, error);
+  return TRUE;
+}
+
+gboolean
+_sandbox_step_profile (gpointer data, GCancellable *cancellable, GError **error)
+{
+  SandboxWork *work = data;
+
+  if (!settle_state (work, cancellable, error) || !save_shares (work, error))
+    return FALSE;
+  work->profile = _sandbox_machine_load_profile (work->machine, error);
+  return work->profile != NULL;
+}
+
+void
+_sandbox_undo_profile (gpointer data)
+{
+  SandboxWork *work = data;
+
+  if (!work->made.profile)
+    return;
+  if (work->old_profile_text != NULL)
+    sandbox_profile_save (&work->host->profiles, work->machine->name, work->old_profile_text, TRUE,
+                          NULL);
+  else
+    sandbox_profile_remove (&work->host->profiles, work->machine->name, NULL);
+}
+
+gboolean
+_sandbox_step_image (gpointer data, GCancellable *cancellable, GError **error)
+{
+  SandboxWork *work = data;
+  const char *name = _sandbox_profile_values (work->profile)->image;
+
+  if (!_sandbox_work_find_image (work->machine, work->profile, work->newest_image, &work->image,
+                                 error))
+    return FALSE;
+  if (work->image != NULL)
+    return TRUE;
+  if (work->options.no_build)
+    return sandbox_fail (error, SANDBOX_ERROR_NOT_FOUND,
+                         "start %s: image \"%s\" is not built yet; run `vms image build %s`",
+                         work->machine->name, name, name);
+  if (!sandbox_host_build_image (work->host, name, FALSE, work->report.func, work->report.user_data,
+                                 cancellable, NULL, error))
+    return FALSE;
+  if (!_sandbox_work_find_image (work->machine, work->profile, TRUE, &work->image, error))
+    return FALSE;
+  if (work->image == NULL)
+    return sandbox_fail (error, SANDBOX_ERROR_FAILED,
+                         "start %s: image \"%s\" was removed while it was built",
+                         work->machine->name, name);
+  return TRUE;
+}
+
+gboolean
+_sandbox_step_plan (gpointer data, GCancellable *cancellable, GError **error)
+{
+  SandboxWork *work = data;
+
+  work->plan =
+      _sandbox_work_plan (work->machine, work->profile, work->image, work->old_meta, error);
+  if (work->plan == NULL)
+    return FALSE;
+  work->ssh = _sandbox_ssh_new (work->machine->state_path, work->machine->uuid, work->plan->address,
+                                work->plan->user);
+  return TRUE;
+}
+
+static gboolean
+write_ssh_config (SandboxWork *work, int state_fd, GError **error)
+{
+  g_autofree char *block = _sandbox_ssh_config_block (work->ssh, work->machine->name);
+
+  return sandbox_file_write_at (state_fd, "ssh_config", block, strlen (block), 0600, error)
+         && _sandbox_ssh_config_refresh (work->host, error);
+}
+
+gboolean
+_sandbox_step_keys (gpointer data, GCancellable *cancellable, GError **error)
+{
+  SandboxWork *work = data;
+  sandbox_autofd int state_fd = -1;
+  gboolean created;
+
+  work->made.state_dir = !g_file_test (work->machine->state_path, G_FILE_TEST_EXISTS);
+  state_fd = _sandbox_machine_state_fd (work->machine, TRUE, error);
+  return state_fd >= 0
+         && _sandbox_keys_ensure (state_fd, work->machine->object, &created, cancellable, error)
+         && _sandbox_ssh_write_known_hosts (state_fd, work->machine->uuid, error)
+         && write_ssh_config (work, state_fd, error);
+}
+
+void
+_sandbox_undo_keys (gpointer data)
+{
+  SandboxWork *work = data;
+  sandbox_autofd int fd = -1;
+
+  if (!work->made.state_dir)
+    return;
+  fd = _sandbox_host_state_fd (work->host, FALSE, NULL);
+  if (fd >= 0)
+    sandbox_remove_at (fd, work->machine->name, NULL);
+  _sandbox_ssh_config_refresh (work->host, NULL);
+}
+
+/* Makes @path with its parents, private; what was made is remembered, outermost first. */
+static gboolean
+make_directories (SandboxWork *work, const char *path, GError **error)
+{
+  g_autofree char *parent = g_path_get_dirname (path);
+
+  if (g_file_test (path, G_FILE_TEST_IS_DIR))
+    return TRUE;
+  if (strcmp (parent, path) != 0 && !make_directories (work, parent, error))
+    return FALSE;
+  if (mkdir (path, 0700) < 0)
+    return sandbox_fail_errno (error, errno, "start %s: making the shared directory %s",
+                               work->machine->name, path);
+  if (work->made.directories == NULL)
+    work->made.directories = g_ptr_array_new_with_free_func (g_free);
+  g_ptr_array_add (work->made.directories, g_strdup (path));
+  return TRUE;
+}
+
+/* As whom the source has to be fit for sharing: root may share what belongs to the guest's user,
+ * too. */
+static uid_t
+share_owner (const SandboxWork *work, const SandboxPlanShare *share)
+{
+  struct stat info;
+
+  if (work->host->uid == 0 && stat (share->source, &info) == 0 && info.st_uid == work->plan->uid)
+    return work->plan->uid;
+  return work->host->uid;
+}
+
+static gboolean
+make_share (SandboxWork *work, const SandboxPlanShare *share, GError **error)
+{
+  gboolean there = g_file_test (share->source, G_FILE_TEST_EXISTS);
+
+  if (!there && share->create)
+    {
+      if (!make_directories (work, share->source, error))
+        return FALSE;
+      /* Root's guests have an ordinary user all the same, who could not write in a directory of
+       * root's. */
+      if (work->host->uid == 0 && chown (share->source, work->plan->uid, work->plan->gid) < 0)
+        return sandbox_fail_errno (error, errno, "start %s: giving %s to uid %u",
+                                   work->machine->name, share->source, work->plan->uid);
+    }
+  return sandbox_share_source_check (share->source, share_owner (work, share), error);
+}
+
+gboolean
+_sandbox_step_shares (gpointer data, GCancellable *cancellable, GError **error)
+{
+  SandboxWork *work = data;
+
+  if (_sandbox_pieces_running (&work->pieces))
+    return TRUE;
+  for (guint i = 0; i < work->plan->shares->len; i++)
+    if (!make_share (work, work->plan->shares->pdata[i], error))
+      {
+        g_prefix_error (error,
+                        "share \"%s\": ", ((SandboxPlanShare *)work->plan->shares->pdata[i])->tag);
+        return FALSE;
+      }
+  return TRUE;
+}
+
+void
+_sandbox_undo_shares (gpointer data)
+{
+  SandboxWork *work = data;
+
+  for (guint i = work->made.directories != NULL ? work->made.directories->len : 0; i > 0; i--)
+    rmdir (work->made.directories->pdata[i - 1]);
+}
+
+gboolean
+_sandbox_step_network (gpointer data, GCancellable *cancellable, GError **error)
+{
+  SandboxWork *work = data;
+  g_autofree char *xml = _sandbox_xml_network (work->plan);
+
+  work->made.network_active = !_sandbox_pieces_running (&work->pieces);
+  return _sandbox_virt_network_ensure (work->host->virt, work->plan->object, xml,
+                                       &work->made.network, error);
+}
+
+void
+_sandbox_undo_network (gpointer data)
+{
+  SandboxWork *work = data;
+
+  if (work->made.network)
+    _sandbox_virt_network_remove (work->host->virt, work->machine->object, NULL);
+  else if (work->made.network_active)
+    _sandbox_virt_network_stop (work->host->virt, work->machine->object, NULL);
+}
+
+gboolean
+_sandbox_step_disk (gpointer data, GCancellable *cancellable, GError **error)
+{
+  SandboxWork *work = data;
+  g_autofree char *xml = NULL;
+
+  if (_sandbox_pieces_running (&work->pieces))
+    return TRUE;
+  xml = _sandbox_xml_disk_volume (work->plan);
+  if (!_sandbox_virt_pool_ensure (work->host->virt, error)
+      || !_sandbox_virt_volume_create (work->host->virt, xml, &work->made.disk, error))
+    return FALSE;
+  if (work->made.disk && work->pieces.domain && !work->newest_image)
+    _sandbox_report (&work->report, "disk", "its disk was gone: made a fresh one", 0, 0);
+  return TRUE;
+}
+
+void
+_sandbox_undo_disk (gpointer data)
+{
+  SandboxWork *work = data;
+
+  if (work->made.disk)
+    _sandbox_virt_volume_remove (work->host->virt, work->plan->disk_volume, NULL);
+}
+
+gboolean
+_sandbox_step_seed (gpointer data, GCancellable *cancellable, GError **error)
+{
+  SandboxWork *work = data;
+  SandboxVirt *virt = work->host->virt;
+  const char *name = work->plan->seed_volume;
+  sandbox_autofd int state_fd = -1;
+  g_autoptr (GBytes) seed = NULL;
+  g_autofree char *xml = NULL;
+
+  if (_sandbox_pieces_running (&work->pieces))
+    return TRUE;
+  state_fd = _sandbox_machine_state_fd (work->machine, FALSE, error);
+  if (state_fd < 0)
+    return FALSE;
+  seed = _sandbox_seed_build (work->plan, state_fd, error);
+  if (seed == NULL)
+    return FALSE;
+  /* Made anew for each boot: mounts and address may have changed, and its length with them. */
+  xml = _sandbox_xml_raw_volume (name, g_bytes_get_size (seed), 0600);
+  work->made.seed = TRUE;
+  return _sandbox_virt_volume_remove (virt, name, error)
+         && _sandbox_virt_volume_create (virt, xml, NULL, error)
+         && _sandbox_virt_volume_upload (virt, name, g_bytes_get_data (seed, NULL),
+                                         g_bytes_get_size (seed), error);
+}
+
+void
+_sandbox_undo_seed (gpointer data)
+{
+  SandboxWork *work = data;
+
+  if (work->made.seed)
+    _sandbox_virt_volume_remove (work->host->virt, work->plan->seed_volume, NULL);
+}
+
+static void
+report_changes (SandboxWork *work, gboolean running)
+{
+  g_auto (GStrv) lines = g_strsplit (work->changes, "\n", -1);
+
+  for (char **line = lines; *line != NULL; line++)
+    {
+      g_autofree char *note = NULL;
+
+      if (**line == '\0')
+        continue;
+      note = running ? g_strdup_printf ("%s (applies at the next start)", *line) : g_strdup (*line);
+      _sandbox_report (&work->report, "changes", note, 0, 0);
+    }
+}
+
+gboolean
+_sandbox_step_domain (gpointer data, GCancellable *cancellable, GError **error)
+{
+  SandboxWork *work = data;
+  g_autofree char *xml = _sandbox_xml_domain (work->plan);
+  gboolean running = _sandbox_pieces_running (&work->pieces);
+
+  if (work->old_xml != NULL)
+    {
+      char *changes = _sandbox_xml_domain_changes (work->old_xml, xml, error);
+
+      if (changes == NULL)
+        return FALSE;
+      g_free (work->changes);
+      work->changes = changes;
+      report_changes (work, running);
+    }
+  if (running)
+    return TRUE;
+  work->made.redefined = work->old_xml != NULL;
+  work->made.domain = work->old_xml == NULL;
+  return _sandbox_virt_domain_define (work->host->virt, xml, error);
+}
+
+void
+_sandbox_undo_domain (gpointer data)
+{
+  SandboxWork *work = data;
+
+  if (work->made.domain)
+    _sandbox_virt_domain_undefine (work->host->virt, work->machine->object, NULL);
+  else if (work->made.redefined)
+    _sandbox_virt_domain_define (work->host->virt, work->old_xml, NULL);
+}

@@ -1,0 +1,42 @@
+// SPDX-License-Identifier: LGPL-2.1-or-later
+// Start: from a name to a machine that answers, as a table of steps with their undos.
+#include "facade/facade-private.h"
+
+static const SandboxRow start_rows[] = {
+  { { "profile", "reading the profile", _sandbox_step_profile, _sandbox_undo_profile },
+    SANDBOX_ROW_ALWAYS },
+  { { "image", "looking for the image", _sandbox_step_image, NULL }, SANDBOX_ROW_REAL },
+  { { "plan", "making the plan", _sandbox_step_plan, NULL }, SANDBOX_ROW_ALWAYS },
+  { { "keys", "making keys", _sandbox_step_keys, _sandbox_undo_keys }, SANDBOX_ROW_REAL },
+  { { "shares", "checking shared directories", _sandbox_step_shares, _sandbox_undo_shares },
+    SANDBOX_ROW_REAL },
+  { { "network", "making the network", _sandbox_step_network, _sandbox_undo_network },
+    SANDBOX_ROW_ALWAYS },
+  { { "disk", "making the disk", _sandbox_step_disk, _sandbox_undo_disk }, SANDBOX_ROW_ALWAYS },
+  { { "seed", "writing its identity", _sandbox_step_seed, _sandbox_undo_seed }, SANDBOX_ROW_REAL },
+  { { "domain", "defining the machine", _sandbox_step_domain, _sandbox_undo_domain },
+    SANDBOX_ROW_ALWAYS },
+  { { "boot", "starting the machine", _sandbox_step_boot, _sandbox_undo_boot },
+    SANDBOX_ROW_ALWAYS },
+  { { "keeper", "starting the keeper", _sandbox_step_keeper, _sandbox_undo_keeper },
+    SANDBOX_ROW_REAL },
+  { { "ssh", "waiting for ssh", _sandbox_step_ssh, NULL }, SANDBOX_ROW_REAL },
+  { { "mounts", "checking that the shares are mounted", _sandbox_step_mounts, NULL },
+    SANDBOX_ROW_REAL },
+  { { "ready", "ready", _sandbox_step_ready, NULL }, SANDBOX_ROW_ALWAYS },
+};
+const SandboxVerb _sandbox_verb_start = { "start", start_rows, G_N_ELEMENTS (start_rows) };
+
+gboolean
+sandbox_machine_start (SandboxMachine *machine, const SandboxStartOptions *options,
+                       SandboxProgressFunc progress, gpointer user_data, GCancellable *cancellable,
+                       GError **error)
+{
+  g_auto (SandboxWork) work = { 0 };
+
+  _sandbox_work_init (&work, machine, progress, user_data);
+  work.boot = TRUE;
+  return _sandbox_options_copy (&work.options, sizeof work.options, options, error)
+         && _sandbox_work_begin (&work, "start", cancellable, error)
+         && _sandbox_work_run (&work, &_sandbox_verb_start, cancellable, error);
+}

@@ -1,0 +1,199 @@
+// SPDX-License-Identifier: LGPL-2.1-or-later
+// Status: what is defined, what runs, and how the profile differs from it.
+#include "facade/facade-private.h"
+#include "base/xml.h"
+
+#include <string.h>
+
+static void
+share_status_free (gpointer data)
+{
+  SandboxShareStatus *share = data;
+
+  g_free (share->name);
+  g_free (share->source);
+  g_free (share->target);
+  g_free (share->mode);
+  g_free (share);
+}
+
+void
+sandbox_machine_status_free (SandboxMachineStatus *status)
+{
+  if (status == NULL)
+    return;
+  g_free (status->name);
+  g_free (status->profile);
+  g_free (status->uuid);
+  g_free (status->object);
+  g_free (status->accel);
+  g_free (status->accel_reason);
+  g_free (status->address);
+  g_free (status->user);
+  g_free (status->image);
+  g_free (status->changes);
+  g_ptr_array_unref (status->shares);
+  g_free (status);
+}
+
+static void
+set_string (char **to, const char *value)
+{
+  if (value == NULL || *value == '\0')
+    return;
+  g_free (*to);
+  *to = g_strdup (value);
+}
+
+static SandboxMachineStatus *
+new_status (SandboxMachine *machine)
+{
+  SandboxMachineStatus *status = g_new0 (SandboxMachineStatus, 1);
+  char **strings[] = { &status->profile, &status->accel, &status->accel_reason, &status->address,
+                       &status->user,    &status->image, &status->changes };
+
+  for (gsize i = 0; i < G_N_ELEMENTS (strings); i++)
+    *strings[i] = g_strdup ("");
+  status->name = g_strdup (machine->name);
+  status->uuid = g_strdup (machine->uuid);
+  status->object = g_strdup (machine->object);
+  status->shares = g_ptr_array_new_with_free_func (share_status_free);
+  return status;
+}
+
+/* What start would make; the whole truth for a machine that was never started. */
+static void
+fill_from_plan (SandboxMachineStatus *status, const SandboxPlan *plan)
+{
+  set_string (&status->accel, _sandbox_accel_to_string (plan->accel));
+  set_string (&status->accel_reason, plan->accel_reason);
+  set_string (&status->address, plan->address);
+  set_string (&status->user, plan->user);
+  set_string (&status->image, plan->image_id);
+  status->cpus = plan->cpus;
+  status->memory_bytes = plan->memory_bytes;
+  status->disk_limit_bytes = plan->disk_bytes;
+  for (guint i = 0; i < plan->shares->len; i++)
+    {
+      const SandboxPlanShare *share = plan->shares->pdata[i];
+      SandboxShareStatus *shown = g_new0 (SandboxShareStatus, 1);
+
+      shown->name = g_strdup (share->tag);
+      shown->source = g_strdup (share->source);
+      shown->target = g_strdup (share->target);
+      shown->mode = g_strdup (_sandbox_share_mode_to_string (share->mode));
+      g_ptr_array_add (status->shares, shown);
+    }
+}
+
+/* libvirt writes memory in KiB whatever unit it was given in. */
+static void
+fill_from_domain (SandboxMachineStatus *status, const char *xml, const SandboxDomainMeta *meta)
+{
+  g_autoptr (xmlDoc) doc = sandbox_xml_parse ("domain XML of libvirt", xml, NULL);
+  xmlNode *root = doc != NULL ? xmlDocGetRootElement (doc) : NULL;
+  g_autofree char *cpus = root != NULL ? sandbox_xml_dup (root, "vcpu", NULL) : NULL;
+  g_autofree char *memory = root != NULL ? sandbox_xml_dup (root, "memory", NULL) : NULL;
+  SandboxCidr subnet;
+
+  if (cpus != NULL)
+    status->cpus = (guint)g_ascii_strtoull (g_strstrip (cpus), NULL, 10);
+  if (memory != NULL)
+    status->memory_bytes = g_ascii_strtoull (g_strstrip (memory), NULL, 10) * 1024;
+  set_string (&status->accel, meta->accel);
+  set_string (&status->accel_reason, meta->accel_reason);
+  set_string (&status->user, meta->user);
+  set_string (&status->image, meta->image_id);
+  if (meta->subnet != NULL && sandbox_cidr_parse (meta->subnet, &subnet, NULL))
+    {
+      guint32 base = subnet.address & ~(guint32)(((guint64)1 << (32 - subnet.bits)) - 1);
+      g_autofree char *address = sandbox_address_format (base + 2);
+
+      set_string (&status->address, address);
+    }
+}
+
+static gboolean
+fill_profile (SandboxMachine *machine, SandboxMachineStatus *status, GError **error)
+{
+  g_autoptr (SandboxProfile) profile = NULL;
+  g_autoptr (SandboxPlan) plan = NULL;
+  g_autoptr (GError) local = NULL;
+  g_autofree char *changes = NULL;
+
+  profile = _sandbox_machine_load_profile (machine, &local);
+  if (profile != NULL)
+    {
+      const char *inherits = _sandbox_profile_values (profile)->inherits;
+
+      set_string (&status->profile,
+                  inherits != NULL && *inherits != '\0' ? inherits : machine->name);
+      plan = sandbox_machine_plan (machine, NULL, &changes, NULL, &local);
+    }
+  if (plan != NULL)
+    {
+      fill_from_plan (status, plan);
+      set_string (&status->changes, changes);
+      return TRUE;
+    }
+  /* Status must tell about a machine whose profile has a mistake in it, too. */
+  if (g_error_matches (local, SANDBOX_ERROR, SANDBOX_ERROR_HOST)
+      || g_error_matches (local, SANDBOX_ERROR, SANDBOX_ERROR_DENIED))
+    {
+      g_propagate_error (error, g_steal_pointer (&local));
+      return FALSE;
+    }
+  set_string (&status->changes, local->message);
+  return TRUE;
+}
+
+static gboolean
+fill_disk (SandboxMachine *machine, SandboxMachineStatus *status, GError **error)
+{
+  g_autofree char *name = g_strconcat (machine->object, ".qcow2", NULL);
+  g_autoptr (GError) local = NULL;
+  SandboxVirtVolume *volume = _sandbox_virt_volume_get (machine->host->virt, name, &local);
+
+  if (volume == NULL)
+    {
+      if (g_error_matches (local, SANDBOX_ERROR, SANDBOX_ERROR_NOT_FOUND))
+        return TRUE;
+      g_propagate_error (error, g_steal_pointer (&local));
+      return FALSE;
+    }
+  status->disk_bytes = volume->allocation_bytes;
+  status->disk_limit_bytes = volume->capacity_bytes;
+  _sandbox_virt_volume_free (volume);
+  return TRUE;
+}
+
+SandboxMachineStatus *
+sandbox_machine_get_status (SandboxMachine *machine, GCancellable *cancellable, GError **error)
+{
+  g_autoptr (SandboxMachineStatus) status = new_status (machine);
+  g_autoptr (SandboxDomainMeta) meta = NULL;
+  g_autofree char *xml = NULL;
+  sandbox_autofd int state_fd = _sandbox_machine_state_fd (machine, FALSE, NULL);
+  SandboxPieces pieces;
+
+  if (g_cancellable_set_error_if_cancelled (cancellable, error)
+      || !_sandbox_machine_read_domain (machine, &xml, &meta, error)
+      || !_sandbox_machine_pieces (machine, &pieces, error)
+      || !fill_profile (machine, status, error))
+    return NULL;
+  status->state = _sandbox_pieces_state (machine->host, &pieces);
+  if (meta != NULL)
+    fill_from_domain (status, xml, meta);
+  if (pieces.disk && !fill_disk (machine, status, error))
+    return NULL;
+  if (state_fd >= 0)
+    status->keeper_pid = _sandbox_keeper_pid (state_fd);
+  if (_sandbox_pieces_running (&pieces) && status->keeper_pid != 0)
+    {
+      g_autoptr (SandboxSsh) ssh =
+          _sandbox_ssh_new (machine->state_path, machine->uuid, status->address, status->user);
+
+      status->ssh_ready = _sandbox_ssh_master_alive (ssh);
+    }
+  return g_steal_pointer (&status);
+}

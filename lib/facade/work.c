@@ -1,0 +1,288 @@
+// SPDX-License-Identifier: LGPL-2.1-or-later
+// One verb at work on one machine: lock, what exists, the plan, and the run through the verb's
+// table of steps.
+#include "facade/facade-private.h"
+
+#include <string.h>
+
+void
+_sandbox_work_init (SandboxWork *work, SandboxMachine *machine, SandboxProgressFunc func,
+                    gpointer user_data)
+{
+  *work = (SandboxWork){ 0 };
+  work->machine = sandbox_machine_ref (machine);
+  work->host = machine->host;
+  work->report = (SandboxReport){ func, user_data, machine->name };
+  work->options = (SandboxStartOptions)SANDBOX_START_OPTIONS_INIT;
+  work->lock_wait_usec = machine->host->lock_wait_usec;
+  work->changes = g_strdup ("");
+}
+
+void
+_sandbox_work_keep (SandboxWork *work)
+{
+  g_clear_pointer (&work->made.directories, g_ptr_array_unref);
+  memset (&work->made, 0, sizeof work->made);
+}
+
+void
+_sandbox_work_clear (SandboxWork *work)
+{
+  if (work->lock != NULL)
+    _sandbox_machine_unlock (work->machine, g_steal_pointer (&work->lock));
+  g_clear_pointer (&work->made.directories, g_ptr_array_unref);
+  g_clear_pointer (&work->old_xml, g_free);
+  g_clear_pointer (&work->old_meta, _sandbox_domain_meta_free);
+  g_clear_pointer (&work->profile, sandbox_profile_unref);
+  g_clear_pointer (&work->profile_text, g_free);
+  g_clear_pointer (&work->old_profile_text, g_free);
+  g_clear_pointer (&work->image, _sandbox_image_ref_free);
+  g_clear_pointer (&work->plan, sandbox_plan_unref);
+  g_clear_pointer (&work->changes, g_free);
+  g_clear_pointer (&work->ssh, _sandbox_ssh_free);
+  g_clear_pointer (&work->source, sandbox_machine_unref);
+  g_clear_pointer (&work->machine, sandbox_machine_unref);
+}
+
+gboolean
+_sandbox_work_begin (SandboxWork *work, const char *verb, GCancellable *cancellable, GError **error)
+{
+  work->lock = _sandbox_machine_lock (work->machine, verb, work->lock_wait_usec, &work->report,
+                                      cancellable, error);
+  return work->lock != NULL && _sandbox_machine_pieces (work->machine, &work->pieces, error)
+         && _sandbox_machine_read_domain (work->machine, &work->old_xml, &work->old_meta, error);
+}
+
+static void
+on_step (const SandboxStep *step, gpointer user_data)
+{
+  SandboxWork *work = user_data;
+
+  _sandbox_report (&work->report, step->id, step->note, 0, 0);
+}
+
+gboolean
+_sandbox_work_run (SandboxWork *work, const SandboxVerb *verb, GCancellable *cancellable,
+                   GError **error)
+{
+  g_autoptr (GArray) steps = g_array_new (FALSE, FALSE, sizeof (SandboxStep));
+  gboolean test = _sandbox_host_is_test (work->host);
+
+  /* The one place where libvirt's test driver, which has no guests, is treated differently. */
+  SandboxRowFlags unwanted =
+      (test ? SANDBOX_ROW_REAL : 0) | (work->boot ? SANDBOX_ROW_IDLE : SANDBOX_ROW_BOOT);
+
+  for (gsize i = 0; i < verb->n_rows; i++)
+    if ((verb->rows[i].flags & unwanted) == 0)
+      g_array_append_val (steps, verb->rows[i].step);
+  return sandbox_steps_run (verb->verb, (const SandboxStep *)(gpointer)steps->data, steps->len,
+                            work, on_step, work, cancellable, error);
+}
+
+#define STEPS_MAX 32
+
+const char *const *
+sandbox_machine_step_ids (const char *verb)
+{
+  static const SandboxVerb *const verbs[] = { &_sandbox_verb_start, &_sandbox_verb_stop,
+                                              &_sandbox_verb_destroy, &_sandbox_verb_recreate,
+                                              &_sandbox_verb_clone };
+  static const char *ids[G_N_ELEMENTS (verbs)][STEPS_MAX + 1];
+  static gsize done = 0;
+
+  if (g_once_init_enter (&done))
+    {
+      for (gsize i = 0; i < G_N_ELEMENTS (verbs); i++)
+        for (gsize k = 0; k < MIN (verbs[i]->n_rows, STEPS_MAX); k++)
+          ids[i][k] = verbs[i]->rows[k].step.id;
+      g_once_init_leave (&done, 1);
+    }
+  for (gsize i = 0; i < G_N_ELEMENTS (verbs); i++)
+    if (strcmp (verbs[i]->verb, verb) == 0)
+      return ids[i];
+  return NULL;
+}
+
+/* Where the machine's network is now: the network's own word, else what the domain was made with.
+ */
+static char *
+current_subnet (SandboxMachine *machine, const SandboxDomainMeta *meta)
+{
+  g_autofree char *xml = _sandbox_virt_network_xml (machine->host->virt, machine->object, NULL);
+  g_autofree char *bridge = NULL;
+  SandboxCidr subnet;
+
+  if (xml != NULL && _sandbox_xml_read_network (xml, &subnet, &bridge, NULL))
+    {
+      guint32 base = subnet.address & ~(guint32)(((guint64)1 << (32 - subnet.bits)) - 1);
+      g_autofree char *address = sandbox_address_format (base);
+
+      return g_strdup_printf ("%s/%u", address, subnet.bits);
+    }
+  return meta != NULL ? g_strdup (meta->subnet) : NULL;
+}
+
+SandboxPlan *
+_sandbox_work_plan (SandboxMachine *machine, SandboxProfile *profile, const SandboxImageRef *image,
+                    const SandboxDomainMeta *meta, GError **error)
+{
+  SandboxHost *host = machine->host;
+  g_autoptr (SandboxFacts) facts = _sandbox_virt_facts (host->virt, NULL, error);
+  g_autofree char *subnet = NULL, *id = NULL, *stem = NULL, *disk = NULL, *kernel = NULL,
+                  *initrd = NULL;
+  SandboxIdentity identity = { 0 };
+
+  if (facts == NULL)
+    return NULL;
+  if (facts->pool_path == NULL || *facts->pool_path == '\0')
+    {
+      g_free (facts->pool_path);
+      facts->pool_path = g_strdup (SANDBOX_POOL_PATH);
+    }
+  subnet = current_subnet (machine, meta);
+  identity.name = machine->name;
+  identity.owner = host->owner;
+  identity.uid = host->uid;
+  identity.gid = host->gid;
+  identity.home = host->home;
+  identity.subnet = subnet;
+  if (image != NULL)
+    {
+      identity.image_id = image->id;
+      identity.image_bytes = image->bytes;
+      identity.image_disk = image->disk;
+      identity.image_kernel = image->kernel;
+      identity.image_initrd = image->initrd;
+      identity.image_cmdline = image->cmdline;
+      return _sandbox_plan_resolve (profile, facts, &identity, error);
+    }
+  /* Not built yet, or the test driver, which boots nothing: names that say so. */
+  id = g_strconcat (_sandbox_profile_values (profile)->image, "-unbuilt", NULL);
+  stem = g_strconcat (facts->pool_path, "/image.", id, NULL);
+  disk = g_strconcat (stem, ".qcow2", NULL);
+  kernel = g_strconcat (stem, ".vmlinuz", NULL);
+  initrd = g_strconcat (stem, ".initrd", NULL);
+  identity.image_id = id;
+  identity.image_disk = disk;
+  identity.image_kernel = kernel;
+  identity.image_initrd = initrd;
+  identity.image_cmdline = "";
+  return _sandbox_plan_resolve (profile, facts, &identity, error);
+}
+
+/* The image below the disk that is there; NULL without error when there is no disk. */
+static gboolean
+pinned_image (SandboxMachine *machine, char **ret_id, GError **error)
+{
+  g_autofree char *name = g_strconcat (machine->object, ".qcow2", NULL);
+  g_autoptr (GError) local = NULL;
+  SandboxVirtVolume *volume = _sandbox_virt_volume_get (machine->host->virt, name, &local);
+  char *id;
+
+  *ret_id = NULL;
+  if (volume == NULL)
+    {
+      if (g_error_matches (local, SANDBOX_ERROR, SANDBOX_ERROR_NOT_FOUND))
+        return TRUE;
+      g_propagate_error (error, g_steal_pointer (&local));
+      return FALSE;
+    }
+  id = _sandbox_image_id_of_path (volume->backing_path);
+  _sandbox_virt_volume_free (volume);
+  if (id == NULL)
+    return sandbox_fail (error, SANDBOX_ERROR_FAILED,
+                         "%s: its disk %s does not stand on one of our images; make a fresh one "
+                         "with `vms recreate %s`",
+                         machine->name, name, machine->name);
+  *ret_id = id;
+  return TRUE;
+}
+
+gboolean
+_sandbox_work_find_image (SandboxMachine *machine, SandboxProfile *profile, gboolean newest,
+                          SandboxImageRef **ret_ref, GError **error)
+{
+  SandboxHost *host = machine->host;
+  g_autofree char *id = NULL;
+  g_auto (GStrv) ids = NULL;
+  SandboxImageRef *ref = NULL;
+
+  if (_sandbox_host_is_test (host))
+    {
+      *ret_ref = NULL;
+      return TRUE;
+    }
+  if (!newest && !pinned_image (machine, &id, error))
+    return FALSE;
+  if (id == NULL)
+    {
+      ids = _sandbox_image_ids (host, _sandbox_profile_values (profile)->image, error);
+      if (ids == NULL)
+        return FALSE;
+      id = g_strdup (ids[0]);
+    }
+  if (id != NULL)
+    {
+      ref = _sandbox_image_ref (host, id, error);
+      if (ref == NULL)
+        return FALSE;
+    }
+  *ret_ref = ref;
+  return TRUE;
+}
+
+/* The image is no part of what is compared, because it changes by recreate only. */
+static char *
+with_image_change (char *changes, SandboxProfile *profile, const SandboxImageRef *image)
+{
+  g_autofree char *name = image != NULL ? _sandbox_image_id_name (image->id, NULL) : NULL;
+  const char *wanted = _sandbox_profile_values (profile)->image;
+  g_autofree char *old = changes;
+
+  if (name == NULL || strcmp (name, wanted) == 0)
+    return g_steal_pointer (&old);
+  return g_strdup_printf ("%simage: %s -> %s (applies at recreate)\n", old, name, wanted);
+}
+
+SandboxPlan *
+sandbox_machine_plan (SandboxMachine *machine, const SandboxStartOptions *options,
+                      char **ret_changes, GCancellable *cancellable, GError **error)
+{
+  SandboxStartOptions own = SANDBOX_START_OPTIONS_INIT;
+  g_autoptr (SandboxProfile) profile = NULL;
+  g_autoptr (SandboxDomainMeta) meta = NULL;
+  g_autoptr (SandboxImageRef) image = NULL;
+  g_autoptr (SandboxPlan) plan = NULL;
+  g_autofree char *defined = NULL, *changes = NULL;
+
+  if (!_sandbox_options_copy (&own, sizeof own, options, error)
+      || g_cancellable_set_error_if_cancelled (cancellable, error))
+    return NULL;
+  profile = _sandbox_machine_load_profile (machine, error);
+  if (profile == NULL)
+    return NULL;
+  for (const char *const *spec = own.shares; spec != NULL && *spec != NULL; spec++)
+    if (!sandbox_profile_add_share (profile, *spec, error))
+      return NULL;
+  if (!_sandbox_machine_read_domain (machine, &defined, &meta, error)
+      || !_sandbox_work_find_image (machine, profile, FALSE, &image, error))
+    return NULL;
+  plan = _sandbox_work_plan (machine, profile, image, meta, error);
+  if (plan == NULL)
+    return NULL;
+  if (ret_changes != NULL)
+    {
+      changes = g_strdup ("");
+      if (defined != NULL)
+        {
+          g_autofree char *wanted = _sandbox_xml_domain (plan);
+
+          g_free (changes);
+          changes = _sandbox_xml_domain_changes (defined, wanted, error);
+          if (changes == NULL)
+            return NULL;
+        }
+      *ret_changes = with_image_change (g_steal_pointer (&changes), profile, image);
+    }
+  return g_steal_pointer (&plan);
+}

@@ -1,0 +1,78 @@
+// SPDX-License-Identifier: LGPL-2.1-or-later
+// Everything that is said to a guest: keys, the seed it boots with, ssh.
+#pragma once
+
+#include <gio/gio.h>
+#include "plan/plan-private.h"
+
+/* --- keys: three ed25519 pairs in the machine's state directory: "user_key" (with which the host's
+ * user enters), "host_key" (the guest's sshd), "guest_key" (the guest's identity elsewhere), each
+ * with ".pub"; all by ssh-keygen, 0600. */
+gboolean _sandbox_keys_ensure (int state_fd, const char *object, gboolean *ret_created,
+                               GCancellable *cancellable, GError **error);
+char *_sandbox_key_public (int state_fd, const char *key,
+                           GError **error); /* "ssh-ed25519 AAAA... comment" */
+
+/* --- the seed: ustar archive, see docs/guest-contract.md. Contains private keys: goes into a 0600
+ * volume only. */
+GBytes *_sandbox_seed_build (const SandboxPlan *plan, int state_fd, GError **error);
+
+/* --- ssh: one target per machine */
+typedef struct
+{
+  char *state_path; /* absolute directory of the machine: keys, known_hosts, "ssh.sock" of the
+                       master */
+  char *uuid;       /* HostKeyAlias "vms-UUID" */
+  char *address, *user;
+  guint port; /* 22; tests have others */
+} SandboxSsh;
+SandboxSsh *
+_sandbox_ssh_new (const char *state_path, const char *uuid, const char *address, const char *user);
+void _sandbox_ssh_free (SandboxSsh *ssh);
+G_DEFINE_AUTOPTR_CLEANUP_FUNC (SandboxSsh, _sandbox_ssh_free)
+/* known_hosts with the one host key, before first boot. */
+gboolean _sandbox_ssh_write_known_hosts (int state_fd, const char *uuid, GError **error);
+/* "ssh", "-F", "none", all our -o options, ..., user@address; through the master when it runs.
+ * Caller appends the remote command. */
+GPtrArray *_sandbox_ssh_argv (const SandboxSsh *ssh, gboolean pty, gboolean use_master);
+/* One remote command line: cd, env, argv quoted for the shell; ends so that signals become 128+n.
+ */
+char *_sandbox_ssh_command (const char *const *argv, const char *cwd, const char *const *env);
+gboolean _sandbox_ssh_exec (const SandboxSsh *ssh, const char *remote_command, gboolean pty,
+                            int stdin_fd, int stdout_fd, int stderr_fd, gint64 timeout_usec,
+                            GCancellable *cancellable, int *ret_status, GError **error);
+/* stdout of a short command; GUEST if it fails. */
+char *_sandbox_ssh_capture (const SandboxSsh *ssh, const char *remote_command, gsize max,
+                            gint64 timeout_usec, GCancellable *cancellable, GError **error);
+gboolean _sandbox_ssh_master_alive (const SandboxSsh *ssh);
+/* Until a command works over ssh; GUEST at once on a host key mismatch, TIMED_OUT with what was
+ * last seen. @on_wait: a note now and then. */
+typedef void (*SandboxSshWaitFunc) (const char *note, gpointer user_data);
+gboolean _sandbox_ssh_wait (const SandboxSsh *ssh, gint64 timeout_usec,
+                            gboolean (*still_running) (gpointer), SandboxSshWaitFunc on_wait,
+                            gpointer user_data, GCancellable *cancellable, GError **error);
+/* The block for an ssh configuration file: refuses nothing of ours, offers nothing of the host's,
+ * holds against `Host *`. */
+char *_sandbox_ssh_config_block (const SandboxSsh *ssh, const char *alias);
+
+/* --- shares and files */
+/* Compares the guest's mount table with the plan: GUEST names each share that is not mounted. */
+gboolean _sandbox_guest_check_shares (const SandboxSsh *ssh, const SandboxPlan *plan,
+                                      GCancellable *cancellable, GError **error);
+gboolean
+_sandbox_guest_copy_in (const SandboxSsh *ssh, const char *host_path, const char *guest_path,
+                        gboolean overwrite, GCancellable *cancellable, GError **error);
+gboolean
+_sandbox_guest_copy_out (const SandboxSsh *ssh, const char *guest_path, const char *host_path,
+                         gboolean overwrite, GCancellable *cancellable, GError **error);
+
+/* --- keeper: the program LIBEXECDIR/libsandbox/sandbox-keeper (or
+ * $SANDBOX_LIBEXEC_DIR/sandbox-keeper), one per running machine */
+/* Starts it unless one holds "keeper.lock"; returns when it holds the lock. */
+gboolean _sandbox_keeper_ensure (const char *uri, const char *object, const SandboxSsh *ssh,
+                                 GCancellable *cancellable, GError **error);
+pid_t _sandbox_keeper_pid (int state_fd);                     /* 0: none */
+gboolean _sandbox_keeper_stop (int state_fd, GError **error); /* none: success */
+/* "console.log" of the state directory: written by the keeper, at most SANDBOX_CONSOLE_LOG_MAX
+ * bytes. */
+#define SANDBOX_CONSOLE_LOG_MAX (256 * 1024)

@@ -1,0 +1,137 @@
+// SPDX-License-Identifier: LGPL-2.1-or-later
+// The seed: the archive from which the guest's initrd takes the machine's identity, keys and mounts at every boot.
+#include "guest/guest-private.h"
+#include "guest/tar.h"
+
+#include "base/error.h"
+#include "base/file.h"
+
+#include <string.h>
+
+#define IDENTITY_CHARS                                                                             \
+  "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789._:/+=,@-"
+
+/* The guest reads the lines with a shell: what this lets through means nothing to one. */
+static gboolean
+add_identity (GString *text, const char *key, const char *value, GError **error)
+{
+  if (strspn (value, IDENTITY_CHARS) != strlen (value))
+    return sandbox_fail (error, SANDBOX_ERROR_INVALID,
+                         "making the seed: %s has a character that the guest does not take", key);
+  g_string_append_printf (text, "%s=%s\n", key, value);
+  return TRUE;
+}
+
+static gboolean
+append_identity (GByteArray *out, const SandboxPlan *plan, GError **error)
+{
+  g_autoptr (GString) text = g_string_new (NULL);
+  g_autofree char *uid = g_strdup_printf ("%u", plan->uid);
+  g_autofree char *gid = g_strdup_printf ("%u", plan->gid);
+  g_autofree char *address = g_strdup_printf ("%s/%u", plan->address, plan->subnet.bits);
+  g_auto (GStrv) parts = g_strsplit (plan->uuid, "-", -1);
+  g_autofree char *machine_id = g_strjoinv (NULL, parts);
+  gboolean routed = !g_str_equal (plan->network_mode, "none");
+
+  if (!plan->uid)
+    return sandbox_fail (error, SANDBOX_ERROR_INVALID, "making the seed: the user is never uid 0");
+  if (!add_identity (text, "HOSTNAME", plan->name, error)
+      || !add_identity (text, "USER", plan->user, error) || !add_identity (text, "UID", uid, error)
+      || !add_identity (text, "GID", gid, error)
+      || !add_identity (text, "MACHINE_ID", machine_id, error)
+      || !add_identity (text, "ADDRESS", address, error)
+      || !add_identity (text, "GATEWAY", routed ? plan->gateway : "", error)
+      || !add_identity (text, "DNS", routed ? plan->gateway : "", error))
+    return FALSE;
+  sandbox_tar_append (out, "identity", 0644, text->str, text->len);
+  return TRUE;
+}
+
+/* As in fstab(5): what would end the word, and the backslash, as octal. */
+static void
+add_escaped (GString *text, const char *path)
+{
+  for (; *path; path++)
+    {
+      guchar c = (guchar)*path;
+
+      if (c <= ' ' || c == '\\' || c == '#' || c == 0x7f)
+        g_string_append_printf (text, "\\%03o", c);
+      else
+        g_string_append_c (text, *path);
+    }
+}
+
+static void
+append_mounts (GByteArray *out, const SandboxPlan *plan)
+{
+  g_autoptr (GString) text = g_string_new (NULL);
+
+  for (guint i = 0; i < plan->shares->len; i++)
+    {
+      const SandboxPlanShare *share = g_ptr_array_index (plan->shares, i);
+
+      g_string_append_printf (text, "%s ", share->tag);
+      add_escaped (text, share->target);
+      g_string_append (text, share->mode == SANDBOX_SHARE_RW ? "\n" : " ro\n");
+    }
+  sandbox_tar_append (out, "mounts", 0644, text->str, text->len);
+}
+
+/* @key of the state directory as @name in the archive; its public half beside it. */
+static gboolean
+append_pair (GByteArray *out, int state_fd, const char *key, const char *name, GError **error)
+{
+  g_autofree char *public_name = g_strdup_printf ("%s.pub", name);
+  g_autofree char *public = _sandbox_key_public (state_fd, key, error);
+  g_autofree char *private = NULL;
+  gsize length = 0;
+
+  if (!public || !sandbox_file_read_at (state_fd, key, SANDBOX_KEY_MAX, &private, &length, error))
+    return FALSE;
+  sandbox_tar_append (out, name, 0600, private, length);
+  explicit_bzero (private, length);
+  {
+    g_autofree char *line = g_strconcat (public, "\n", NULL);
+
+    sandbox_tar_append (out, public_name, 0644, line, strlen (line));
+  }
+  return TRUE;
+}
+
+static gboolean
+append_keys (GByteArray *out, const SandboxPlan *plan, int state_fd, GError **error)
+{
+  g_autofree char *user_public = _sandbox_key_public (state_fd, "user_key", error);
+  g_autofree char *keys_name
+      = g_strdup_printf ("root/etc/ssh/authorized_keys.d/%s", plan->user);
+  g_autofree char *line = NULL;
+
+  if (!user_public)
+    return FALSE;
+  sandbox_tar_append (out, "root", 0755, NULL, 0);
+  sandbox_tar_append (out, "root/etc", 0755, NULL, 0);
+  sandbox_tar_append (out, "root/etc/ssh", 0755, NULL, 0);
+  if (!append_pair (out, state_fd, "host_key", "root/etc/ssh/ssh_host_ed25519_key", error))
+    return FALSE;
+  sandbox_tar_append (out, "root/etc/ssh/authorized_keys.d", 0755, NULL, 0);
+  line = g_strconcat (user_public, "\n", NULL);
+  sandbox_tar_append (out, keys_name, 0644, line, strlen (line));
+  sandbox_tar_append (out, "home", 0700, NULL, 0);
+  sandbox_tar_append (out, "home/.ssh", 0700, NULL, 0);
+  return append_pair (out, state_fd, "guest_key", "home/.ssh/id_ed25519", error);
+}
+
+GBytes *
+_sandbox_seed_build (const SandboxPlan *plan, int state_fd, GError **error)
+{
+  g_autoptr (GByteArray) out = g_byte_array_new ();
+
+  if (!append_identity (out, plan, error))
+    return NULL;
+  append_mounts (out, plan);
+  if (!append_keys (out, plan, state_fd, error))
+    return NULL;
+  sandbox_tar_append_end (out);
+  return g_byte_array_free_to_bytes (g_steal_pointer (&out));
+}

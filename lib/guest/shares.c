@@ -1,0 +1,102 @@
+// SPDX-License-Identifier: LGPL-2.1-or-later
+// Are the shares really mounted? The guest's mount table, read as what it is: text from somebody else.
+#include "guest/guest-private.h"
+
+#include "base/error.h"
+#include "base/names.h"
+
+#include <string.h>
+
+#define TABLE_MAX (256 * 1024)
+#define CHECK_USEC (60 * G_USEC_PER_SEC)
+
+static gboolean
+is_octal (char c)
+{
+  return c >= '0' && c <= '7';
+}
+
+/* The kernel writes blanks, newlines and backslashes of a path as three octal digits. In place. */
+static void
+unescape (char *text)
+{
+  char *to = text;
+
+  for (const char *from = text; *from;)
+    if (from[0] == '\\' && is_octal (from[1]) && is_octal (from[2]) && is_octal (from[3]))
+      {
+        *to++ = (char)((from[1] - '0') * 64 + (from[2] - '0') * 8 + (from[3] - '0'));
+        from += 4;
+      }
+    else
+      *to++ = *from++;
+  *to = '\0';
+}
+
+/* The last line for @target counts: it is what lies on top there. */
+static gboolean
+is_mounted (char **lines, const SandboxPlanShare *share)
+{
+  gboolean mounted = FALSE;
+
+  for (guint i = 0; lines[i]; i++)
+    {
+      g_auto (GStrv) words = g_strsplit (lines[i], " ", 5);
+
+      if (g_strv_length (words) < 4)
+        continue;
+      unescape (words[1]);
+      if (g_str_equal (words[1], share->target))
+        mounted = g_str_equal (words[0], share->tag) && g_str_equal (words[2], "virtiofs");
+    }
+  return mounted;
+}
+
+char *
+_sandbox_mounts_missing (const char *table, const SandboxPlan *plan)
+{
+  g_auto (GStrv) lines = g_strsplit (table, "\n", -1);
+  GString *missing = NULL;
+
+  for (guint i = 0; i < plan->shares->len; i++)
+    {
+      const SandboxPlanShare *share = g_ptr_array_index (plan->shares, i);
+      g_autofree char *target = sandbox_escape (share->target, -1, 200);
+
+      if (is_mounted (lines, share))
+        continue;
+      if (missing)
+        g_string_append (missing, ", ");
+      else
+        missing = g_string_new (NULL);
+      g_string_append_printf (missing, "\"%s\" at %s", share->tag, target);
+    }
+  return missing ? g_string_free (missing, FALSE) : NULL;
+}
+
+gboolean
+_sandbox_guest_check_shares (const SandboxSsh *ssh, const SandboxPlan *plan,
+                             GCancellable *cancellable, GError **error)
+{
+  g_autofree char *table = NULL;
+  g_autofree char *missing = NULL;
+
+  if (plan->shares->len == 0)
+    return TRUE;
+  /* the shell reads it by itself: no process more in the guest */
+  table = _sandbox_ssh_capture (
+      ssh, "while read -r line; do printf '%s\\n' \"$line\"; done </proc/self/mounts", TABLE_MAX,
+      CHECK_USEC, cancellable, error);
+  if (!table)
+    {
+      g_prefix_error (error, "checking the shares: ");
+      return FALSE;
+    }
+  missing = _sandbox_mounts_missing (table, plan);
+  if (!missing)
+    return TRUE;
+  return sandbox_fail (error, SANDBOX_ERROR_GUEST,
+                       "checking the shares: not mounted in the machine: %s; look at the boot console (\"vms logs\") "
+                       "for the reason",
+                       missing);
+}

@@ -1,0 +1,115 @@
+// SPDX-License-Identifier: LGPL-2.1-or-later
+// The plan as a shared object, and as text for people.
+#include "plan/plan-private.h"
+
+#include "base/names.h"
+
+G_DEFINE_BOXED_TYPE (SandboxPlan, sandbox_plan, sandbox_plan_ref, sandbox_plan_unref)
+
+void
+_sandbox_plan_share_free (gpointer data)
+{
+  SandboxPlanShare *share = data;
+
+  g_free (share->tag);
+  g_free (share->source);
+  g_free (share->target);
+  g_free (share);
+}
+
+SandboxPlan *
+sandbox_plan_ref (SandboxPlan *plan)
+{
+  g_atomic_ref_count_inc (&plan->ref_count);
+  return plan;
+}
+
+void
+sandbox_plan_unref (SandboxPlan *plan)
+{
+  char **texts[] = { &plan->name,         &plan->owner,        &plan->profile,
+                     &plan->summary,      &plan->object,       &plan->profile_digest,
+                     &plan->driver,       &plan->arch,         &plan->emulator,
+                     &plan->machine,      &plan->accel_reason, &plan->user,
+                     &plan->image_id,     &plan->image_disk,   &plan->image_kernel,
+                     &plan->image_initrd, &plan->cmdline,      &plan->disk_volume,
+                     &plan->seed_volume,  &plan->pool_path,    &plan->network_mode,
+                     &plan->bridge,       &plan->gateway,      &plan->address };
+
+  if (!g_atomic_ref_count_dec (&plan->ref_count))
+    return;
+  for (guint i = 0; i < G_N_ELEMENTS (texts); i++)
+    g_free (*texts[i]);
+  g_ptr_array_unref (plan->shares);
+  g_free (plan);
+}
+
+/* One line; the value may have come from a file or a path: it is made fit for a terminal. */
+static void G_GNUC_PRINTF (3, 4) add_line (GString *text, const char *key, const char *format, ...)
+{
+  va_list args;
+  g_autofree char *value = NULL;
+  g_autofree char *shown = NULL;
+
+  va_start (args, format);
+  value = g_strdup_vprintf (format, args);
+  va_end (args);
+  shown = sandbox_escape (value, -1, 4096);
+  g_string_append_printf (text, "%s: %s\n", key, shown);
+}
+
+static void
+describe_hardware (const SandboxPlan *plan, GString *text)
+{
+  g_autofree char *memory = sandbox_size_format (plan->memory_bytes);
+  g_autofree char *disk = sandbox_size_format (plan->disk_bytes);
+
+  add_line (text, "acceleration", "%s (%s)", _sandbox_accel_to_string (plan->accel),
+            plan->accel_reason);
+  add_line (text, "cpus", "%u", plan->cpus);
+  add_line (text, "memory", "%s%s", memory, plan->memfd ? ", shared" : "");
+  add_line (text, "disk", "%s in %s/%s", disk, plan->pool_path, plan->disk_volume);
+  add_line (text, "seed", "%s/%s", plan->pool_path, plan->seed_volume);
+  add_line (text, "image", "%s", *plan->image_id ? plan->image_id : "not built yet");
+  if (!*plan->image_id)
+    return;
+  add_line (text, "image disk", "%s", plan->image_disk);
+  add_line (text, "kernel", "%s", plan->image_kernel);
+  add_line (text, "initrd", "%s", plan->image_initrd);
+  add_line (text, "kernel command line", "%s", plan->cmdline);
+}
+
+static void
+describe_network (const SandboxPlan *plan, GString *text)
+{
+  g_autofree char *subnet = sandbox_address_format (plan->subnet.address);
+
+  add_line (text, "network", "%s, %s/%u on bridge %s", plan->network_mode, subnet,
+            plan->subnet.bits, plan->bridge);
+  add_line (text, "address", "%s, gateway %s, card %s", plan->address, plan->gateway, plan->mac);
+}
+
+char *
+sandbox_plan_describe (SandboxPlan *plan)
+{
+  g_autoptr (GString) text = g_string_new (NULL);
+
+  add_line (text, "machine", "%s", plan->name);
+  add_line (text, "profile", "%s%s%s", plan->profile, *plan->summary ? ": " : "", plan->summary);
+  add_line (text, "libvirt object", "%s, %s", plan->object, plan->uuid);
+  add_line (text, "hypervisor", "%s%s%s%s%s", plan->driver, *plan->machine ? ", machine " : "",
+            plan->machine, *plan->emulator ? ", " : "", plan->emulator);
+  describe_hardware (plan, text);
+  add_line (text, "user", "%s, uid %u, gid %u", plan->user, plan->uid, plan->gid);
+  describe_network (plan, text);
+  for (guint i = 0; i < plan->shares->len; i++)
+    {
+      const SandboxPlanShare *share = g_ptr_array_index (plan->shares, i);
+      g_autofree char *key = g_strdup_printf ("share %s", share->tag);
+
+      add_line (text, key, "%s on %s, %s%s", share->source, share->target,
+                _sandbox_share_mode_to_string (share->mode),
+                share->create ? ", made when missing" : "");
+    }
+  return g_string_free (g_steal_pointer (&text), FALSE);
+}

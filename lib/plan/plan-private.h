@@ -1,0 +1,73 @@
+// SPDX-License-Identifier: LGPL-2.1-or-later
+// The plan: every decision, immutable. Made by a pure function, read by xml, virt, guest and the
+// facade.
+#pragma once
+
+#include <sandbox/plan.h>
+#include "plan/facts.h"
+#include "profile/profile-private.h"
+
+/* Where the storage pool is when there is none yet. */
+#define SANDBOX_DEFAULT_POOL_PATH "/var/lib/libvirt/images/vms"
+
+/* Who and what this is; nothing of it is invented inside the plan. */
+typedef struct
+{
+  const char *name;     /* machine name, checked */
+  const char *owner;    /* owner tag, "vms" by default */
+  guint uid, gid;       /* of the calling user on the host */
+  const char *home;     /* of the calling user, absolute */
+  const char *image_id; /* id of the pinned, or the newest image */
+  guint64 image_bytes;  /* virtual size of the image */
+  const char *image_disk, *image_kernel,
+      *image_initrd;         /* paths of its volumes on the libvirt host */
+  const char *image_cmdline; /* kernel words that the image ships */
+  const char *subnet;        /* (nullable) "10.213.x.y/29" that the machine has now */
+} SandboxIdentity;
+
+typedef struct
+{
+  char *tag;    /* virtiofs tag: the share's name */
+  char *source; /* absolute on the host */
+  char *target; /* absolute in the guest */
+  SandboxShareMode mode;
+  gboolean create;
+} SandboxPlanShare;
+void _sandbox_plan_share_free (gpointer share);
+
+struct _SandboxPlan
+{
+  gatomicrefcount ref_count;
+  char *name, *owner, *profile, *summary; /* profile: what the machine's own one inherits, such as "work" */
+  char *object;  /* "vms-1000-work": domain, network, filter; "vms-1000-OWNER.NAME" for other owner
+                    tags */
+  char uuid[37]; /* v5 (uid, owner, name) */
+  char *profile_digest;
+  char *driver, *arch, *emulator, *machine; /* from the facts */
+  SandboxAccel accel;                       /* KVM or TCG, never AUTO */
+  char *accel_reason;
+  guint cpus;
+  guint64 memory_bytes, disk_bytes;
+  char *user;
+  guint uid, gid; /* of the user in the guest; never 0 */
+  char *image_id, *image_disk, *image_kernel, *image_initrd, *cmdline;
+  char *disk_volume, *seed_volume; /* "vms-1000-work.qcow2", "vms-1000-work.seed" */
+  char *pool_path;
+  char *network_mode, *bridge; /* bridge "vms" + 10 hex digits, at most 15 bytes */
+  char mac[18];                /* 52:54:00 + 3 bytes of the hash */
+  SandboxCidr subnet;          /* /29 */
+  char *gateway, *address;     /* .1 and .2 */
+  gboolean virtiofs;           /* any share */
+  gboolean memfd;              /* shared memory, so that shares can be attached later too */
+  GPtrArray *shares;           /* of SandboxPlanShare */
+};
+
+/* Pure. INVALID for what the profile gets wrong, UNSUPPORTED or HOST for what this host cannot do.
+ */
+SandboxPlan *_sandbox_plan_resolve (SandboxProfile *profile, const SandboxFacts *facts,
+                                    const SandboxIdentity *identity, GError **error);
+/* "vms-1000-work"; (transfer full) */
+char *_sandbox_object_name (guint uid, const char *owner, const char *name);
+/* The name in an object name of this uid and owner; NULL for somebody else's. (transfer full) */
+char *_sandbox_object_parse (guint uid, const char *owner, const char *object);
+void _sandbox_object_uuid (guint uid, const char *owner, const char *name, char ret_uuid[37]);

@@ -1,0 +1,89 @@
+// SPDX-License-Identifier: LGPL-2.1-or-later
+// Profiles as text: the canonical key file, its digest, and the difference of two.
+#include "profile/profile-internal.h"
+
+#include <string.h>
+
+static void
+format_group (GString *text, SandboxProfile *profile, const Share *share, const char *group)
+{
+  g_string_append_printf (text, "%s[%s%s]\n", text->len > 0 ? "\n" : "",
+                          share ? SHARE_GROUP_PREFIX : group, share ? share->name : "");
+  for (KeyId id = 0; id < N_KEYS; id++)
+    {
+      const SandboxProfileKey *row = _sandbox_key_row (id);
+      const char *value;
+
+      if (!g_str_equal (row->group, group))
+        continue;
+      value = _sandbox_profile_value (profile, share, id);
+      if (value)
+        g_string_append_printf (text, "%s=%s\n", row->name, value);
+    }
+}
+
+char *
+sandbox_profile_format (SandboxProfile *profile)
+{
+  GString *text = g_string_new (NULL);
+
+  format_group (text, profile, NULL, "profile");
+  format_group (text, profile, NULL, "machine");
+  format_group (text, profile, NULL, "network");
+  for (guint i = 0; i < profile->shares->len; i++)
+    format_group (text, profile, g_ptr_array_index (profile->shares, i), SHARE_GROUP_ANY);
+  return g_string_free (text, FALSE);
+}
+
+const char *
+sandbox_profile_get_digest (SandboxProfile *profile)
+{
+  return profile->digest;
+}
+
+static void
+diff_value (GString *text, const char *group, const char *name, KeyId id, const char *old_value,
+            const char *new_value)
+{
+  if (g_strcmp0 (old_value, new_value) == 0)
+    return;
+  g_string_append_printf (text, "%s%s/%s: %s -> %s\n", group, name, _sandbox_key_row (id)->name,
+                          old_value ? old_value : "(none)", new_value ? new_value : "(none)");
+}
+
+/* Either share may be NULL: not there. */
+static void
+diff_share (GString *text, SandboxProfile *old_profile, const Share *old_share,
+            SandboxProfile *new_profile, const Share *new_share)
+{
+  for (KeyId id = KEY_SHARE_SOURCE; id < N_KEYS; id++)
+    diff_value (text, SHARE_GROUP_PREFIX, old_share ? old_share->name : new_share->name, id,
+                old_share ? _sandbox_profile_value (old_profile, old_share, id) : NULL,
+                new_share ? _sandbox_profile_value (new_profile, new_share, id) : NULL);
+}
+
+char *
+sandbox_profile_diff (SandboxProfile *old_profile, SandboxProfile *new_profile)
+{
+  GString *text = g_string_new (NULL);
+
+  for (KeyId id = 0; id < KEY_SHARE_SOURCE; id++)
+    diff_value (text, _sandbox_key_row (id)->group, "", id,
+                _sandbox_profile_value (old_profile, NULL, id),
+                _sandbox_profile_value (new_profile, NULL, id));
+  for (guint i = 0; i < old_profile->shares->len; i++)
+    {
+      const Share *share = g_ptr_array_index (old_profile->shares, i);
+
+      diff_share (text, old_profile, share, new_profile,
+                  _sandbox_profile_find_share (new_profile, share->name));
+    }
+  for (guint i = 0; i < new_profile->shares->len; i++)
+    {
+      const Share *share = g_ptr_array_index (new_profile->shares, i);
+
+      if (!_sandbox_profile_find_share (old_profile, share->name))
+        diff_share (text, old_profile, NULL, new_profile, share);
+    }
+  return g_string_free (text, FALSE);
+}

@@ -1,0 +1,47 @@
+// SPDX-License-Identifier: LGPL-2.1-or-later
+// What later layers read from a profile: typed values.
+#pragma once
+
+#include <sandbox/profile.h>
+#include "base/units.h"
+
+typedef enum
+{
+  SANDBOX_ACCEL_AUTO,
+  SANDBOX_ACCEL_KVM,
+  SANDBOX_ACCEL_TCG,
+} SandboxAccel;
+
+typedef enum
+{
+  SANDBOX_SHARE_RW,
+  SANDBOX_SHARE_RO,
+  SANDBOX_SHARE_GUARDED,
+  SANDBOX_SHARE_REVIEW,
+} SandboxShareMode;
+
+typedef struct
+{
+  char *name;   /* of the group [share:NAME]; [a-z][a-z0-9-]* ; also the virtiofs tag */
+  char *source; /* as written: absolute or ~/... */
+  char *target; /* as written: absolute or ~/... (the guest user's home) */
+  SandboxShareMode mode;
+  gboolean create; /* make the source (mode 0700) when it is not there: only the drop box */
+} SandboxShareSpec;
+
+/* Typed view; pointers owned by the profile. 0 means "auto" for cpus and memory_bytes. */
+typedef struct
+{
+  const char *name, *summary, *inherits;
+  const char *image;
+  guint cpus;
+  guint64 memory_bytes, disk_bytes;
+  const char *user;
+  SandboxAccel accel;
+  const char *network_mode; /* "nat" or "none" */
+  gboolean autostart_on_exec;
+  GPtrArray *shares; /* of SandboxShareSpec */
+} SandboxProfileValues;
+const SandboxProfileValues *_sandbox_profile_values (SandboxProfile *profile);
+const char *_sandbox_accel_to_string (SandboxAccel accel);
+const char *_sandbox_share_mode_to_string (SandboxShareMode mode);

@@ -1,0 +1,393 @@
+// SPDX-License-Identifier: LGPL-2.1-or-later
+// A profile in memory: its values, where they came from, and the typed view that later layers read.
+#include "profile/profile-internal.h"
+
+#include "base/error.h"
+#include "base/file.h"
+#include "base/names.h"
+
+#include <string.h>
+
+G_DEFINE_BOXED_TYPE (SandboxProfile, sandbox_profile, sandbox_profile_ref, sandbox_profile_unref)
+
+#define BUILT_IN "built in"
+
+static void
+clear_cells (Cell *cells)
+{
+  for (guint i = 0; i < N_KEYS; i++)
+    {
+      g_clear_pointer (&cells[i].value, g_free);
+      g_clear_pointer (&cells[i].origin, g_free);
+    }
+}
+
+static void
+copy_cells (Cell *to, const Cell *from)
+{
+  for (guint i = 0; i < N_KEYS; i++)
+    {
+      to[i].value = g_strdup (from[i].value);
+      to[i].origin = g_strdup (from[i].origin);
+    }
+}
+
+static void
+free_share (gpointer data)
+{
+  Share *share = data;
+
+  clear_cells (share->cells);
+  g_free (share->name);
+  g_free (share->origin);
+  g_free (share->default_target);
+  g_free (share);
+}
+
+static void
+free_share_spec (gpointer data)
+{
+  SandboxShareSpec *spec = data;
+
+  g_free (spec->name);
+  g_free (spec->source);
+  g_free (spec->target);
+  g_free (spec);
+}
+
+SandboxProfile *
+_sandbox_profile_new (const char *name)
+{
+  SandboxProfile *profile = g_new0 (SandboxProfile, 1);
+
+  g_atomic_ref_count_init (&profile->ref_count);
+  profile->name = g_strdup (name);
+  profile->shares = g_ptr_array_new_with_free_func (free_share);
+  return profile;
+}
+
+SandboxProfile *
+sandbox_profile_ref (SandboxProfile *profile)
+{
+  g_atomic_ref_count_inc (&profile->ref_count);
+  return profile;
+}
+
+void
+sandbox_profile_unref (SandboxProfile *profile)
+{
+  if (!g_atomic_ref_count_dec (&profile->ref_count))
+    return;
+  clear_cells (profile->cells);
+  g_ptr_array_unref (profile->shares);
+  g_clear_pointer (&profile->values.shares, g_ptr_array_unref);
+  g_free (profile->digest);
+  g_free (profile->name);
+  g_free (profile);
+}
+
+static Share *
+new_share (const char *name, const char *origin)
+{
+  Share *share = g_new0 (Share, 1);
+
+  share->name = g_strdup (name);
+  share->origin = g_strdup (origin);
+  share->default_target = g_strconcat ("~/", name, NULL);
+  return share;
+}
+
+SandboxProfile *
+sandbox_profile_copy (SandboxProfile *profile)
+{
+  SandboxProfile *copy = _sandbox_profile_new (profile->name);
+
+  copy_cells (copy->cells, profile->cells);
+  for (guint i = 0; i < profile->shares->len; i++)
+    {
+      const Share *share = g_ptr_array_index (profile->shares, i);
+      Share *other = new_share (share->name, share->origin);
+
+      copy_cells (other->cells, share->cells);
+      g_ptr_array_add (copy->shares, other);
+    }
+  if (!_sandbox_profile_finish (copy, NULL))
+    g_assert_not_reached (); /* the original was finished with the same values */
+  return copy;
+}
+
+const char *
+sandbox_profile_get_name (SandboxProfile *profile)
+{
+  return profile->name;
+}
+
+Share *
+_sandbox_profile_find_share (SandboxProfile *profile, const char *name)
+{
+  for (guint i = 0; i < profile->shares->len; i++)
+    {
+      Share *share = g_ptr_array_index (profile->shares, i);
+
+      if (g_str_equal (share->name, name))
+        return share;
+    }
+  return NULL;
+}
+
+static int
+compare_shares (gconstpointer a, gconstpointer b)
+{
+  return strcmp ((*(Share *const *)a)->name, (*(Share *const *)b)->name);
+}
+
+/* The cells in which the values of @group are; NULL when there is no such share. */
+static Cell *
+find_cells (SandboxProfile *profile, const char *group)
+{
+  Share *share;
+
+  if (!g_str_has_prefix (group, SHARE_GROUP_PREFIX))
+    return profile->cells;
+  share = _sandbox_profile_find_share (profile, group + strlen (SHARE_GROUP_PREFIX));
+  return share ? share->cells : NULL;
+}
+
+static Cell *
+make_cells (SandboxProfile *profile, const char *group, const char *origin)
+{
+  Cell *cells = find_cells (profile, group);
+
+  if (!cells)
+    {
+      Share *share = new_share (group + strlen (SHARE_GROUP_PREFIX), origin);
+
+      g_ptr_array_add (profile->shares, share);
+      g_ptr_array_sort (profile->shares, compare_shares);
+      cells = share->cells;
+    }
+  return cells;
+}
+
+gboolean
+_sandbox_profile_assign (SandboxProfile *profile, const char *group, const char *key,
+                         const char *value, const char *origin, GError **error)
+{
+  g_autofree char *canonical = NULL;
+  KeyId id = 0;
+  Cell *cell;
+
+  if (!key)
+    return _sandbox_group_check (group, error) && make_cells (profile, group, origin);
+  if (!_sandbox_key_find (group, key, &id, error))
+    return FALSE;
+  if (!_sandbox_key_check (id, value, &canonical, error))
+    {
+      g_prefix_error (error, "[%s] %s: ", group, key);
+      return FALSE;
+    }
+  cell = &make_cells (profile, group, origin)[id];
+  g_free (cell->value);
+  g_free (cell->origin);
+  cell->value = g_steal_pointer (&canonical);
+  cell->origin = g_strdup (origin);
+  return TRUE;
+}
+
+const char *
+_sandbox_profile_value (SandboxProfile *profile, const Share *share, KeyId id)
+{
+  const Cell *cells = share ? share->cells : profile->cells;
+
+  if (cells[id].value)
+    return cells[id].value;
+  if (id == KEY_SHARE_TARGET)
+    return share->default_target;
+  return _sandbox_key_row (id)->default_value;
+}
+
+/* --- checks across values */
+
+/* "FILE:LINE: " of where the share was first mentioned; "" for one that a program has added. */
+static char *
+share_place (const Share *share)
+{
+  return g_str_equal (share->origin, SANDBOX_ORIGIN_SET) ? g_strdup ("")
+                                                         : g_strconcat (share->origin, ": ", NULL);
+}
+
+static gboolean
+check_overlap (SandboxProfile *profile, const Share *a, const Share *b, KeyId id, GError **error)
+{
+  const char *mine = _sandbox_profile_value (profile, b, id);
+  const char *other = _sandbox_profile_value (profile, a, id);
+
+  g_autofree char *place = share_place (b);
+
+  if (!sandbox_path_overlaps (mine, other))
+    return TRUE;
+  return sandbox_fail (error, SANDBOX_ERROR_INVALID,
+                       "%s[share:%s] %s: \"%s\" and \"%s\" of [share:%s] lie one in the other: "
+                       "use separate directories",
+                       place, b->name, _sandbox_key_row (id)->name, mine, other, a->name);
+}
+
+static gboolean
+check_shares (SandboxProfile *profile, GError **error)
+{
+  if (profile->shares->len > SANDBOX_PROFILE_SHARES_MAX)
+    return sandbox_fail (error, SANDBOX_ERROR_INVALID, "profile %s has %u shares: use at most %d",
+                         profile->name, profile->shares->len, SANDBOX_PROFILE_SHARES_MAX);
+  for (guint i = 0; i < profile->shares->len; i++)
+    {
+      const Share *share = g_ptr_array_index (profile->shares, i);
+      g_autofree char *place = share_place (share);
+
+      if (!_sandbox_profile_value (profile, share, KEY_SHARE_SOURCE))
+        return sandbox_fail (error, SANDBOX_ERROR_INVALID,
+                             "%s[share:%s] has no source: add source=DIRECTORY", place,
+                             share->name);
+      for (guint k = 0; k < i; k++)
+        if (!check_overlap (profile, g_ptr_array_index (profile->shares, k), share,
+                            KEY_SHARE_SOURCE, error)
+            || !check_overlap (profile, g_ptr_array_index (profile->shares, k), share,
+                               KEY_SHARE_TARGET, error))
+          return FALSE;
+    }
+  return TRUE;
+}
+
+/* --- the typed view */
+
+static SandboxShareSpec *
+make_share_spec (SandboxProfile *profile, const Share *share)
+{
+  SandboxShareSpec *spec = g_new0 (SandboxShareSpec, 1);
+
+  spec->name = g_strdup (share->name);
+  spec->source = g_strdup (_sandbox_profile_value (profile, share, KEY_SHARE_SOURCE));
+  spec->target = g_strdup (_sandbox_profile_value (profile, share, KEY_SHARE_TARGET));
+  spec->mode = SANDBOX_SHARE_RW; /* the only one that passes the check of the key */
+  spec->create = g_str_equal (_sandbox_profile_value (profile, share, KEY_SHARE_CREATE), "yes");
+  return spec;
+}
+
+static void
+make_values (SandboxProfile *profile)
+{
+  SandboxProfileValues *values = &profile->values;
+  const char *inherits = _sandbox_profile_value (profile, NULL, KEY_INHERITS);
+#define VALUE(id) _sandbox_profile_value (profile, NULL, id)
+
+  g_clear_pointer (&values->shares, g_ptr_array_unref);
+  *values = (SandboxProfileValues){
+    .name = profile->name,
+    .summary = VALUE (KEY_SUMMARY),
+    .inherits = inherits ? inherits : "",
+    .image = VALUE (KEY_IMAGE),
+    .cpus = (guint)_sandbox_key_number (VALUE (KEY_CPUS)),
+    .memory_bytes = _sandbox_key_number (VALUE (KEY_MEMORY)),
+    .disk_bytes = _sandbox_key_number (VALUE (KEY_DISK)),
+    .user = VALUE (KEY_USER),
+    .accel = _sandbox_accel_from_string (VALUE (KEY_ACCEL)),
+    .network_mode = VALUE (KEY_NETWORK_MODE),
+    .autostart_on_exec = g_str_equal (VALUE (KEY_START_ON_EXEC), "yes"),
+    .shares = g_ptr_array_new_with_free_func (free_share_spec),
+  };
+#undef VALUE
+  for (guint i = 0; i < profile->shares->len; i++)
+    g_ptr_array_add (values->shares,
+                     make_share_spec (profile, g_ptr_array_index (profile->shares, i)));
+}
+
+gboolean
+_sandbox_profile_finish (SandboxProfile *profile, GError **error)
+{
+  g_autofree char *text = NULL;
+
+  if (!check_shares (profile, error))
+    return FALSE;
+  make_values (profile);
+  text = sandbox_profile_format (profile);
+  g_free (profile->digest);
+  profile->digest = g_compute_checksum_for_string (G_CHECKSUM_SHA256, text, -1);
+  return TRUE;
+}
+
+const SandboxProfileValues *
+_sandbox_profile_values (SandboxProfile *profile)
+{
+  return &profile->values;
+}
+
+/* --- single values by name */
+
+/* FALSE for an unknown key or a share that is not there. */
+static gboolean
+find_value (SandboxProfile *profile, const char *group, const char *key, Share **ret_share,
+            KeyId *ret_id)
+{
+  Share *share = NULL;
+
+  if (!_sandbox_key_find (group, key, ret_id, NULL))
+    return FALSE;
+  if (*ret_id >= KEY_SHARE_SOURCE)
+    {
+      share = _sandbox_profile_find_share (profile, group + strlen (SHARE_GROUP_PREFIX));
+      if (!share)
+        return FALSE;
+    }
+  *ret_share = share;
+  return TRUE;
+}
+
+const char *
+sandbox_profile_get (SandboxProfile *profile, const char *group, const char *key)
+{
+  Share *share = NULL;
+  KeyId id = 0;
+  const char *value;
+
+  if (!find_value (profile, group, key, &share, &id))
+    return NULL;
+  value = _sandbox_profile_value (profile, share, id);
+  return value ? value : "";
+}
+
+const char *
+sandbox_profile_get_origin (SandboxProfile *profile, const char *group, const char *key)
+{
+  Share *share = NULL;
+  KeyId id = 0;
+  const Cell *cell;
+
+  if (!find_value (profile, group, key, &share, &id))
+    return NULL;
+  cell = share ? &share->cells[id] : &profile->cells[id];
+  return cell->origin ? cell->origin : BUILT_IN;
+}
+
+void
+_sandbox_profile_swap (SandboxProfile *a, SandboxProfile *b)
+{
+  SandboxProfile content = *a;
+
+  *a = *b;
+  *b = content;
+  /* the counts of references stay where they are */
+  b->ref_count = a->ref_count;
+  a->ref_count = content.ref_count;
+}
+
+gboolean
+sandbox_profile_set (SandboxProfile *profile, const char *group, const char *key, const char *value,
+                     GError **error)
+{
+  g_autoptr (SandboxProfile) changed = sandbox_profile_copy (profile);
+
+  if (!_sandbox_profile_assign (changed, group, key, value, SANDBOX_ORIGIN_SET, error)
+      || !_sandbox_profile_finish (changed, error))
+    return FALSE;
+  _sandbox_profile_swap (profile, changed);
+  return TRUE;
+}

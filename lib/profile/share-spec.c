@@ -1,0 +1,160 @@
+// SPDX-License-Identifier: LGPL-2.1-or-later
+// Shares as they are given on a command line: DIR[:TARGET][,mode=M].
+#include "profile/profile-internal.h"
+
+#include "base/error.h"
+#include "base/names.h"
+
+#include <string.h>
+
+typedef struct
+{
+  char *source, *target, *mode; /* target and mode NULL when not given */
+} Spec;
+
+static void
+clear_spec (Spec *spec)
+{
+  g_free (spec->source);
+  g_free (spec->target);
+  g_free (spec->mode);
+}
+G_DEFINE_AUTO_CLEANUP_CLEAR_FUNC (Spec, clear_spec)
+
+static gboolean
+read_option (Spec *spec, const char *option, GError **error)
+{
+  g_autofree char *shown = sandbox_escape (option, -1, 80);
+
+  if (g_str_has_prefix (option, "limit="))
+    return sandbox_fail (error, SANDBOX_ERROR_INVALID,
+                         "\"%s\": limit= is not available in this version", shown);
+  if (!g_str_has_prefix (option, "mode="))
+    return sandbox_fail (error, SANDBOX_ERROR_INVALID,
+                         "\"%s\" is no option of a share: use mode=rw, or no option", shown);
+  if (spec->mode)
+    return sandbox_fail (error, SANDBOX_ERROR_INVALID, "mode= is given twice");
+  spec->mode = g_strdup (option + strlen ("mode="));
+  return TRUE;
+}
+
+static gboolean
+read_spec (const char *text, Spec *spec, GError **error)
+{
+  g_auto (GStrv) parts = g_strsplit (text, ",", -1);
+  const char *colon;
+
+  if (!parts[0] || parts[0][0] == '\0')
+    return sandbox_fail (error, SANDBOX_ERROR_INVALID,
+                         "there is no directory: write DIR[:TARGET][,mode=rw]");
+  for (guint i = 1; parts[i]; i++)
+    if (!read_option (spec, parts[i], error))
+      return FALSE;
+  colon = strchr (parts[0], ':');
+  spec->source = colon ? g_strndup (parts[0], (gsize)(colon - parts[0])) : g_strdup (parts[0]);
+  spec->target = colon ? g_strdup (colon + 1) : NULL;
+  return TRUE;
+}
+
+/* The directory's name as far as a share's name can have it. (transfer full) */
+static char *
+derive_name (const char *source)
+{
+  g_autofree char *base = g_path_get_basename (source);
+  GString *name = g_string_new (NULL);
+
+  for (const char *p = base; *p; p++)
+    {
+      char c = g_ascii_tolower (*p);
+
+      if (g_ascii_islower (c) || g_ascii_isdigit (c))
+        g_string_append_c (name, c);
+      else if (name->len > 0 && name->str[name->len - 1] != '-')
+        g_string_append_c (name, '-');
+    }
+  if (name->len > 0 && !g_ascii_islower (name->str[0]))
+    g_string_prepend (name, "share-");
+  /* room for a number */
+  g_string_truncate (name, MIN (name->len, SANDBOX_NAME_MAX - 4));
+  while (name->len > 0 && name->str[name->len - 1] == '-')
+    g_string_truncate (name, name->len - 1);
+  if (name->len == 0)
+    g_string_assign (name, "share");
+  return g_string_free (name, FALSE);
+}
+
+static char *
+unique_name (SandboxProfile *profile, const char *source)
+{
+  g_autofree char *stem = derive_name (source);
+  char *name = g_strdup (stem);
+
+  for (guint i = 2; _sandbox_profile_find_share (profile, name); i++)
+    {
+      g_free (name);
+      name = g_strdup_printf ("%s-%u", stem, i);
+    }
+  return name;
+}
+
+/* The share of that source, so that giving it once more changes it instead of adding another. */
+static const Share *
+find_by_source (SandboxProfile *profile, const char *source)
+{
+  for (guint i = 0; i < profile->shares->len; i++)
+    {
+      const Share *share = g_ptr_array_index (profile->shares, i);
+
+      if (g_strcmp0 (_sandbox_profile_value (profile, share, KEY_SHARE_SOURCE), source) == 0)
+        return share;
+    }
+  return NULL;
+}
+
+static gboolean
+apply_spec (SandboxProfile *profile, const Spec *spec, GError **error)
+{
+  g_autoptr (SandboxProfile) changed = NULL;
+  g_autofree char *source = NULL, *name = NULL, *group = NULL, *target = NULL;
+  const Share *share;
+
+  if (!_sandbox_key_check (KEY_SHARE_SOURCE, spec->source, &source, error))
+    return FALSE;
+  share = find_by_source (profile, source);
+  name = share ? g_strdup (share->name) : unique_name (profile, source);
+  group = g_strconcat (SHARE_GROUP_PREFIX, name, NULL);
+  if (spec->target)
+    target = g_strdup (spec->target);
+  else if (!share)
+    {
+      g_autofree char *base = g_path_get_basename (source);
+
+      target = g_strconcat ("~/", base, NULL);
+    }
+  changed = sandbox_profile_copy (profile);
+  if (!_sandbox_profile_assign (changed, group, "source", source, SANDBOX_ORIGIN_SET, error)
+      || (target
+          && !_sandbox_profile_assign (changed, group, "target", target, SANDBOX_ORIGIN_SET, error))
+      || (spec->mode
+          && !_sandbox_profile_assign (changed, group, "mode", spec->mode, SANDBOX_ORIGIN_SET,
+                                       error))
+      || !_sandbox_profile_finish (changed, error))
+    return FALSE;
+  _sandbox_profile_swap (profile, changed);
+  return TRUE;
+}
+
+gboolean
+sandbox_profile_add_share (SandboxProfile *profile, const char *spec, GError **error)
+{
+  g_auto (Spec) parsed = { NULL };
+
+  if (read_spec (spec, &parsed, error) && apply_spec (profile, &parsed, error))
+    return TRUE;
+  {
+    g_autofree char *shown = sandbox_escape (spec, -1, 120);
+
+    g_prefix_error (error, "share \"%s\": ", shown);
+  }
+  return FALSE;
+}

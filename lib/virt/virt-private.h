@@ -1,0 +1,60 @@
+// SPDX-License-Identifier: LGPL-2.1-or-later
+// What the files of the virt layer share: connections, error mapping, autoptr for libvirt's types.
+#pragma once
+
+#include <libvirt/libvirt.h>
+#include <libvirt/virterror.h>
+#include "base/error.h"
+#include "virt/virt.h"
+
+G_DEFINE_AUTOPTR_CLEANUP_FUNC (virConnect, virConnectClose)
+G_DEFINE_AUTOPTR_CLEANUP_FUNC (virDomain, virDomainFree)
+G_DEFINE_AUTOPTR_CLEANUP_FUNC (virNetwork, virNetworkFree)
+G_DEFINE_AUTOPTR_CLEANUP_FUNC (virStoragePool, virStoragePoolFree)
+G_DEFINE_AUTOPTR_CLEANUP_FUNC (virStorageVol, virStorageVolFree)
+G_DEFINE_AUTOPTR_CLEANUP_FUNC (virStream, virStreamFree)
+
+/* --- connection.c */
+gboolean _sandbox_virt_uri_is_remote (const char *uri);
+/* A new reference to the living connection; opened again first when the daemon went away. */
+virConnectPtr _sandbox_virt_connection (SandboxVirt *virt, GError **error);
+/* A second connection of its own, for what would keep the shared one waiting. */
+virConnectPtr _sandbox_virt_connection_new (SandboxVirt *virt, GError **error);
+/* The part of the facts that one daemon's life does not change: asked once per connection with
+ * @read, then copied. (transfer full) */
+typedef SandboxFacts *(*SandboxVirtFactsFunc) (SandboxVirt *virt, virConnectPtr conn,
+                                               GError **error);
+SandboxFacts *
+_sandbox_virt_cached_facts (SandboxVirt *virt, SandboxVirtFactsFunc read, GError **error);
+
+/* --- quiet.c: between these two no libvirt error of this thread is printed */
+void _sandbox_virt_quiet_begin (void);
+void _sandbox_virt_quiet_end (void);
+
+/* --- error.c */
+/* The last libvirt error of this thread as GError: "@format: why; what to do". Returns FALSE. */
+gboolean _sandbox_virt_fail (GError **error, const char *format, ...) G_GNUC_PRINTF (2, 3);
+/* The same from a given error; the only place that knows libvirt's numbers. */
+gboolean _sandbox_virt_fail_with (GError **error, virErrorPtr why, const char *doing);
+SandboxError _sandbox_virt_error_map (virErrorPtr why);
+/* Text for a message: one line, valid UTF-8, not long. (transfer full) */
+char *_sandbox_virt_error_text (const char *text);
+
+/* --- facts.c, routes.c */
+/* Adds what /proc/net/route says (text as the kernel writes it) to the used networks. */
+void _sandbox_virt_read_routes (SandboxFacts *facts, const char *route_text);
+/* Adds the addresses and routes in one libvirt network's XML. */
+gboolean _sandbox_virt_read_network_nets (SandboxFacts *facts, const char *xml, GError **error);
+
+/* --- network.c */
+/* All networks of the host. (transfer full) */
+GPtrArray *_sandbox_virt_all_networks (virConnectPtr conn, GError **error);
+
+/* --- storage.c */
+/* The volume, looked for again after a refresh. NULL without error (*ret_none TRUE): there is none.
+ */
+virStorageVolPtr _sandbox_virt_volume_lookup (virConnectPtr conn, const char *name,
+                                              gboolean *ret_none, GError **error);
+/* Makes a volume that must not be there yet. (transfer full) *ret_name */
+gboolean
+_sandbox_virt_volume_make (virConnectPtr conn, const char *xml, char **ret_name, GError **error);

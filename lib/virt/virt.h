@@ -1,0 +1,118 @@
+// SPDX-License-Identifier: LGPL-2.1-or-later
+// The only layer that talks to libvirt. Everything by name; libvirt's types stay inside.
+#pragma once
+
+#include <gio/gio.h>
+#include "plan/facts.h"
+
+typedef struct _SandboxVirt SandboxVirt;
+
+#define SANDBOX_POOL      "vms"
+#define SANDBOX_POOL_PATH "/var/lib/libvirt/images/vms"
+
+/* HOST when libvirt is not there or not running, DENIED when not permitted: both with the command
+ * that fixes it. Reconnects by itself when the daemon was restarted. Thread-safe. No libvirt error
+ * is printed. */
+SandboxVirt *_sandbox_virt_open (const char *uri, GCancellable *cancellable, GError **error);
+SandboxVirt *_sandbox_virt_ref (SandboxVirt *virt);
+void _sandbox_virt_unref (SandboxVirt *virt);
+G_DEFINE_AUTOPTR_CLEANUP_FUNC (SandboxVirt, _sandbox_virt_unref)
+gboolean _sandbox_virt_is_test (SandboxVirt *virt);
+gboolean _sandbox_virt_is_remote (SandboxVirt *virt);
+
+/* Facts of the host; cached per connection except for used_nets and pool_path, which are read anew.
+ * (transfer full) */
+SandboxFacts *_sandbox_virt_facts (SandboxVirt *virt, GCancellable *cancellable, GError **error);
+/* The KVM probe alone (facts page 10.1): TRUE if fast enough. @ret_reason: one sentence. */
+gboolean _sandbox_kvm_probe (char **ret_reason, double *ret_rounds_per_second);
+
+/* --- domains */
+typedef enum
+{
+  SANDBOX_VIRT_STOPPED,
+  SANDBOX_VIRT_RUNNING,
+  SANDBOX_VIRT_PAUSED,
+  SANDBOX_VIRT_STOPPING,
+  SANDBOX_VIRT_CRASHED,
+} SandboxVirtState;
+typedef struct
+{
+  char *name, *uuid;
+  SandboxVirtState state;
+} SandboxVirtDomain;
+void _sandbox_virt_domain_free (SandboxVirtDomain *domain);
+/* All domains whose name begins with @prefix; a fixed number of calls. (element-type
+ * SandboxVirtDomain) */
+GPtrArray *_sandbox_virt_list_domains (SandboxVirt *virt, const char *prefix, GError **error);
+/* *ret_exists FALSE: no such domain (no error). */
+gboolean _sandbox_virt_domain_state (SandboxVirt *virt, const char *name, gboolean *ret_exists,
+                                     SandboxVirtState *ret_state, GError **error);
+/* Persistent (inactive) XML, or the live one. NOT_FOUND when there is none. (transfer full) */
+char *_sandbox_virt_domain_xml (SandboxVirt *virt, const char *name, gboolean live, GError **error);
+gboolean _sandbox_virt_domain_define (SandboxVirt *virt, const char *xml,
+                                      GError **error); /* validates against the schema */
+gboolean _sandbox_virt_domain_start (SandboxVirt *virt, const char *name,
+                                     GError **error); /* running: success */
+gboolean _sandbox_virt_domain_shutdown (SandboxVirt *virt, const char *name,
+                                        GError **error); /* ACPI; stopped: success */
+gboolean _sandbox_virt_domain_kill (SandboxVirt *virt, const char *name,
+                                    GError **error); /* stopped or none: success */
+gboolean _sandbox_virt_domain_undefine (SandboxVirt *virt, const char *name,
+                                        GError **error); /* none: success */
+/* Waits until it does not run (or does not exist); TIMED_OUT. @timeout_usec -1: for ever. */
+gboolean
+_sandbox_virt_domain_wait_stopped (SandboxVirt *virt, const char *name, gint64 timeout_usec,
+                                   GCancellable *cancellable, GError **error);
+/* Copies the console device @alias ("serial0", "console1"; NULL: the first) to @func until it ends
+ * or is cancelled. */
+typedef gboolean (*SandboxVirtDataFunc) (const char *data, gsize length,
+                                         gpointer user_data); /* FALSE: stop */
+gboolean _sandbox_virt_console_read (SandboxVirt *virt, const char *name, const char *alias,
+                                     SandboxVirtDataFunc func, gpointer user_data,
+                                     GCancellable *cancellable, GError **error);
+/* Both ways between the descriptors and the console, until ^] , end of input, or the domain ends.
+ */
+gboolean
+_sandbox_virt_console_attach (SandboxVirt *virt, const char *name, const char *alias, int in_fd,
+                              int out_fd, GCancellable *cancellable, GError **error);
+
+/* --- networks; each verb succeeds when it is so already */
+gboolean _sandbox_virt_network_ensure (SandboxVirt *virt, const char *name, const char *xml,
+                                       gboolean *ret_created,
+                                       GError **error); /* defined like that and active */
+gboolean _sandbox_virt_network_remove (SandboxVirt *virt, const char *name, GError **error);
+gboolean _sandbox_virt_network_stop (SandboxVirt *virt, const char *name, GError **error);
+char *
+_sandbox_virt_network_xml (SandboxVirt *virt, const char *name, GError **error); /* NOT_FOUND */
+char **_sandbox_virt_list_networks (SandboxVirt *virt, const char *prefix, GError **error);
+
+/* --- storage pool `vms` */
+gboolean _sandbox_virt_pool_ensure (SandboxVirt *virt, GError **error); /* defined, built, active */
+typedef struct
+{
+  char *name, *path, *backing_path;
+  guint64 capacity_bytes, allocation_bytes;
+} SandboxVirtVolume;
+void _sandbox_virt_volume_free (SandboxVirtVolume *volume);
+/* @detail FALSE: names only, one call. */
+GPtrArray *
+_sandbox_virt_list_volumes (SandboxVirt *virt, const char *prefix, gboolean detail, GError **error);
+SandboxVirtVolume *
+_sandbox_virt_volume_get (SandboxVirt *virt, const char *name, GError **error); /* NOT_FOUND */
+gboolean _sandbox_virt_volume_create (SandboxVirt *virt, const char *xml, gboolean *ret_created,
+                                      GError **error); /* there already: success */
+/* Makes the volume of @xml, which must not be there, and fills it with the bytes of @source_name;
+ * it stays a layer on the same image. */
+gboolean _sandbox_virt_volume_clone (SandboxVirt *virt, const char *source_name, const char *xml,
+                                     GError **error);
+gboolean _sandbox_virt_volume_remove (SandboxVirt *virt, const char *name,
+                                      GError **error); /* none: success */
+typedef void (*SandboxVirtTransferFunc) (guint64 done, guint64 total, gpointer user_data);
+gboolean
+_sandbox_virt_volume_upload_fd (SandboxVirt *virt, const char *name, int fd, guint64 length,
+                                SandboxVirtTransferFunc progress, gpointer user_data,
+                                GCancellable *cancellable, GError **error);
+gboolean _sandbox_virt_volume_upload (SandboxVirt *virt, const char *name, const void *data,
+                                      gsize length, GError **error);
+gboolean _sandbox_virt_volume_download (SandboxVirt *virt, const char *name, gsize max,
+                                        char **ret_data, gsize *ret_length, GError **error);

@@ -1,0 +1,18 @@
+// SPDX-License-Identifier: LGPL-2.1-or-later
+// Our own element in libvirt's <metadata>, and what the xml files share.
+#pragma once
+
+#include "base/xml.h"
+#include "xml/xml-private.h"
+
+/* Version of the element's content; a reader that knows less must not trust what it reads. */
+#define SANDBOX_METADATA_VERSION 1
+
+/* <metadata> with all that start, list and status need to know again. */
+void _sandbox_metadata_add_domain (xmlNode *domain, const SandboxPlan *plan);
+/* <metadata> that says whose network it is. */
+void _sandbox_metadata_add_network (xmlNode *network, const SandboxPlan *plan);
+/* A new document with its root element. */
+xmlDoc *_sandbox_xml_new (const char *root, xmlNode **ret_root);
+/* Attribute or text as a decimal number. */
+const char *_sandbox_xml_number (char buffer[24], guint64 value);

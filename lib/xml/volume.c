@@ -1,0 +1,76 @@
+// SPDX-License-Identifier: LGPL-2.1-or-later
+// Volumes and the storage pool as libvirt's XML.
+#include "xml/metadata.h"
+
+static xmlDoc *
+new_volume (const char *name, guint64 bytes, const char *format, guint mode, xmlNode **ret_root,
+            xmlNode **ret_target)
+{
+  xmlDoc *doc = _sandbox_xml_new ("volume", ret_root);
+  xmlNode *permissions;
+  char number[24];
+
+  xmlNewProp (*ret_root, BAD_CAST "type", BAD_CAST "file");
+  sandbox_xml_add_text (*ret_root, "name", name, NULL);
+  sandbox_xml_add_text (*ret_root, "capacity", _sandbox_xml_number (number, bytes), "unit", "bytes",
+                        NULL);
+  *ret_target = sandbox_xml_add (*ret_root, "target", NULL);
+  sandbox_xml_add (*ret_target, "format", "type", format, NULL);
+  permissions = sandbox_xml_add (*ret_target, "permissions", NULL);
+  g_snprintf (number, sizeof number, "%04o", mode & 07777);
+  sandbox_xml_add_text (permissions, "mode", number, NULL);
+  return doc;
+}
+
+char *
+_sandbox_xml_disk_volume (const SandboxPlan *plan)
+{
+  xmlNode *root, *target, *backing;
+  g_autoptr (xmlDoc) doc =
+      new_volume (plan->disk_volume, plan->disk_bytes, "qcow2", 0600, &root, &target);
+
+  sandbox_xml_add_text (target, "compat", "1.1", NULL);
+  if (*plan->image_disk)
+    {
+      backing = sandbox_xml_add (root, "backingStore", NULL);
+      sandbox_xml_add_text (backing, "path", plan->image_disk, NULL);
+      /* always said, never probed: a guest could write another format's header to its disk */
+      sandbox_xml_add (backing, "format", "type", "qcow2", NULL);
+    }
+  return sandbox_xml_to_string (doc);
+}
+
+char *
+_sandbox_xml_raw_volume (const char *name, guint64 bytes, guint mode)
+{
+  xmlNode *root, *target;
+  g_autoptr (xmlDoc) doc = new_volume (name, bytes, "raw", mode, &root, &target);
+
+  return sandbox_xml_to_string (doc);
+}
+
+char *
+_sandbox_xml_image_volume (const char *name, guint64 virtual_bytes)
+{
+  xmlNode *root, *target;
+  g_autoptr (xmlDoc) doc = new_volume (name, virtual_bytes, "qcow2", 0444, &root, &target);
+
+  sandbox_xml_add_text (target, "compat", "1.1", NULL);
+  return sandbox_xml_to_string (doc);
+}
+
+char *
+_sandbox_xml_pool (const char *name, const char *path)
+{
+  xmlNode *root, *target, *permissions;
+  g_autoptr (xmlDoc) doc = _sandbox_xml_new ("pool", &root);
+
+  xmlNewProp (root, BAD_CAST "type", BAD_CAST "dir");
+  sandbox_xml_add_text (root, "name", name, NULL);
+  target = sandbox_xml_add (root, "target", NULL);
+  sandbox_xml_add_text (target, "path", path, NULL);
+  permissions = sandbox_xml_add (target, "permissions", NULL);
+  /* passed through by QEMU's user, listed by root only */
+  sandbox_xml_add_text (permissions, "mode", "0711", NULL);
+  return sandbox_xml_to_string (doc);
+}

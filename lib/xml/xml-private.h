@@ -1,0 +1,39 @@
+// SPDX-License-Identifier: LGPL-2.1-or-later
+// The plan as libvirt's XML, and our own metadata read back out of libvirt's XML. Pure text.
+#pragma once
+
+#include "plan/plan-private.h"
+
+/* All (transfer full), never NULL. For driver TEST the domain is of type "test" without what that
+ * driver cannot parse. */
+char *_sandbox_xml_domain (const SandboxPlan *plan);
+char *_sandbox_xml_network (const SandboxPlan *plan);
+/* qcow2 overlay on the image, 0600; also what a clone's copy is made into. */
+char *_sandbox_xml_disk_volume (const SandboxPlan *plan);
+/* Any raw volume of @bytes; @mode such as 0600 or 0644. */
+char *_sandbox_xml_raw_volume (const char *name, guint64 bytes, guint mode);
+/* qcow2 image volume to be filled by upload; 0444: many machines read it, none may write it. */
+char *_sandbox_xml_image_volume (const char *name, guint64 virtual_bytes);
+/* A storage pool: a directory. */
+char *_sandbox_xml_pool (const char *name, const char *path);
+
+/* What our metadata element (namespace SANDBOX_XMLNS) in a domain's XML says, and what else start
+ * compares. */
+typedef struct
+{
+  char *owner, *name, *profile, *profile_digest, *image_id, *subnet, *accel, *accel_reason, *user,
+      *disk_path;
+  guint uid, gid, format_version;
+  guint64 disk_bytes; /* virtual size that the profile asked for */
+  GPtrArray *shares;  /* of SandboxPlanShare, as defined: also what a running machine has */
+} SandboxDomainMeta;
+void _sandbox_domain_meta_free (SandboxDomainMeta *meta);
+G_DEFINE_AUTOPTR_CLEANUP_FUNC (SandboxDomainMeta, _sandbox_domain_meta_free)
+/* NULL without error: not one of ours. */
+SandboxDomainMeta *_sandbox_xml_read_domain (const char *domain_xml, GError **error);
+/* The subnet and the bridge ("" if unnamed) of a network's XML, each output (nullable); NOT_FOUND when it has no IPv4 address. */
+gboolean _sandbox_xml_read_network (const char *network_xml, SandboxCidr *ret_subnet,
+                                    char **ret_bridge, GError **error);
+/* How the wanted domain differs from the defined one, in lines for people; "" when it does not.
+ * Ignores what libvirt fills in. */
+char *_sandbox_xml_domain_changes (const char *defined_xml, const char *wanted_xml, GError **error);

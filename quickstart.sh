@@ -1,0 +1,457 @@
+#!/bin/bash
+# SPDX-License-Identifier: LGPL-2.1-or-later
+# From a clone to a running virtual machine: installs what is missing, starts libvirt if nothing does, builds and
+# installs libsandbox and vms, makes the image, starts the machine `work` for whoever called, and shows it.
+#
+# Only set-up needs root. Everything that is done as the user who called is done with that user's rights.
+set -euo pipefail
+
+top=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
+image=debian-13
+machine=work
+prefix=/usr/local
+host_only=no
+ssh_config=yes
+config=/etc/libsandbox/libvirtd.conf
+started_at=$SECONDS
+
+usage() {
+	cat <<END
+usage: ./quickstart.sh [--image NAME] [--machine NAME] [--prefix DIR] [--no-ssh-config] [--host-only]
+
+  --image NAME       image that the machine is made from: debian-13 (default) or debian-12
+  --machine NAME     machine to start (default: work)
+  --prefix DIR       where libsandbox and vms are installed (default: /usr/local)
+  --no-ssh-config    do not add the Include line for "ssh $machine" to ~/.ssh/config
+  --host-only        only install packages and start libvirt
+
+Run it as root or with sudo. With sudo, the machine belongs to the user who called sudo.
+END
+}
+
+say() {
+	printf '==> %s\n' "$*"
+}
+
+note() {
+	printf '    %s\n' "$*"
+}
+
+# die MESSAGE [WHAT TO DO]
+die() {
+	printf 'quickstart: %s\n' "$1" >&2
+	[ $# -lt 2 ] || printf 'quickstart: what to do: %s\n' "$2" >&2
+	exit 1
+}
+
+# quiet WHAT COMMAND...: runs it with its output in the log; when it fails, shows the end of that.
+quiet() {
+	local what=$1
+	shift
+	if ! "$@" >>"$log" 2>&1 </dev/null; then
+		printf 'quickstart: %s failed. The last lines of %s:\n' "$what" "$log" >&2
+		tail -n 25 "$log" >&2
+		keep_log=yes
+		return 1
+	fi
+}
+
+parse_options() {
+	while [ $# -gt 0 ]; do
+		case $1 in
+		--image | --machine | --prefix)
+			[ $# -ge 2 ] || die "$1 needs a value" "./quickstart.sh --help"
+			declare -g "${1#--}=$2"
+			shift
+			;;
+		--no-ssh-config) ssh_config=no ;;
+		--host-only) host_only=yes ;;
+		-h | --help)
+			usage
+			exit 0
+			;;
+		*)
+			usage >&2
+			exit 2
+			;;
+		esac
+		shift
+	done
+	[[ $image =~ ^[a-z][a-z0-9-]*$ && $machine =~ ^[a-z][a-z0-9-]{0,30}$ && $prefix == /* ]] ||
+		die "the image '$image', the machine '$machine' or the prefix '$prefix' is not a possible one" "./quickstart.sh --help"
+}
+
+# become_root ARGUMENTS...
+become_root() {
+	[ "$(id -u)" -ne 0 ] || return 0
+	command -v sudo >/dev/null || die "set-up needs root" "su -c '$top/quickstart.sh'"
+	say "Set-up needs root: going on with sudo"
+	exec sudo -- "$top/quickstart.sh" "$@"
+}
+
+# Sets user, home: whom the machine belongs to.
+find_caller() {
+	user=${SUDO_USER:-root}
+	getent passwd "$user" >/dev/null || die "the user $user (SUDO_USER) does not exist" "run it as root, without SUDO_USER"
+	home=$(getent passwd "$user" | cut -d: -f6)
+	[ -d "$home" ] || die "the home directory of $user ($home) does not exist" "make it, or run as another user"
+}
+
+# as_caller COMMAND...: with the user's rights and groups of now (no new login needed) and a clean environment.
+as_caller() {
+	local settings=(HOME="$home" USER="$user" LOGNAME="$user" SHELL=/bin/sh PATH="$prefix/bin:/usr/bin:/bin:/usr/sbin:/sbin")
+
+	settings+=(LANG="${LANG:-C.UTF-8}" TERM="${TERM:-dumb}")
+	if [ "$user" = root ]; then
+		(cd / && env -i "${settings[@]}" "$@")
+	else
+		(cd / && runuser -u "$user" -- env -i "${settings[@]}" "$@")
+	fi
+}
+
+# --- packages ------------------------------------------------------------------------------------------------
+
+packages() {
+	# to build
+	printf '%s\n' gcc libc6-dev meson ninja-build pkgconf libglib2.0-dev libxml2-dev libvirt-dev libjson-glib-dev
+	# to run machines
+	printf '%s\n' libvirt-daemon-system libvirt-clients qemu-system-x86 qemu-utils dnsmasq-base iptables iproute2 \
+		openssh-client
+	# to make images
+	printf '%s\n' mmdebstrap e2fsprogs uidmap ca-certificates debian-archive-keyring
+	# the share daemon: a part of qemu-system-common in Debian 12, a package since
+	if ! grep -q '^VERSION_ID="12"' /etc/os-release 2>/dev/null; then
+		echo virtiofsd
+	fi
+}
+
+missing_packages() {
+	local wanted
+
+	mapfile -t wanted < <(packages)
+	comm -23 <(printf '%s\n' "${wanted[@]}" | sort) \
+		<(dpkg-query -W -f '${db:Status-Status} ${Package}\n' "${wanted[@]}" 2>/dev/null | sed -n 's/^installed //p' | sort)
+}
+
+apt() {
+	DEBIAN_FRONTEND=noninteractive apt-get -q -y -o Dpkg::Use-Pty=0 -o DPkg::Lock::Timeout=300 "$@"
+}
+
+# A mirror that cannot be reached is a reason to stop only if what we need is then not to be had.
+update_lists() {
+	note "reading the package lists of your mirror (apt-get update)"
+	quiet "apt-get update" apt update || note "going on with the lists that could be read"
+}
+
+install_packages() {
+	local missing package updated=no
+
+	command -v dpkg-query >/dev/null || die "this script knows Debian and its relatives only" \
+		"install what corresponds to: $(packages | tr '\n' ' '); then: meson setup build && meson install -C build"
+	mapfile -t missing < <(missing_packages)
+	[ "${#missing[@]}" -gt 0 ] || return 0
+	say "Installing ${#missing[@]} packages: ${missing[*]}"
+	for package in "${missing[@]}"; do
+		if ! apt-cache show --no-all-versions "$package" >/dev/null 2>&1; then
+			update_lists
+			updated=yes
+			break
+		fi
+	done
+	if ! quiet "installing packages" apt install --no-install-recommends "${missing[@]}"; then
+		[ "$updated" = no ] || die "the packages could not be installed" "apt-get install ${missing[*]}"
+		update_lists
+		quiet "installing packages" apt install --no-install-recommends "${missing[@]}" ||
+			die "the packages could not be installed" "apt-get update && apt-get install ${missing[*]}"
+	fi
+}
+
+# --- libvirt -------------------------------------------------------------------------------------------------
+
+libvirt_answers() {
+	timeout 20 virsh -q -c qemu:///system uri >/dev/null 2>&1
+}
+
+libvirt_answers_caller() {
+	as_caller timeout 20 virsh -q -c qemu:///system uri >/dev/null 2>&1
+}
+
+# wait_for SECONDS COMMAND...
+wait_for() {
+	local tries=$(($1 * 5))
+	shift
+	until "$@"; do
+		tries=$((tries - 1))
+		[ "$tries" -gt 0 ] || return 1
+		sleep 0.2
+	done
+}
+
+# alive NAME: prints the process number of that program on our file system (one in a container is none of ours), fails if none.
+alive() {
+	local process comm
+
+	for process in /proc/[0-9]*; do
+		read -r comm 2>/dev/null <"$process/comm" || continue
+		if [ "$comm" = "$1" ] && [ "$process/root" -ef /proc/self/root ]; then
+			echo "${process#/proc/}"
+			return 0
+		fi
+	done
+	return 1
+}
+
+# A daemon that was killed, or a machine that lost power, leaves its sockets and its process number behind.
+remove_dead_files() {
+	local daemon=$1 file found=()
+	shift
+
+	! alive "$daemon" >/dev/null || return 0
+	for file in "/run/$daemon.pid" "$@"; do
+		[ ! -e "$file" ] || found+=("$file")
+	done
+	[ "${#found[@]}" -gt 0 ] || return 0
+	note "no $daemon runs: removing what a dead one left: ${found[*]}"
+	rm -f -- "${found[@]}"
+}
+
+write_daemon_config() {
+	local new
+
+	new=$(
+		cat <<-'END'
+			# Written by quickstart.sh of libsandbox, for hosts without systemd and polkit: who is in group libvirt may use
+			# libvirt. Nothing else reads this file; the settings in /etc/libvirt are as they were.
+			unix_sock_group = "libvirt"
+			unix_sock_ro_perms = "0777"
+			unix_sock_rw_perms = "0770"
+			auth_unix_ro = "none"
+			auth_unix_rw = "none"
+			log_outputs = "3:file:/var/log/libvirt/libvirtd.log"
+		END
+	)
+	mkdir -p "${config%/*}" /var/log/libvirt
+	[ "$(cat "$config" 2>/dev/null)" = "$new" ] || printf '%s\n' "$new" >"$config"
+}
+
+# What udev does with this device: a node that QEMU's user cannot open makes libvirt 9.0 probe QEMU anew, for seconds, at
+# every single step.
+permit_kvm() {
+	[ -c /dev/kvm ] && [ ! -d /run/systemd/system ] && getent group kvm >/dev/null || return 0
+	if [ "$(stat -c '%G %a' /dev/kvm)" = "root 600" ]; then
+		note "no udev here: giving /dev/kvm its usual owner and mode (root:kvm 0660)"
+		chgrp kvm /dev/kvm && chmod 0660 /dev/kvm
+	fi
+}
+
+# No init system that would do it: the daemons are started as they are, with a configuration of our own.
+start_daemons_directly() {
+	! alive libvirtd >/dev/null || die "libvirtd runs but does not answer on qemu:///system" \
+		"look at its log (/var/log/libvirt), end it, and run this again"
+	remove_dead_files virtlogd /run/libvirt/virtlogd-sock /run/libvirt/virtlogd-admin-sock
+	remove_dead_files libvirtd /run/libvirt/libvirt-sock /run/libvirt/libvirt-sock-ro /run/libvirt/libvirt-admin-sock
+	write_daemon_config
+	# closing what we inherited: a daemon must not hold a pipe or a lock of whoever started this script
+	alive virtlogd >/dev/null || quiet "virtlogd -d" virtlogd -d || die "virtlogd could not be started" "virtlogd -v"
+	note "no systemd here: starting libvirtd with $config; a restart of this host ends it, this script starts it again"
+	quiet "libvirtd -d -f $config" libvirtd -d -f "$config" ||
+		die "libvirtd could not be started" "libvirtd -f $config"
+}
+
+start_units() {
+	local unit units=()
+
+	if systemctl cat libvirtd.service >/dev/null 2>&1; then
+		units=(virtlogd.socket libvirtd.socket libvirtd.service)
+	else
+		for unit in virtlogd virtqemud virtnetworkd virtstoraged virtnodedevd virtsecretd virtnwfilterd virtinterfaced; do
+			systemctl cat "$unit.socket" >/dev/null 2>&1 && units+=("$unit.socket")
+		done
+	fi
+	[ "${#units[@]}" -gt 0 ] || die "systemd knows no unit of libvirt" "apt-get install --reinstall libvirt-daemon-system"
+	note "systemctl enable --now ${units[*]}"
+	quiet "starting libvirt's units" systemctl enable --now "${units[@]}" ||
+		die "libvirt could not be started" "systemctl status ${units[*]}"
+}
+
+start_libvirt() {
+	if libvirt_answers; then
+		return 0
+	fi
+	say "Starting libvirt"
+	if [ -d /run/systemd/system ]; then
+		start_units
+	else
+		start_daemons_directly
+	fi
+	wait_for 30 libvirt_answers || die "libvirt was started but does not answer on qemu:///system" "virsh -c qemu:///system uri"
+}
+
+# A libvirtd that asks polkit, on a host where nobody started it: dbus and polkitd, with their own settings.
+start_polkit() {
+	local polkitd pid
+
+	[ ! -d /run/systemd/system ] || return 1
+	for polkitd in /usr/lib/polkit-1/polkitd /usr/libexec/polkitd; do
+		[ ! -x "$polkitd" ] || break
+	done
+	[ -x "$polkitd" ] && command -v dbus-daemon >/dev/null || return 1
+	note "the running libvirtd asks polkit, which does not run: starting dbus and polkitd"
+	if ! alive dbus-daemon >/dev/null; then
+		mkdir -p /run/dbus
+		rm -f /run/dbus/pid /run/dbus/system_bus_socket
+		quiet "dbus-daemon" dbus-daemon --system --fork || return 1
+	fi
+	alive polkitd >/dev/null || setsid -f "$polkitd" --no-debug </dev/null >/dev/null 2>&1
+	wait_for 3 libvirt_answers_caller && return 0
+	# libvirt 9.0 looks for the bus once and remembers that it found none
+	pid=$(alive libvirtd) || return 1
+	die "dbus and polkitd run now, but libvirtd (process $pid) was started before them and does not see them" \
+		"restart it, machines go on running meanwhile: kill $pid; sleep 1; $(tr '\0' ' ' <"/proc/$pid/cmdline"); then run this again"
+}
+
+# --- the caller ----------------------------------------------------------------------------------------------
+
+# first_free_subid FILE: the first number above all ranges that FILE gives away, and at least 100000.
+first_free_subid() {
+	awk -F: '{ end = $2 + $3 } end > free { free = end } END { print (free > 100000 ? free : 100000) }' "$1" 2>/dev/null ||
+		echo 100000
+}
+
+prepare_caller() {
+	local first
+
+	[ "$user" != root ] || return 0
+	if ! id -nG "$user" | tr ' ' '\n' | grep -qx libvirt; then
+		usermod -a -G libvirt "$user"
+		say "Added $user to the group libvirt"
+		note "Whoever is in it can become root on this host through libvirt. To take it back: gpasswd -d $user libvirt"
+	fi
+	if ! grep -q "^$user:" /etc/subuid 2>/dev/null || ! grep -q "^$user:" /etc/subgid 2>/dev/null; then
+		touch /etc/subuid /etc/subgid
+		first=$(printf '%s\n' "$(first_free_subid /etc/subuid)" "$(first_free_subid /etc/subgid)" | sort -n | tail -n 1)
+		usermod --add-subuids "$first-$((first + 65535))" --add-subgids "$first-$((first + 65535))" "$user"
+		say "Gave $user 65536 subordinate user and group numbers (images are built without root)"
+	fi
+	libvirt_answers_caller || start_polkit ||
+		die "libvirt runs, but does not let $user in, who is in the group libvirt" \
+			"see that polkit runs, or look at unix_sock_group and auth_unix_rw in /etc/libvirt/libvirtd.conf"
+}
+
+# Whether the session from which this was called knows that its user is in the group: the nearest process of the user's.
+session_has_group() {
+	local pid=$$ gid
+
+	gid=$(getent group libvirt | cut -d: -f3)
+	while [ "$pid" -gt 1 ]; do
+		if [ "$(awk '/^Uid:/ { print $2 }' "/proc/$pid/status" 2>/dev/null)" = "$(id -u "$user")" ]; then
+			awk '/^Groups:/' "/proc/$pid/status" | tr -s '[:space:]' '\n' | grep -qx "$gid"
+			return
+		fi
+		pid=$(awk '/^PPid:/ { print $2 }' "/proc/$pid/status" 2>/dev/null) || return 1
+		[ -n "$pid" ] || return 1
+	done
+	return 1
+}
+
+# --- build ---------------------------------------------------------------------------------------------------
+
+# as_owner COMMAND...: as the owner of the clone, so that nothing in it ends up belonging to root.
+as_owner() {
+	local owner
+
+	owner=$(stat -c %U "$top")
+	if [ "$owner" = root ] || [ "$owner" = UNKNOWN ]; then
+		"$@"
+	else
+		runuser -u "$owner" -- "$@"
+	fi
+}
+
+build_and_install() {
+	local build=$top/build
+
+	say "Building and installing to $prefix"
+	if [ ! -f "$build/build.ninja" ]; then
+		quiet "meson setup" as_owner meson setup --prefix "$prefix" --buildtype release "$build" "$top" ||
+			die "the build could not be set up" "remove $build and run this again"
+	elif [ "$(meson introspect --buildoptions "$build" | python3 -c 'import json, sys
+print(next(o["value"] for o in json.load(sys.stdin) if o["name"] == "prefix"))')" != "$prefix" ]; then
+		quiet "meson configure" as_owner meson configure "-Dprefix=$prefix" "$build"
+	fi
+	quiet "the build" as_owner meson compile -C "$build" || die "the build failed" "read the log above"
+	quiet "the installation" meson install --no-rebuild --only-changed -C "$build" || die "the installation failed" "read the log above"
+	ldconfig
+	# a first command that does not need libvirt: says at once when the installation does not work
+	as_caller "$prefix/bin/vms" version >>"$log" 2>&1 ||
+		die "$prefix/bin/vms was installed but does not run" "ldconfig -p | grep sandbox; $prefix/bin/vms version"
+}
+
+# --- the machine ---------------------------------------------------------------------------------------------
+
+# With another image than the default one, the user's profile of the machine says so.
+choose_image() {
+	local profile=$home/.config/vms/$machine.profile
+
+	[ "$image" != debian-13 ] || return 0
+	if [ ! -e "$profile" ]; then
+		note "writing $profile: image=$image"
+		# shellcheck disable=SC2016 # expanded by the user's shell
+		as_caller sh -c 'umask 077 && mkdir -p "${1%/*}" && printf "[machine]\nimage=%s\n" "$2" >"$1"' sh "$profile" "$image"
+	elif ! grep -qx "image=$image" "$profile"; then
+		die "your $profile does not say image=$image" "vms edit $machine, and run this again"
+	fi
+}
+
+start_machine() {
+	say "Image $image"
+	as_caller "$prefix/bin/vms" image build "$image" || die "the image $image could not be made" "vms image build $image"
+	choose_image
+	say "Starting $machine"
+	as_caller "$prefix/bin/vms" start "$machine" || die "the machine $machine did not start" "vms start $machine; vms doctor"
+	if [ "$ssh_config" = yes ]; then
+		as_caller "$prefix/bin/vms" ssh-config --install ||
+			{ ssh_config=no; note "so use: vms ssh $machine"; }
+	fi
+	say "First words of $machine (over ssh)"
+	as_caller "$prefix/bin/vms" ssh "$machine" -- 'uname -a; findmnt -n -o TARGET,SOURCE,FSTYPE ~/shared' ||
+		die "the machine $machine runs, but a command in it failed" "vms ssh $machine"
+}
+
+farewell() {
+	printf '\nReady after %d s. What to type next%s:\n\n' $((SECONDS - started_at)) "$([ "$user" = root ] || echo ", as $user")"
+	if [ "$user" != root ] && ! session_has_group; then
+		printf '    newgrp libvirt          # this terminal does not know yet that you are in group libvirt; a new login does\n'
+	fi
+	if [ "$ssh_config" = yes ]; then
+		printf '    ssh %-19s # a shell in the machine\n' "$machine"
+	else
+		printf '    vms ssh %-15s # a shell in the machine\n' "$machine"
+	fi
+	printf '    ls %-20s # is ~/shared in the machine\n' "$home/vms/$machine"
+	printf '    vms stop %-14s # and: vms start %s, vms status %s, vms help\n' "$machine" "$machine" "$machine"
+	printf '\nWhat is protected, and what is not yet: docs/security.md\n'
+}
+
+finish() {
+	[ -z "${log:-}" ] || [ "${keep_log:-no}" = yes ] || rm -f "$log"
+}
+
+main() {
+	umask 022
+	parse_options "$@"
+	become_root "$@"
+	log=$(mktemp "${TMPDIR:-/tmp}/quickstart.XXXXXX.log")
+	trap finish EXIT
+	find_caller
+	install_packages
+	permit_kvm
+	start_libvirt
+	prepare_caller
+	[ "$host_only" = no ] || return 0
+	build_and_install
+	start_machine
+	farewell
+}
+
+main "$@"

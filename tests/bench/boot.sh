@@ -1,0 +1,219 @@
+#!/bin/bash
+# SPDX-License-Identifier: LGPL-2.1-or-later
+# boot.sh VMS LIBEXECDIR DOMAINSDIR: how long a machine takes from start to its first ssh command, against debvm (Debian's package) with the same release,
+# memory and processors; what it takes of the host's memory when idle; and how fast the guest computes and writes, against
+# a plain QEMU command line with the same kernel and disk. All from one run on one machine.
+#
+# BENCH_ROUNDS (3): rounds of each; the best one counts. Needs root (to read the memory of QEMU), debvm, and the
+# image debian-13 (made when it is missing).
+set -euo pipefail
+
+vms=$1
+export SANDBOX_LIBEXEC_DIR=$2 SANDBOX_DOMAINS_DIR=$3 SANDBOX_IMAGES_DIR=$3/images
+rounds=${BENCH_ROUNDS:-3}
+machine=bench-boot
+accel=tcg
+cpu=qemu64
+port=22022
+cache=/var/cache/libsandbox-bench
+pool=/var/lib/libvirt/images/vms
+work=
+qemu=
+
+skip() {
+	echo "skipped: $*"
+	exit 77
+}
+
+now() {
+	echo $((${EPOCHREALTIME/[.,]/} / 1000))
+}
+
+seconds() {
+	printf '%d.%02d s' $(($1 / 1000)) $(($1 % 1000 / 10))
+}
+
+# ratio A B: A/B with two digits
+ratio() {
+	awk -v a="$1" -v b="$2" 'BEGIN { printf "%.2f", a / b }'
+}
+
+least() {
+	sort -n | head -n 1
+}
+
+end_qemu() {
+	[ -z "$qemu" ] || kill "$qemu" 2>/dev/null || true
+	[ -z "$qemu" ] || wait "$qemu" 2>/dev/null || true
+	qemu=
+}
+
+finish() {
+	end_qemu
+	"$vms" destroy --yes --if-exists "$machine" >/dev/null 2>&1 || true
+	[ -z "$work" ] || rm -rf "$work"
+}
+
+prepare() {
+	[ "$(id -u)" -eq 0 ] || skip "needs root"
+	command -v debvm-create >/dev/null || skip "debvm is not installed (apt-get install debvm)"
+	[ "$("$vms" doctor --json 2>/dev/null | python3 -c 'import json, sys
+print(any(c["id"] == "kvm" and c["level"] == 0 for c in json.load(sys.stdin)["checks"]))')" != True ] || accel=kvm
+	[ "$accel" = tcg ] || cpu=host
+	work=$(mktemp -d)
+	export HOME=$work XDG_DATA_HOME=$work/data XDG_CONFIG_HOME=$work/config
+	mkdir -p "$cache" "$XDG_CONFIG_HOME/vms"
+	"$vms" image build debian-13 >&2
+	[ -f "$cache/key" ] || ssh-keygen -q -t ed25519 -N '' -f "$cache/key"
+	if [ ! -f "$cache/trixie.ext4" ]; then
+		echo "making debvm's image (kept in $cache)" >&2
+		debvm-create -r trixie -k "$cache/key.pub" -o "$work/trixie.ext4" -z 4GB >"$work/debvm.log" 2>&1 ||
+			skip "debvm-create failed: $(tail -n 1 "$work/debvm.log")"
+		mv "$work/trixie.ext4" "$cache/trixie.ext4"
+	fi
+	cat >"$XDG_CONFIG_HOME/vms/$machine.profile" <<-END
+		[profile]
+		inherits=work
+		[machine]
+		accel=$accel
+		cpus=2
+		memory=1GiB
+	END
+}
+
+plain_ssh() {
+	ssh -F none -i "$1" -p "$port" -o IdentitiesOnly=yes -o StrictHostKeyChecking=no -o UserKnownHostsFile=/dev/null -o BatchMode=yes \
+		-o LogLevel=ERROR -o ConnectTimeout=1 "$2@127.0.0.1" "$3" </dev/null
+}
+
+# wait_for_ssh KEY USER: until a command works
+wait_for_ssh() {
+	local end=$(($(now) + 300000))
+	until plain_ssh "$1" "$2" true 2>/dev/null; do
+		if [ "$(now)" -ge "$end" ] || ! kill -0 "$qemu" 2>/dev/null; then
+			echo "the machine to compare with does not answer" >&2
+			tail -n 20 "$work/qemu.log" >&2
+			exit 1
+		fi
+		sleep 0.05
+	done
+}
+
+debvm_once() {
+	local begin
+	# debvm writes to its image: each round has a copy of its own, as each of ours has a layer
+	cp --sparse=always "$cache/trixie.ext4" "$work/debvm.ext4"
+	begin=$(now)
+	debvm-run -i "$work/debvm.ext4" -s "$port" -- -machine "accel=$accel" -cpu "$cpu" -smp 2 -m 1G >"$work/qemu.log" 2>&1 </dev/null &
+	qemu=$!
+	wait_for_ssh "$cache/key" root
+	echo $(($(now) - begin)) >>"$work/debvm"
+	# debvm-run is a shell that waits for QEMU
+	plain_ssh "$cache/key" root poweroff >/dev/null 2>&1 || true
+	wait "$qemu" 2>/dev/null || true
+	qemu=
+}
+
+# vms_once FILE: a boot of the machine as it is
+vms_once() {
+	local begin
+	begin=$(now)
+	"$vms" -q start "$machine" >&2
+	"$vms" ssh "$machine" -- true </dev/null
+	echo $(($(now) - begin)) >>"$work/$1"
+}
+
+# pss_mib PROCESS...: the proportional share of their memory, in MiB
+pss_mib() {
+	[ $# -gt 0 ] || {
+		echo 0
+		return
+	}
+	printf '/proc/%s/smaps_rollup\0' "$@" | xargs -0 awk '/^Pss:/ { sum += $2 } END { printf "%d", sum / 1024 }'
+}
+
+idle_memory() {
+	local object=vms-0-$machine keeper virtiofsd
+	sleep 20
+	mapfile -t virtiofsd < <(pgrep -x virtiofsd || true)
+	keeper=$(pgrep -f "sandbox-keeper.*$object" | head -n 1)
+	echo "idle memory (PSS), of a guest of 1024 MiB: QEMU $(pss_mib "$(cat "/run/libvirt/qemu/$object.pid")") MiB"
+	echo "idle memory (PSS): virtiofsd $(pss_mib "${virtiofsd[@]}") MiB (${#virtiofsd[@]} processes, of all machines that run)"
+	echo "idle memory (PSS): keeper $(pss_mib "$keeper") MiB"
+}
+
+# Run in both guests: milliseconds of two computations, of writing and of reading.
+guest_work() {
+	cat <<-'END'
+		t() { a=$(date +%s%N); "$@" >/dev/null 2>&1; b=$(date +%s%N); echo $(((b - a) / 1000000)); }
+		loop() { i=0; while [ $i -lt 150000 ]; do i=$((i + 1)); done; }
+		sum() { head -c 40000000 /dev/zero | sha256sum; }
+		put() { dd if=/dev/zero of=$HOME/bench.tmp bs=1M count=150 conv=fsync; }
+		get() { dd if=$HOME/bench.tmp of=/dev/null bs=1M; }
+		loop; sum
+		l=$(t loop); s=$(t sum); w=$(t put); sudo sh -c 'sync; echo 3 >/proc/sys/vm/drop_caches'; r=$(t get); rm -f $HOME/bench.tmp
+		echo "$l $s $w $r"
+	END
+}
+
+# A plain command line: the same kernel, initrd and image, no libvirt, no shares, QEMU's own network.
+start_plain() {
+	local id seed=$work/seed
+	id=$(basename "$(find "$pool" -name 'image.debian-13-*.qcow2' | sort | tail -n 1)" .qcow2)
+	mkdir -p "$seed/root/etc/ssh/authorized_keys.d"
+	printf '%s\n' HOSTNAME=plain USER=dev UID=1000 GID=1000 "MACHINE_ID=$(tr -d - </proc/sys/kernel/random/uuid)" ADDRESS=10.0.2.15/24 \
+		GATEWAY=10.0.2.2 DNS= >"$seed/identity"
+	: >"$seed/mounts"
+	ssh-keygen -q -t ed25519 -N '' -f "$seed/root/etc/ssh/ssh_host_ed25519_key" <<<y >/dev/null
+	cp "$cache/key.pub" "$seed/root/etc/ssh/authorized_keys.d/dev"
+	chmod 644 "$seed/root/etc/ssh/authorized_keys.d/dev"
+	tar -C "$seed" --format=ustar --owner=0 --group=0 -cf "$work/seed.tar" identity mounts root
+	rm -rf "$seed" "$work/plain.qcow2"
+	qemu-img create -q -f qcow2 -F qcow2 -b "$pool/$id.qcow2" "$work/plain.qcow2"
+	qemu-system-x86_64 -machine "q35,accel=$accel" -cpu "$cpu" -smp 2 -m 1G -nographic -kernel "$pool/$id.vmlinuz" -initrd "$pool/$id.initrd" \
+		-append "$(cat "$pool/$id.cmdline")" -drive "file=$work/plain.qcow2,if=virtio,format=qcow2,discard=unmap" \
+		-netdev "user,id=n0,hostfwd=tcp:127.0.0.1:$port-:22" -device virtio-net-pci,netdev=n0 -object rng-random,filename=/dev/urandom,id=r0 \
+		-device virtio-rng-pci,rng=r0 -fw_cfg "name=opt/org.libsandbox/seed,file=$work/seed.tar" >"$work/qemu.log" 2>&1 </dev/null &
+	qemu=$!
+	wait_for_ssh "$cache/key" dev
+}
+
+compare_speed() {
+	local i
+	: >"$work/ours"
+	: >"$work/plain"
+	for i in $(seq "$rounds"); do
+		"$vms" ssh "$machine" -- "$(guest_work)" </dev/null >>"$work/ours"
+	done
+	"$vms" -q stop "$machine" >&2
+	start_plain
+	for i in $(seq "$rounds"); do
+		plain_ssh "$cache/key" dev "$(guest_work)" >>"$work/plain"
+	done
+	end_qemu
+	i=0
+	for what in "processor (shell)" "processor (sha256)" "disk, writing" "disk, reading"; do
+		i=$((i + 1))
+		ours=$(awk -v c=$i '{ print $c }' "$work/ours" | least)
+		plain=$(awk -v c=$i '{ print $c }' "$work/plain" | least)
+		echo "speed: $what: $(ratio "$plain" "$ours") of a plain QEMU's ($ours ms, $plain ms; aim: at least 0.95)"
+	done
+}
+
+trap finish EXIT
+prepare
+for _ in $(seq "$rounds"); do
+	debvm_once
+	"$vms" destroy --yes --if-exists --keep-profile "$machine" >/dev/null 2>&1
+	vms_once fresh
+	"$vms" -q stop "$machine" >&2
+	vms_once again
+done
+echo "acceleration: $accel, 2 processors, 1 GiB, Debian 13, best of $rounds"
+debvm=$(least <"$work/debvm")
+fresh=$(least <"$work/fresh")
+again=$(least <"$work/again")
+echo "boot to the first command: debvm $(seconds "$debvm"), vms $(seconds "$again"), ratio $(ratio "$again" "$debvm") (aim: at most 0.50)"
+echo "boot of a new machine: vms $(seconds "$fresh"), ratio $(ratio "$fresh" "$debvm")"
+idle_memory
+compare_speed

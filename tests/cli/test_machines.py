@@ -1,0 +1,309 @@
+# SPDX-License-Identifier: LGPL-2.1-or-later
+"""The verbs about machines on libvirt's test driver, which has no guests: everything up to the boot, and all refusals."""
+import collections
+import os
+import re
+import signal
+import subprocess
+import time
+
+from clitest import VMS, Home, expect, expect_status, main
+from drivers import driver_file
+from documented import check_documented
+
+
+def test_list_of_nothing():
+    home = Home()
+    r = home.vms("list")
+    expect_status(r, 0)
+    expect(r.out == "" and "vms start work" in r.err, r)
+    expect(home.vms("-q", "list").err == "", "quiet")
+    expect(home.vms("list", "--json").json()["machines"] == [], "json")
+    expect(home.vms("ls").out == r.out, "alias")
+
+
+def test_list_of_a_hundred():
+    home = Home()
+    uri = "test://" + driver_file(home.path, 100, home.config, home.data)
+    data = home.vms("list", "--json", uri=uri).json()
+    check_documented("vms list", data)
+    names = [m["name"] for m in data["machines"]]
+    expect(len(names) == 100 and names == sorted(names), names)
+    expect({m["state"] for m in data["machines"]} == {"running", "stopped"}, data["machines"][0])
+    expect({m["profile"] for m in data["machines"]} == {"work"}, data["machines"][0])
+    table = home.vms("list", uri=uri).out.splitlines()
+    expect(table[0].split() == ["NAME", "STATE", "PROFILE"] and len(table) == 101, table[:3])
+    # what is not ours, or somebody else's, is not shown
+    expect(not any("foreign" in n or "other" in n for n in names), names)
+
+
+def libvirt_calls(machines):
+    """Calls of libvirt's API that a remote connection would turn into a round trip, out of libvirt's own log."""
+    home = Home()
+    uri = "test://" + driver_file(home.path, machines, home.config, home.data)
+    r = home.vms("list", "--json", uri=uri, env={"LIBVIRT_DEBUG": "1", "LIBVIRT_LOG_OUTPUTS": "1:stderr"})
+    expect(len(r.json()["machines"]) == machines, r)
+    calls = collections.Counter(re.findall(r" : (vir(?:Connect|Domain|Network|Storage|NWFilter)[A-Z]\w+):\d+ : ", r.err))
+    local = re.compile("(Free|Dispose|Ref|Unref|New|GetName|GetUUID|GetUUIDString)$")
+    return {name: count for name, count in calls.items() if not local.search(name)}
+
+
+def test_list_makes_no_call_per_machine():
+    few, many = libvirt_calls(10), libvirt_calls(100)
+    expect(few == many and 0 < sum(many.values()) < 30, (few, many))
+
+
+def test_steps():
+    home = Home()
+    steps = [line.split() for line in home.vms("help", "--steps", uri=None).out.splitlines()]
+    expect(all(len(step) == 2 for step in steps), steps)
+    expect({"start", "stop", "destroy", "recreate", "clone"} <= {verb for verb, _ in steps}, steps)
+    expect(len(set(map(tuple, steps))) == len(steps) and len(steps) > 15, steps)
+
+
+def test_create():
+    home = Home()
+    os.mkdir(os.path.join(home.path, "project"))
+    r = home.vms("create", "shop", "--profile", "work", "--share", home.path + "/project:~/src")
+    expect_status(r, 0)
+    text = home.read("shop.profile")
+    expect("inherits=work" in text and "target=~/src" in text, text)
+    expect_status(home.vms("create", "shop"), 4)
+    expect(home.read("shop.profile") == text, "overwritten")
+    r = home.vms("create", "other", "--profile", "wrok")
+    expect(r.status in (2, 3) and "work" in r.err, r)
+    r = home.vms("create", "other", "--share", home.path + "/project,mode=review")
+    expect_status(r, 2)
+    expect("review" in r.err, r)
+    expect(not os.path.exists(os.path.join(home.config, "other.profile")), "left behind")
+
+
+def test_dry_run():
+    home = Home()
+    r = home.vms("start", "work", "--dry-run")
+    expect_status(r, 0)
+    expect("debian-13" in r.out and r.out.count("\n") > 5, r)
+    data = home.vms("start", "work", "--dry-run", "--json").json()
+    check_documented("vms start --dry-run", data)
+    machine = data["machines"][0]
+    expect(machine["name"] == "work" and "<domain" in machine["domain_xml"], machine)
+    expect("<network" in machine["network_xml"] and any(": " in line for line in machine["plan"]), machine)
+    expect("<domain" in home.vms("start", "work", "--dry-run", "-v").out, "verbose shows the XML")
+    expect(not os.path.exists(home.data) or os.listdir(home.data) == [], "something was made")
+    expect_status(home.vms("start", "work", "--json"), 2)
+
+
+def test_dry_run_with_a_share():
+    home = Home()
+    os.mkdir(os.path.join(home.path, "project"))
+    r = home.vms("start", "work", "--dry-run", "--share", home.path + "/project")
+    expect_status(r, 0)
+    expect(home.path + "/project" in r.out, r)
+    expect_status(home.vms("start", "work", "--dry-run", "--share", "/"), 2)
+
+
+def test_status():
+    home = Home()
+    home.vms("create", "shop", "--profile", "work")
+    r = home.vms("status", "shop")
+    expect_status(r, 0)
+    expect(r.out.startswith("shop: new\n"), r)
+    data = home.vms("status", "shop", "--json").json()
+    check_documented("vms status", data)
+    expect(data["machines"][0]["name"] == "shop" and data["machines"][0]["state"] == "new", data)
+    r = home.vms("status", "shpo")
+    expect_status(r, 3)
+    expect("shop" in r.err and r.out == "", r)
+    expect_status(home.vms("status"), 0)
+
+
+def test_a_bad_profile_is_usage():
+    home = Home()
+    home.write("shop.profile", "[machine]\ncpus=none\n")
+    for args in (["start", "shop"], ["start", "--dry-run", "shop"], ["start", "shop", "work", "--dry-run"]):
+        r = home.vms(*args)
+        expect_status(r, 2)
+        expect("shop.profile:2" in r.err and "cpus" in r.err, r)
+
+
+def test_destroy_asks():
+    home = Home()
+    home.vms("create", "shop", "--profile", "work")
+    r = home.vms("destroy", "shop")
+    expect_status(r, 2)
+    expect("--yes" in r.err, r)
+    expect_status(home.vms("recreate", "shop"), 2)
+    expect(os.path.exists(os.path.join(home.config, "shop.profile")), "destroyed without asking")
+    status, seen = home.vms_tty("destroy", "shop", answers=[("[y/N]", "n\n")])
+    expect(status == 1 and os.path.exists(os.path.join(home.config, "shop.profile")), seen)
+    status, seen = home.vms_tty("destroy", "shop", answers=[("[y/N]", "\x03")])
+    expect(status == 130 and os.path.exists(os.path.join(home.config, "shop.profile")), seen)
+    status, seen = home.vms_tty("destroy", "shop", answers=[("[y/N]", "y\n")])
+    expect(status == 0 and not os.path.exists(os.path.join(home.config, "shop.profile")), seen)
+
+
+def test_destroy():
+    home = Home()
+    home.vms("create", "shop", "--profile", "work")
+    expect_status(home.vms("destroy", "--yes", "--keep-profile", "shop"), 0)
+    expect(os.path.exists(os.path.join(home.config, "shop.profile")), "the profile is kept")
+    expect_status(home.vms("destroy", "--yes", "shop"), 0)
+    expect(not os.path.exists(os.path.join(home.config, "shop.profile")), "the profile is gone")
+    r = home.vms("destroy", "--yes", "shop")
+    expect_status(r, 3)
+    r = home.vms("destroy", "--yes", "--if-exists", "shop")
+    expect_status(r, 0)
+    expect(r.out == r.err == "", r)
+    # the name of a shipped profile is no machine yet
+    expect_status(home.vms("destroy", "--yes", "work"), 3)
+    r = home.vms("destroy", "--yes", "--if-exists", "work")
+    expect(r.status == 0 and r.out == r.err == "", r)
+
+
+def test_several_names():
+    home = Home()
+    for name in ("one", "two"):
+        home.vms("create", name, "--profile", "work")
+    r = home.vms("destroy", "--yes", "one", "nosuch", "two", "one")
+    expect_status(r, 3)
+    expect(r.err.count("nosuch") >= 1 and "one: destroyed" in r.err and "two: destroyed" in r.err, r)
+    expect(not os.path.exists(os.path.join(home.config, "two.profile")), "the others are done nevertheless")
+
+
+def test_stop_of_what_is_off():
+    home = Home()
+    home.vms("create", "shop", "--profile", "work")
+    expect_status(home.vms("stop", "shop"), 0)
+    expect_status(home.vms("stop", "shop", "--force"), 0)
+
+
+def test_what_needs_a_running_machine():
+    home = Home()
+    home.write("shop.profile", "[profile]\ninherits=work\n\n[machine]\nstart-on-exec=no\n")
+    for args, statuses in ((["exec", "shop", "--", "true"], [125]), (["ssh", "shop", "--", "true"], [125]),
+                           (["cp", "shop:x", "y"], [4, 5]), (["console", "shop"], [4, 5])):
+        r = home.vms(*args)
+        expect_status(r, *statuses)
+        expect(r.err.startswith("vms: ") and r.out == "", r)
+
+
+def test_cp_usage():
+    home = Home()
+    for args, part in ((["a", "b"], "NAME:PATH"), (["work:a", "personal:b"], "machine to machine"),
+                       (["./work:a", "b"], "NAME:PATH"), (["/x:a", "b"], "NAME:PATH")):
+        r = home.vms("cp", *args)
+        expect_status(r, 2)
+        expect(part in r.err, r)
+
+
+def test_exec_usage():
+    home = Home()
+    for args in (["exec", "work"], ["exec", "work", "--"], ["exec", "-e", "1A=x", "work", "--", "true"],
+                 ["exec", "-e", "A", "work", "--", "true"], ["exec", "--timeout", "soon", "work", "--", "true"]):
+        expect_status(home.vms(*args), 2)
+
+
+def test_ssh_config():
+    home = Home()
+    home.vms("create", "shop", "--profile", "work")
+    expect_status(home.vms("ssh-config", "--install", "shop"), 2)
+    expect_status(home.vms("ssh-config"), 0)
+    r = home.vms("ssh-config", "--install")
+    expect_status(r, 0)
+    with open(os.path.join(home.path, ".ssh", "config")) as f:
+        text = f.read()
+    expect(text.count("Include") == 1, text)
+    expect_status(home.vms("ssh-config", "--install"), 0)
+    with open(os.path.join(home.path, ".ssh", "config")) as f:
+        expect(f.read() == text, "the second time changes nothing")
+
+
+def test_images():
+    home = Home()
+    r = home.vms("image", "list")
+    expect_status(r, 0)
+    data = home.vms("image", "list", "--json").json()
+    check_documented("vms image list", data)
+    expect(data["images"] == [], data)
+    expect_status(home.vms("image", "show", "debian-13"), 3)
+    expect_status(home.vms("image", "remove", "debian-13"), 3)
+    r = home.vms("image", "build", "debian-31")
+    expect(r.status in (2, 3) and "debian-13" in r.err, r)
+
+
+def test_doctor():
+    home = Home()
+    r = home.vms("doctor")
+    expect_status(r, 0, 5)
+    expect(re.search(r"^(good|note|warning|error) +libvirt: ", r.out, re.M), r)
+    one = home.vms("doctor", "--json")
+    check_documented("vms doctor", one.json())
+    expect(one.status == (5 if any(c["level"] == "error" for c in one.json()["checks"]) else 0), one)
+    expect_status(home.vms("doctor", "--yes"), 2)
+    r = home.vms("doctor", "--repair", "--yes")
+    expect_status(r, 0, 5)
+    expect("nothing was left behind" in r.err, r)
+
+
+def test_libvirt_missing():
+    home = Home()
+    for uri in ("qemu+unix:///system?socket=/nonexistent", "qemu:///nonsense", "nonsense:///", "test:///nonexistent.xml"):
+        for args in (["list"], ["start", "work"], ["image", "list"]):
+            r = home.vms(*args, uri=uri)
+            expect(r.status in ((5,) if uri.startswith("qemu+unix") else (1, 2, 5)), r)
+            # libxml2 itself complains about a file that is missing
+            expect("vms: " in r.err and r.out == "", r)
+    r = home.vms("list", uri="qemu+unix:///system?socket=/nonexistent")
+    expect(re.search(r"apt|systemctl|install|start", r.err), "the command that fixes it: %r" % r)
+    r = home.vms("doctor", uri="qemu+unix:///system?socket=/nonexistent")
+    expect_status(r, 5)
+    expect("fix:" in r.out, r)
+
+
+def test_libvirt_denied():
+    if os.getuid() != 0:
+        return
+    home = Home()
+    path = os.path.join(home.path, "socket")
+    import socket
+    listener = socket.socket(socket.AF_UNIX)
+    listener.bind(path)
+    os.chmod(path, 0o600)
+    os.chmod(home.path, 0o755)
+    for d, _, _ in os.walk(home.path):
+        os.chown(d, 65534, 65534)
+    done = subprocess.run(["setpriv", "--reuid=65534", "--regid=65534", "--clear-groups", VMS, "-c",
+                           "qemu+unix:///system?socket=" + path, "list"], env=home.env, capture_output=True, text=True,
+                          cwd="/")
+    if "No such file" in done.stderr and "setpriv" in done.stderr or "error while loading" in done.stderr:
+        return
+    expect(done.returncode == 5, done)
+    expect("usermod" in done.stderr or "adduser" in done.stderr or "group" in done.stderr, done.stderr)
+
+
+def test_the_uri_from_the_environment():
+    home = Home()
+    expect_status(home.vms("list", uri=None, env={"VMS_URI": "test:///default"}), 0)
+    expect_status(home.vms("list", env={"VMS_URI": "qemu+unix:///system?socket=/nonexistent"}), 0)
+
+
+def test_interrupt():
+    """A libvirt that never answers: Ctrl-C ends the wait, a second one ends it at once."""
+    home = Home()
+    path = os.path.join(home.path, "mute")
+    import socket
+    listener = socket.socket(socket.AF_UNIX)
+    listener.bind(path)
+    listener.listen(4)
+    child = subprocess.Popen([VMS, "-c", "qemu+unix:///system?socket=" + path, "list"], env=home.env,
+                             stdout=subprocess.PIPE, stderr=subprocess.PIPE, stdin=subprocess.DEVNULL)
+    time.sleep(1)
+    child.send_signal(signal.SIGINT)
+    time.sleep(1)
+    if child.poll() is None:
+        child.send_signal(signal.SIGINT)
+    out, err = child.communicate(timeout=20)
+    expect(child.returncode == 130, (child.returncode, err))
+
+
+main(globals())

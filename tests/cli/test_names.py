@@ -1,0 +1,77 @@
+# SPDX-License-Identifier: LGPL-2.1-or-later
+"""Hostile names (and near misses) as the NAME of every verb: refused as such, never a crash, nothing made."""
+import os
+
+from clitest import VERBS_COMMAND, Home, all_verbs, expect, main
+
+NAMES = ["", ".", "..", "../x", "a/b", "/abs", "a\nb", "a\r", "-x", "--config", "-oProxyCommand=id", "a;b", "a|b", "$(id)",
+         "a*b", "a b", "a'b", 'a"b', "<a>", "&amp;", "]]>", "%n", "\u00e9", "\uff41", "CON", "aux.txt", "a:b", "@", "#", "{}",
+         "~", ".hidden", "x" * 32, "x" * 63, "x" * 64, "x" * 255, "x" * 256, "x" * 4096,
+         "1", "123", "0x10", "c7a5fdbd-edaf-9455-926a-d65c16db1809", "Work", "WORK", "default", "all", "host", "base",
+         "a\x1b[31m", "a\u202eb", "a\u200bb", "work-", b"\xff", b"a\x80"]
+# what each verb needs besides NAME
+REST = {"clone": ["copy"], "destroy": ["--yes"], "recreate": ["--yes"], "cp": None,
+        "help": None, "completion": None, "image": None, "profile": None, "edit": []}
+VERBS = [(v, s) for v, s, usage in all_verbs() if "NAME" in usage and REST.get(v, []) is not None]
+
+
+def good(name):
+    """Names that are fine but belong to nobody."""
+    return isinstance(name, str) and name in ("x" * 31, "work-")
+
+
+def state_of(home):
+    return sorted(os.path.join(d, f) for d, _, files in os.walk(home.path) for f in files if not f.endswith(".lock"))
+
+
+def check_verb(verb, sub):
+    home = Home()
+    before = state_of(home)
+    for name in NAMES:
+        options = [w for w in REST.get(verb, []) if w == "--yes"]
+        rest = [w for w in REST.get(verb, []) if w != "--yes"]
+        if verb in VERBS_COMMAND:  # there "--" begins the command
+            args = [verb, name, "--", "true"]
+        else:
+            args = [verb] + ([sub] if sub else []) + options + ["--", name] + rest
+        if verb == "create" and good(name) or verb == "edit" and name == "base":
+            continue
+        r = home.vms(*args, env={"EDITOR": "true"})
+        allowed = (2, 125) if verb in VERBS_COMMAND else (2, 3)
+        expect(r.status in allowed, "%s %r: %r" % (verb, name, r))
+        expect(r.err.startswith("vms: "), "%s %r: %r" % (verb, name, r))
+        expect(not any(ord(c) < 32 and c not in "\n\t" for c in r.err) and "\u202e" not in r.err, (name, r.err))
+    expect(state_of(home) == before, "left behind: %s" % set(state_of(home)).difference(before))
+
+
+for _verb, _sub in VERBS:
+    globals()["test_" + _verb.replace("-", "_")] = (lambda v=_verb, s=_sub: check_verb(v, s))
+    globals()["test_" + _verb.replace("-", "_")].__name__ = "test_" + _verb.replace("-", "_")
+
+
+def test_clone_to_a_bad_name():
+    home = Home()
+    for name in NAMES:
+        r = home.vms("clone", "--", "work", name)
+        expect(r.status in (2, 3, 4), "%r: %r" % (name, r))
+
+
+def test_cp_with_a_bad_name():
+    home = Home()
+    for name in NAMES:
+        if isinstance(name, bytes) or "/" in name or name in ("", "a:b") or name == ".":
+            continue
+        r = home.vms("cp", "--", name + ":x", "y")
+        expect(r.status in (2, 3), "%r: %r" % (name, r))
+
+
+def test_profile_verbs_with_a_bad_name():
+    home = Home()
+    for name in NAMES:
+        for sub in ("show", "new"):
+            r = home.vms("profile", sub, "--", name, uri=None)
+            expect(r.status in (2, 3) or (name == "work-" and sub == "new") or (name == "base" and r.status in (0, 4)),
+                   "%s %r: %r" % (sub, name, r))
+
+
+main(globals())

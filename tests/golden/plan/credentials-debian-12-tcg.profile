@@ -1,0 +1,4 @@
+# facts: debian-12-tcg
+# name: credentials
+[profile]
+inherits=credentials

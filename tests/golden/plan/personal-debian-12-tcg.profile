@@ -1,0 +1,4 @@
+# facts: debian-12-tcg
+# name: personal
+[profile]
+inherits=personal

@@ -1,0 +1,4 @@
+# facts: debian-12-kvm
+# name: work
+[profile]
+inherits=work

@@ -1,0 +1,4 @@
+# facts: debian-12-tcg
+# name: work
+[profile]
+inherits=work

@@ -1,0 +1,4 @@
+# facts: debian-13-kvm
+# name: work
+[profile]
+inherits=work

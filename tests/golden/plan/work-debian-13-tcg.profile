@@ -1,0 +1,4 @@
+# facts: debian-13-tcg
+# name: work
+[profile]
+inherits=work

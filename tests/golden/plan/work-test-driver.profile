@@ -1,0 +1,4 @@
+# facts: test-driver
+# name: work
+[profile]
+inherits=work

@@ -1,0 +1,268 @@
+#!/bin/bash
+# SPDX-License-Identifier: LGPL-2.1-or-later
+# Runs the tests: installs what they need, builds with the address and undefined-behaviour sanitizers, runs every suite,
+# real virtual machines included, and ends with one line: N passed, N failed, N skipped.
+#
+# It needs root for set-up only: the product runs as an ordinary user that is made here, and removed at the end.
+set -uo pipefail
+
+top=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
+build=${VMS_TESTS_BUILD:-$top/build-tests}
+all_suites=(style unit golden schema driver cli fuzz install vm)
+suites=()
+full=no
+seed=${VMS_TESTS_SEED:-$(date +%s)}
+keep=no
+passed=0 failed=0 skipped=0
+daemons_started=()
+interfaces_before=$(cd /sys/class/net && echo *)
+prefix=
+
+usage() {
+	cat <<END
+usage: tests/run.sh [--full] [--seed N] [--keep] [SUITE[:PATTERN]...]
+
+  --full      whole matrices instead of a sample of them, other images, valgrind
+  --seed N    choose the sample as an earlier run did
+  --keep      leave the test user, its machines and the log files
+
+Suites: ${all_suites[*]}. vm:PATTERN runs only the files of tests/vm whose names contain PATTERN.
+VMS_TESTS_MUST_RUN=1 makes a skipped test a failed one.
+END
+}
+
+say() {
+	printf '\n=== %s\n' "$*"
+}
+
+parse_options() {
+	while [ $# -gt 0 ]; do
+		case $1 in
+		--full) full=yes ;;
+		--keep) keep=yes ;;
+		--seed)
+			seed=${2:?--seed needs a number}
+			shift
+			;;
+		-h | --help)
+			usage
+			exit 0
+			;;
+		-*)
+			usage >&2
+			exit 2
+			;;
+		*)
+			[[ " ${all_suites[*]} " == *" ${1%%:*} "* ]] || {
+				usage >&2
+				exit 2
+			}
+			suites+=("$1")
+			;;
+		esac
+		shift
+	done
+	[ "${#suites[@]}" -gt 0 ] || suites=("${all_suites[@]}")
+}
+
+# chosen SUITE: prints its pattern (may be empty)
+chosen() {
+	local suite
+
+	for suite in "${suites[@]}"; do
+		if [ "${suite%%:*}" = "$1" ]; then
+			[ "$suite" = "$1" ] || printf '%s' "${suite#*:}"
+			return 0
+		fi
+	done
+	return 1
+}
+
+# add FILE...: counts the points of TAP files or meson logs.
+add() {
+	local counts options=()
+
+	[ "${VMS_TESTS_MUST_RUN:-0}" != 1 ] || options=(--skips-fail)
+	if ! counts=$(python3 -B "$top/tests/report.py" "${options[@]}" "$@"); then
+		failed=$((failed + 1))
+		return
+	fi
+	# shellcheck disable=SC2086 # three numbers
+	set -- $counts
+	passed=$((passed + $1)) failed=$((failed + $2)) skipped=$((skipped + $3))
+}
+
+# A step of our own that must work for the rest to mean anything.
+must() {
+	local what=$1
+	shift
+	if ! "$@"; then
+		printf 'FAILED %s\n' "$what" >&2
+		failed=$((failed + 1))
+		exit 1
+	fi
+}
+
+process_ids() {
+	local process comm
+
+	for process in /proc/[0-9]*; do
+		read -r comm 2>/dev/null <"$process/comm" || continue
+		if [[ " $* " == *" $comm "* ]] && [ "$process/root" -ef /proc/self/root ]; then
+			echo "${process#/proc/}"
+		fi
+	done
+}
+
+install_needs() {
+	local pid needs=(clang-format shellcheck rsync sshfs tcpdump) missing=() package before
+
+	[ "$full" = no ] || needs+=(valgrind)
+	before=$(process_ids libvirtd virtlogd)
+	must "quickstart.sh --host-only" "$top/quickstart.sh" --host-only
+	for pid in $(process_ids libvirtd virtlogd); do
+		[[ $'\n'$before$'\n' == *$'\n'$pid$'\n'* ]] || daemons_started+=("$pid")
+	done
+	for package in "${needs[@]}"; do
+		[ "$(dpkg-query -W -f '${db:Status-Status}' "$package" 2>/dev/null)" = installed ] || missing+=("$package")
+	done
+	[ "${#missing[@]}" -gt 0 ] || return 0
+	echo "installing ${missing[*]}"
+	if ! DEBIAN_FRONTEND=noninteractive apt-get -q -y install --no-install-recommends "${missing[@]}" >"$work/apt.log" 2>&1; then
+		apt-get -q update >>"$work/apt.log" 2>&1
+		DEBIAN_FRONTEND=noninteractive apt-get -q -y install --no-install-recommends "${missing[@]}" >>"$work/apt.log" 2>&1 ||
+			tail -n 20 "$work/apt.log" >&2
+	fi
+}
+
+# The build is installed to a place of its own, which the programs know (and their libraries are found by their run path).
+compile() {
+	local options=("-Db_sanitize=address,undefined" -Db_lundef=false --buildtype debugoptimized --libdir lib)
+
+	prefix=$(cat "$build/prefix" 2>/dev/null) || prefix=
+	if [ -z "$prefix" ] || [ ! -f "$build/build.ninja" ]; then
+		mkdir -p "$build"
+		prefix=$(mktemp -d /opt/libsandbox-tests.XXXXXX)
+		rm -rf "$build"
+		options+=(--prefix "$prefix" "-Dc_link_args=-Wl,-rpath,$prefix/lib")
+		must "meson setup" meson setup "${options[@]}" "$build" "$top"
+		printf '%s\n' "$prefix" >"$build/prefix"
+	fi
+	mkdir -p "$prefix"
+	chmod 755 "$prefix"
+	must "the build" meson compile -C "$build"
+	meson install --no-rebuild --only-changed -C "$build" >"$work/install.log" 2>&1 || must "the installation" tail -n 20 "$work/install.log"
+	if grep -qE 'warning: ' "$build/meson-logs/compile.log" 2>/dev/null; then
+		echo "note: there were compiler warnings"
+	fi
+}
+
+run_meson_suites() {
+	local suite wanted=() known
+
+	known=$(meson introspect --tests "$build" | python3 -c 'import json, sys
+print(" ".join({s.split(":")[-1] for t in json.load(sys.stdin) for s in t["suite"]}))')
+	for suite in "${all_suites[@]}"; do
+		if [ "$suite" != vm ] && chosen "$suite" >/dev/null && [[ " $known " == *" $suite "* ]]; then
+			wanted+=(--suite "$suite")
+		fi
+	done
+	[ "${#wanted[@]}" -gt 0 ] || return 0
+	say "suites without machines: ${wanted[*]}"
+	VMS_TESTS_FULL=$full VMS_TESTS_SEED=$seed VMS_TESTS_PREFIX=$prefix \
+		meson test -C "$build" --no-rebuild --timeout-multiplier 3 "${wanted[@]}" || true
+	add "$build/meson-logs/testlog.json"
+}
+
+run_valgrind() {
+	local plain=$build-valgrind suite wanted=()
+
+	for suite in unit driver; do
+		chosen "$suite" >/dev/null && wanted+=(--suite "$suite")
+	done
+	[ "$full" = yes ] && [ "${#wanted[@]}" -gt 0 ] || return 0
+	say "under valgrind: ${wanted[*]}"
+	[ -f "$plain/build.ninja" ] || must "meson setup" meson setup --buildtype debugoptimized "$plain" "$top"
+	must "the build" meson compile -C "$plain"
+	G_SLICE=always-malloc meson test -C "$plain" --no-rebuild --timeout-multiplier 20 "${wanted[@]}" --wrapper \
+		"valgrind -q --error-exitcode=99 --leak-check=full --errors-for-leak-kinds=definite --trace-children=no --suppressions=$top/tests/valgrind.supp" || true
+	add "$plain/meson-logs/testlog.json"
+}
+
+run_vm_suite() {
+	local pattern file name
+
+	pattern=$(chosen vm) || return 0
+	say "real machines (sample seed $seed)"
+	# shellcheck source=tests/vm/user.sh
+	. "$top/tests/vm/user.sh"
+	must "making the test user" make_test_users
+	for file in "$top"/tests/vm/[0-9]*.sh; do
+		name=$(basename "$file" .sh)
+		[[ $name == *"$pattern"* ]] || continue
+		printf -- '--- %s\n' "$name"
+		: >"$work/$name.tap"
+		VMS_TESTS_FULL=$full VMS_TESTS_SEED=$seed VMS_TESTS_PREFIX=$prefix VMS_TESTS_WORK=$work VMS_TESTS_TOP=$top \
+			timeout -k 30 3600 bash "$file" </dev/null >"$work/$name.tap" 2>&1 &
+		tail -n +1 -s 0.3 --pid=$! -f "$work/$name.tap"
+		wait $! || grep -q '^not ok' "$work/$name.tap" || echo "not ok - $name ended early" | tee -a "$work/$name.tap"
+		grep -qE '^1\.\.[0-9]' "$work/$name.tap" || echo "not ok - $name has no plan" | tee -a "$work/$name.tap"
+		add "$work/$name.tap"
+	done
+}
+
+stop_daemons() {
+	local pid network bridge
+
+	[ "${#daemons_started[@]}" -gt 0 ] && [ ! -d /run/systemd/system ] || return 0
+	# a network that came up with the daemon goes with it
+	for network in $(virsh -q -c qemu:///system net-list --name); do
+		bridge=$(virsh -q -c qemu:///system net-info "$network" | awk '/^Bridge:/ { print $2 }')
+		[[ " $interfaces_before " == *" $bridge "* ]] || virsh -q -c qemu:///system net-destroy "$network" >/dev/null
+	done
+	for pid in "${daemons_started[@]}"; do
+		kill "$pid" 2>/dev/null
+	done
+}
+
+finish() {
+	local status=$?
+
+	trap - EXIT
+	if [ "$keep" = no ]; then
+		if declare -F remove_test_users >/dev/null; then
+			remove_test_users
+		fi
+		stop_daemons
+		rm -rf "$work" ${prefix:+"$prefix"}
+	else
+		echo "kept: $work"
+	fi
+	printf 'took %d s\n' "$SECONDS"
+	[ $((passed + failed)) -gt 0 ] || failed=1
+	[ "$status" -eq 0 ] || [ "$failed" -gt 0 ] || failed=1
+	printf '%d passed, %d failed, %d skipped\n' "$passed" "$failed" "$skipped"
+	[ "$failed" -eq 0 ]
+	exit
+}
+
+parse_options "$@"
+if [ "$(id -u)" -ne 0 ]; then
+	command -v sudo >/dev/null || {
+		echo "tests/run.sh: needs root to install packages and to make the test user" >&2
+		exit 1
+	}
+	exec sudo -- env "VMS_TESTS_MUST_RUN=${VMS_TESTS_MUST_RUN:-0}" "$top/tests/run.sh" "$@"
+fi
+umask 022
+work=$(mktemp -d "${TMPDIR:-/tmp}/vms-tests.XXXXXX")
+chmod 755 "$work"
+trap finish EXIT
+trap 'exit 130' INT TERM
+say "what the tests need"
+install_needs
+say "build with sanitizers"
+compile
+run_meson_suites
+run_valgrind
+run_vm_suite

@@ -1,0 +1,63 @@
+// SPDX-License-Identifier: LGPL-2.1-or-later
+// Reading a guest's mount table.
+#include "fixture.h"
+
+#include <string.h>
+
+static void
+check (const char *table, const char *expected)
+{
+  g_autoptr (FixturePlan) plan = fixture_plan ();
+  g_autofree char *missing = NULL;
+
+  fixture_plan_add_share (plan, "shared", "/home/dev/shared");
+  fixture_plan_add_share (plan, "odd", "/srv/a b\\c");
+  missing = _sandbox_mounts_missing (table, plan);
+  g_assert_cmpstr (missing, ==, expected);
+}
+
+#define SHARED "shared /home/dev/shared virtiofs rw,relatime 0 0\n"
+#define ODD "odd /srv/a\\040b\\134c virtiofs rw,relatime 0 0\n"
+
+static void
+test_tables (void)
+{
+  check ("proc /proc proc rw 0 0\n" SHARED ODD, NULL);
+  check (SHARED, "\"odd\" at /srv/a b\\c");
+  check ("", "\"shared\" at /home/dev/shared, \"odd\" at /srv/a b\\c");
+  /* another tag, another kind, another place */
+  check ("other /home/dev/shared virtiofs rw 0 0\n" ODD, "\"shared\" at /home/dev/shared");
+  check ("shared /home/dev/shared tmpfs rw 0 0\n" ODD, "\"shared\" at /home/dev/shared");
+  check ("shared /home/dev/shared/x virtiofs rw 0 0\n" ODD, "\"shared\" at /home/dev/shared");
+  /* something lies over it */
+  check (SHARED ODD "tmpfs /home/dev/shared tmpfs rw 0 0\n", "\"shared\" at /home/dev/shared");
+  check ("tmpfs /home/dev/shared tmpfs rw 0 0\n" SHARED ODD, NULL);
+}
+
+/* Whatever a guest sends is read without harm. */
+static void
+test_hostile (void)
+{
+  static const char *const tables[] = { "\\", "\\0", "\\04", "a \\", "a \\777 virtiofs x\n", "    \n\n \n", "\xff\xfe \x01 \x02 \x03\n" };
+
+  for (gsize i = 0; i < G_N_ELEMENTS (tables); i++)
+    check (tables[i], "\"shared\" at /home/dev/shared, \"odd\" at /srv/a b\\c");
+  for (int i = 0; i < 2000; i++)
+    {
+      char text[200];
+
+      for (gsize k = 0; k < sizeof text; k++)
+        text[k] = " \n\\0123457sharedvirtiofs/"[g_test_rand_int_range (0, 25)];
+      text[sizeof text - 1] = '\0';
+      check (text, "\"shared\" at /home/dev/shared, \"odd\" at /srv/a b\\c");
+    }
+}
+
+int
+main (int argc, char **argv)
+{
+  g_test_init (&argc, &argv, NULL);
+  g_test_add_func ("/guest/shares/tables", test_tables);
+  g_test_add_func ("/guest/shares/hostile", test_hostile);
+  return g_test_run ();
+}

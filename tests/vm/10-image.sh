@@ -1,0 +1,81 @@
+#!/bin/bash
+# SPDX-License-Identifier: LGPL-2.1-or-later
+# Images: built by an ordinary user, once; an interrupted build leaves nothing behind.
+# shellcheck source=tests/vm/lib.sh
+. "$(dirname "$0")/lib.sh"
+
+volumes() {
+	root_virsh vol-list --pool vms 2>/dev/null | awk '{ print $1 }' | grep '^image\.' | sort
+}
+
+# Nothing of a build is left: no volumes but those of before, no directories of it, no processes of the user.
+nothing_of_a_build() {
+	eq "$(volumes)" "$1" "image volumes in the pool"
+	eq "$(find "$TEST_HOME/.cache/vms" /tmp /var/tmp -user "$TEST_USER" \( -name '*build*' -o -name '*mmdebstrap*' -o -name '*.qcow2' \) \
+		! -name '*.lock' ! -path "$TEST_HOME/.cache/vms/build" 2>/dev/null)" "" "files of the build"
+	eq "$(pgrep -u "$TEST_USER" -f 'mmdebstrap|build-image|mke2fs|qemu-img')" "" "processes of the build"
+}
+
+builds_once() {
+	local newest
+	newest=$(volumes | sed -n 's/^image\.\(debian-13-.*\)\.json$/\1/p' | tail -n 1)
+	if [ -n "$newest" ] && [ -z "$(find "$VMS_TESTS_TOP/domains/images" -type f -newer "/var/lib/libvirt/images/vms/image.$newest.qcow2")" ]; then
+		echo "using $newest, which an earlier run built with this recipe"
+		vms image build debian-13
+	elif [ -n "$newest" ]; then
+		vms image build --update debian-13
+	else
+		vms image build debian-13
+	fi
+	contains "$(volumes)" '^image\.debian-13-[0-9]{8}T[0-9]{6}-[0-9a-f]{12}\.qcow2$'
+}
+
+second_build_is_quick() {
+	local before=$SECONDS
+	vms image build debian-13
+	[ $((SECONDS - before)) -le 5 ] || fail "took $((SECONDS - before)) s"
+}
+
+lists_and_shows() {
+	contains "$(vms image list)" 'debian-13'
+	vms image list --json | python3 -c 'import json, sys
+images = json.load(sys.stdin)["images"]
+assert any(i["name"] == "debian-13" for i in images), images'
+	contains "$(vms image show debian-13)" 'linux-image'
+	status 3 vms image show debian-99
+}
+
+# interrupted SIGNAL SECONDS WANTED-STATUS
+interrupted() {
+	local before have=0
+	before=$(volumes)
+	as_user timeout --foreground --preserve-status -k 60 -s "$1" "$2" vms image build debian-12 || have=$?
+	case $3 in
+	*" $have "*) ;;
+	*) fail "exit status $have, should be one of $3" ;;
+	esac
+	nothing_of_a_build "$before"
+}
+
+killed_build_is_repaired() {
+	local before
+	before=$(volumes)
+	as_user timeout --foreground -s KILL 6 vms image build debian-12 || true
+	vms doctor --repair --yes
+	# what ran in the build's name space may take a moment to be gone
+	for _ in 1 2 3 4 5 6 7 8 9 10; do
+		if (nothing_of_a_build "$before") >/dev/null; then
+			break
+		fi
+		sleep 1
+	done
+	nothing_of_a_build "$before"
+}
+
+t "debian-13 is built by an ordinary user" builds_once
+t "a second build finds it there" second_build_is_quick
+t "images are listed and shown" lists_and_shows
+t "Ctrl-C while packages are fetched leaves nothing" interrupted INT 6 " 130 "
+t "an ended session leaves nothing" interrupted TERM 12 " 130 143 "
+t "what a killed build leaves, doctor --repair removes" killed_build_is_repaired
+finish

@@ -1,0 +1,141 @@
+#!/bin/bash
+# SPDX-License-Identifier: LGPL-2.1-or-later
+# kill -9 of vms at each step of each verb: the next command succeeds, and nothing is orphaned. The steps come from the
+# program's own tables, so that a new one is covered by itself.
+# shellcheck source=tests/vm/lib.sh
+. "$(dirname "$0")/lib.sh"
+
+need_image
+vms destroy --yes --if-exists crash victim >/dev/null 2>&1
+
+# points VERB: "STEP:before" and "STEP:after" of each step
+points() {
+	vms help --steps | awk -v verb="$1" '$1 == verb { print $2 ":before"; print $2 ":after" }'
+}
+
+# killed_at VERB POINT COMMAND...: the command must die of the fault, which proves that the point is reached
+killed_at() {
+	local fault="$1:$2:kill" have=0
+	shift 2
+	SANDBOX_FAULT=$fault vms "$@" || have=$?
+	[ "$have" -eq 137 ] || fail "$* with SANDBOX_FAULT=$fault ended with $have, not by the fault"
+}
+
+consistent() {
+	# the lock went with its holder, and the list can be read
+	vms list --json >/dev/null
+	vms status "$1" >/dev/null
+}
+
+start_then_destroy() {
+	killed_at start "$1" start crash
+	consistent crash
+	vms destroy --yes --keep-profile crash
+	nothing_remains crash
+}
+
+start_then_start() {
+	killed_at start "$1" start crash
+	vms start crash
+	eq "$(in_guest crash hostname)" crash
+	eq "$(keeper_pids crash | wc -l)" 1 "keepers"
+	vms destroy --yes --keep-profile crash
+	nothing_remains crash
+}
+
+start_then_repair() {
+	killed_at start "$1" start crash
+	vms doctor --repair --yes
+	vms destroy --yes --if-exists --keep-profile crash
+	nothing_remains crash
+}
+
+keys_of() {
+	cat "$STATE/$1"/{user_key,host_key,guest_key}
+}
+
+recreate_then_recreate() {
+	local before
+	before=$(keys_of base-of-all)
+	killed_at recreate "$1" recreate --yes base-of-all
+	consistent base-of-all
+	vms recreate --yes base-of-all
+	eq "$(keys_of base-of-all)" "$before" "keys"
+	eq "$(root_virsh vol-list --pool vms | awk '{ print $1 }' | grep -c "^$(object base-of-all)\.")" 2 "volumes"
+}
+
+destroy_then_destroy() {
+	vms clone base-of-all victim
+	killed_at destroy "$1" destroy --yes victim
+	vms destroy --yes --if-exists victim
+	nothing_remains victim
+}
+
+clone_then_clone() {
+	killed_at clone "$1" clone base-of-all victim
+	if ! vms clone base-of-all victim; then
+		# what was made before the fault counts as a machine: then destroy must clean up
+		vms destroy --yes victim
+		vms clone base-of-all victim
+	fi
+	eq "$(domain_state victim)" "shut off"
+	vms destroy --yes victim
+	nothing_remains victim
+}
+
+boots_after_all_that() {
+	vms start base-of-all
+	eq "$(in_guest base-of-all hostname)" base-of-all
+	vms stop --force --timeout 1s base-of-all
+	vms destroy --yes base-of-all
+	nothing_remains base-of-all
+}
+
+has_points() {
+	local verb
+	for verb in start recreate destroy clone; do
+		[ "$(points "$verb" | wc -l)" -ge 4 ] || fail "$verb has no steps: $(points "$verb")"
+	done
+}
+
+failure_undoes() {
+	local have=0
+	SANDBOX_FAULT=start:$1:fail vms start crash || have=$?
+	[ "$have" -eq 1 ] || fail "start ended with $have"
+	nothing_remains crash
+}
+
+t "the program lists the steps of its verbs" has_points
+passed || finish
+vms create crash --profile credentials >/dev/null
+
+for point in $(points start); do
+	t "start killed at $point, then destroy" start_then_destroy "$point"
+done
+for point in $(points start | sample 3); do
+	t "start killed at $point, then start" start_then_start "$point"
+done
+for point in $(points start | sample 4); do
+	t "start killed at $point, then doctor --repair" start_then_repair "$point"
+done
+for point in $(points start | grep -vE '^(ssh|mounts|ready):' | sample 6); do
+	t "start failed at $point: nothing of it stays" failure_undoes "$point"
+done
+
+vms create base-of-all --profile credentials >/dev/null
+t "a machine to work on" vms start base-of-all
+if passed; then
+	t "(stopped)" vms stop base-of-all
+	for point in $(points recreate | grep -vE '^(boot|keeper|ssh|mounts|ready):'); do
+		t "recreate killed at $point, then recreate" recreate_then_recreate "$point"
+	done
+	for point in $(points clone); do
+		t "clone killed at $point, then clone" clone_then_clone "$point"
+	done
+	for point in $(points destroy); do
+		t "destroy killed at $point, then destroy" destroy_then_destroy "$point"
+	done
+	t "the machine boots after all that" boots_after_all_that
+fi
+vms destroy --yes --if-exists crash victim base-of-all >/dev/null 2>&1
+finish

@@ -1,0 +1,94 @@
+#!/bin/bash
+# SPDX-License-Identifier: LGPL-2.1-or-later
+# Once the image is there, nothing needs a network: everything in a network name space of its own, which has no way out,
+# with a libvirtd of its own (the host's network and libvirt are not touched).
+# shellcheck source=tests/vm/lib.sh
+. "$(dirname "$0")/lib.sh"
+
+# private NAME: an empty directory over NAME, in this mount name space only
+private() {
+	[ ! -d "$1" ] || mount -t tmpfs -o mode=755 tmpfs "$1"
+}
+
+start_daemons() {
+	local directory
+
+	ip link set lo up
+	private /run/dbus # no machined, no polkit of the host
+	private /run/libvirt
+	private /var/cache/libvirt
+	private /var/lib/libvirt/qemu
+	chown libvirt-qemu:kvm /var/lib/libvirt/qemu
+	private /var/lib/libvirt/dnsmasq
+	cp -a /etc/libvirt "$T/etc-libvirt"
+	rm -rf "$T"/etc-libvirt/{qemu,storage,secrets,nwfilter}
+	mount --bind "$T/etc-libvirt" /etc/libvirt
+	for directory in qemu storage; do
+		mkdir -p "/etc/libvirt/$directory"
+	done
+	cat >"$T/libvirtd.conf" <<-END
+		unix_sock_group = "libvirt"
+		unix_sock_rw_perms = "0770"
+		auth_unix_ro = "none"
+		auth_unix_rw = "none"
+		log_outputs = "3:file:$T/libvirtd.log"
+	END
+	virtlogd -d -p "$T/virtlogd.pid" >/dev/null 2>&1
+	libvirtd -d -f "$T/libvirtd.conf" -p "$T/libvirtd.pid" >/dev/null 2>&1
+	for _ in $(seq 100); do
+		! root_virsh uri >/dev/null 2>&1 || return 0
+		sleep 0.2
+	done
+	fail "libvirtd does not answer: $(cat "$T/libvirtd.log")"
+}
+
+stop_daemons() {
+	remove_machines_of_uid "$TEST_UID"
+	kill "$(cat "$T/libvirtd.pid")" "$(cat "$T/virtlogd.pid")" 2>/dev/null
+}
+
+no_way_out() {
+	eq "$(ip -4 route show default)$(ip -6 route show default)" "" "default routes"
+	eq "$(ip -o link show up | awk -F': ' '{ print $2 }')" lo "interfaces"
+}
+
+builds_nothing() {
+	vms create offline --profile work
+	contains "$(vms image list)" 'debian-13'
+	vms image build debian-13
+}
+
+starts_and_works() {
+	vms start offline
+	contains "$(in_guest offline 'uname -a; findmnt ~/shared')" 'virtiofs'
+	in_guest offline 'echo offline >~/shared/file'
+	eq "$(stat -c %U "$TEST_HOME/vms/offline/file"):$(cat "$TEST_HOME/vms/offline/file")" "$TEST_USER:offline"
+	contains "$(in_guest offline 'ping -c 1 -w 2 198.51.100.1 2>&1 || true')" '100% packet loss|[Uu]nreachable'
+}
+
+lives_on() {
+	eq "$(echo through | vms exec offline -- cat)" through
+	vms stop offline
+	vms clone offline offline2
+	vms recreate --yes offline
+	vms start offline
+	eq "$(in_guest offline hostname)" offline
+	vms destroy --yes offline offline2
+	nothing_remains offline
+	nothing_remains offline2
+}
+
+if [ "${1:-}" != inside ]; then
+	need_image
+	rm -rf "$T"
+	exec unshare --mount --net --propagation private bash "$0" inside
+fi
+trap stop_daemons EXIT
+t "(a libvirtd of its own, in a name space without a network)" start_daemons
+passed || finish
+t "there is no way out" no_way_out
+t "the image is there" builds_nothing
+t "start, ssh and the drop box work" starts_and_works
+t "so do exec, stop, clone, recreate and destroy" lives_on
+stop_daemons
+finish

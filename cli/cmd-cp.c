@@ -112,6 +112,9 @@ vms_cmd_cp (VmsContext *context, const VmsArgs *args, GError **error)
       copy.flags = SANDBOX_COPY_OVERWRITE;
       ok = run_copy (context, machine, &copy, &local_error);
     }
+  if (g_error_matches (local_error, SANDBOX_ERROR, SANDBOX_ERROR_EXISTS))
+    return !vms_fail (error, SANDBOX_ERROR_EXISTS, "%s (cp --force overwrites)",
+                      local_error->message);
   if (!ok)
     g_propagate_error (error, g_steal_pointer (&local_error));
   return ok ? 0 : 1;

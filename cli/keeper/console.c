@@ -12,9 +12,9 @@
 
 #define LOG_NAME "console.log"
 /* After a trim this much is left, so that trims are rare. */
-#define LOG_KEEP (SANDBOX_CONSOLE_LOG_MAX / 2)
+#define LOG_KEEP         (SANDBOX_CONSOLE_LOG_MAX / 2)
 #define RETRY_FIRST_USEC (200 * 1000)
-#define RETRY_MAX_USEC (5 * G_USEC_PER_SEC)
+#define RETRY_MAX_USEC   (5 * G_USEC_PER_SEC)
 
 struct _KeeperConsole
 {
@@ -80,7 +80,8 @@ on_data (const char *data, gsize length, gpointer user_data)
   return !g_cancellable_is_cancelled (console->cancellable);
 }
 
-/* It ends when libvirt restarts, or another client takes the console over: then it is asked for again. */
+/* It ends when libvirt restarts, or another client takes the console over: then it is asked for
+ * again. */
 static gpointer
 console_thread (gpointer data)
 {

@@ -14,7 +14,7 @@
 #include <unistd.h>
 
 #define CONNECT_USEC (250 * 1000)
-#define RETRY_USEC (50 * 1000)
+#define RETRY_USEC   (50 * 1000)
 
 /* Sends @fd over the socket that ssh gave us as stdout. */
 static int
@@ -42,7 +42,8 @@ pass_fd (int fd)
   return sendmsg (STDOUT_FILENO, &message, MSG_NOSIGNAL) == 1 ? 0 : 1;
 }
 
-/* --connect ADDRESS PORT: waits, for ever, until the port takes a connection. Ends with the ssh that started it. */
+/* --connect ADDRESS PORT: waits, for ever, until the port takes a connection. Ends with the ssh
+ * that started it. */
 static int
 helper_connect (const char *address, const char *port_text)
 {
@@ -55,8 +56,8 @@ helper_connect (const char *address, const char *port_text)
   while (getppid () == parent)
     {
       int saved_errno = 0;
-      sandbox_autofd int fd
-          = _sandbox_tcp_connect (address, (guint)port, CONNECT_USEC, &saved_errno);
+      sandbox_autofd int fd =
+          _sandbox_tcp_connect (address, (guint)port, CONNECT_USEC, &saved_errno);
 
       if (fd >= 0)
         return pass_fd (fd);
@@ -65,8 +66,8 @@ helper_connect (const char *address, const char *port_text)
   return 1;
 }
 
-/* --tied PID PROGRAM ARG...: becomes PROGRAM, which gets SIGTERM when process PID, our parent, ends: nothing outlives a keeper
- * that was killed. */
+/* --tied PID PROGRAM ARG...: becomes PROGRAM, which gets SIGTERM when process PID, our parent,
+ * ends: nothing outlives a keeper that was killed. */
 static int
 helper_tied (const char *parent_text, char **argv)
 {

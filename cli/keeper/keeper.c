@@ -1,9 +1,11 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
-// The keeper: the one process that stays with a running machine, holds what needs a living process, and ends with it.
+// The keeper: the one process that stays with a running machine, holds what needs a living process,
+// and ends with it.
 //
 //     sandbox-keeper URI OBJECT STATE-DIRECTORY UUID ADDRESS USER
 //
-// Started by the library in the background, never by hand. The machine does not need it to run. SIGTERM ends it.
+// Started by the library in the background, never by hand. The machine does not need it to run.
+// SIGTERM ends it.
 #include "keeper.h"
 
 #include "base/error.h"
@@ -40,7 +42,9 @@ is_running (Keeper *keeper, gboolean *ret_running, GError **error)
 
   if (!_sandbox_virt_domain_state (keeper->virt, keeper->object, &exists, &state, error))
     return FALSE;
-  *ret_running = exists && (state == SANDBOX_VIRT_RUNNING || state == SANDBOX_VIRT_PAUSED || state == SANDBOX_VIRT_STOPPING);
+  *ret_running = exists
+                 && (state == SANDBOX_VIRT_RUNNING || state == SANDBOX_VIRT_PAUSED
+                     || state == SANDBOX_VIRT_STOPPING);
   return TRUE;
 }
 
@@ -97,8 +101,8 @@ keep (Keeper *keeper)
   eventfd_t count;
 
   keeper->cancellable = g_cancellable_new ();
-  console = keeper_console_start (keeper->virt, keeper->object, keeper->state_fd,
-                                  keeper->cancellable);
+  console =
+      keeper_console_start (keeper->virt, keeper->object, keeper->state_fd, keeper->cancellable);
   watch = g_thread_new ("watch", watch_thread, keeper);
   stopped = serve (keeper);
   g_cancellable_cancel (keeper->cancellable);

@@ -8,16 +8,19 @@
 /* --- console.c: the boot console, kept in the state directory within bounds */
 typedef struct _KeeperConsole KeeperConsole;
 /* Reads it in a thread of its own until @cancellable. */
-KeeperConsole *keeper_console_start (SandboxVirt *virt, const char *object, int state_fd, GCancellable *cancellable);
+KeeperConsole *keeper_console_start (SandboxVirt *virt, const char *object, int state_fd,
+                                     GCancellable *cancellable);
 /* Waits for the thread. */
 void keeper_console_end (KeeperConsole *console);
 
 /* --- master.c: the ssh connection that everybody shares */
 typedef struct _KeeperMaster KeeperMaster;
 KeeperMaster *keeper_master_new (const SandboxSsh *ssh, int state_fd, const char *self);
-/* For poll: readable when keeper_master_step() has something to do; fd -1 when there is nothing but the time to wait for. */
+/* For poll: readable when keeper_master_step() has something to do; fd -1 when there is nothing but
+ * the time to wait for. */
 int keeper_master_fd (KeeperMaster *master);
-/* Starts it when it is time; sees to it when it ended. Returns when to call again at the latest, in milliseconds, -1: not. */
+/* Starts it when it is time; sees to it when it ended. Returns when to call again at the latest, in
+ * milliseconds, -1: not. */
 int keeper_master_step (KeeperMaster *master);
 /* Ends ssh and removes its socket. */
 void keeper_master_free (KeeperMaster *master);
@@ -26,5 +29,6 @@ void keeper_master_free (KeeperMaster *master);
 /* The exit status, or -1 when @argv asks for none of that. */
 int keeper_helper (int argc, char **argv);
 
-/* --- ready.c: 0 when the machine's master answers and the user's ssh configuration adds no forwards for @alias */
+/* --- ready.c: 0 when the machine's master answers and the user's ssh configuration adds no
+ * forwards for @alias */
 int keeper_ready (const char *state_path, const char *alias);

@@ -14,10 +14,10 @@
 #include <unistd.h>
 
 #define RETRY_FIRST_USEC (100 * 1000)
-#define RETRY_MAX_USEC (10 * G_USEC_PER_SEC)
+#define RETRY_MAX_USEC   (10 * G_USEC_PER_SEC)
 /* Having lived this long it had worked: the next try comes soon. */
-#define WORKED_USEC (30 * G_USEC_PER_SEC)
-#define END_USEC (3 * G_USEC_PER_SEC)
+#define WORKED_USEC   (30 * G_USEC_PER_SEC)
+#define END_USEC      (3 * G_USEC_PER_SEC)
 #define COMPLAINT_MAX 2048
 
 struct _KeeperMaster
@@ -50,8 +50,9 @@ keeper_master_fd (KeeperMaster *master)
   return master->pid_fd;
 }
 
-/* ssh [with its options], tied to our life, its connection made by our own helper: that waits for the port at little cost and
- * then hands over the very connection, so that the guest's sshd starts one process and not two. */
+/* ssh [with its options], tied to our life, its connection made by our own helper: that waits for
+ * the port at little cost and then hands over the very connection, so that the guest's sshd starts
+ * one process and not two. */
 static GPtrArray *
 master_argv (KeeperMaster *master)
 {

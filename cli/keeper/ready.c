@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
-// --ready STATE-DIRECTORY ALIAS: asked by ssh, from the block of our configuration, before it connects.
+// --ready STATE-DIRECTORY ALIAS: asked by ssh, from the block of our configuration, before it
+// connects.
 #include "keeper.h"
 
 #include "base/child.h"
@@ -10,13 +11,14 @@
 #include <unistd.h>
 
 #define MASTER_USEC (30 * G_USEC_PER_SEC)
-#define POLL_USEC (20 * 1000)
+#define POLL_USEC   (20 * 1000)
 #define CONFIG_USEC (10 * G_USEC_PER_SEC)
-#define CONFIG_MAX (256 * 1024)
+#define CONFIG_MAX  (256 * 1024)
 /* Set for the ssh that we ask ourselves, which would ask us again. */
 #define INNER_VARIABLE "VMS_SSH_READY"
 
-/* Short options of ssh that take a value: everything that can stand between "ssh" and the -F we look for. */
+/* Short options of ssh that take a value: everything that can stand between "ssh" and the -F we
+ * look for. */
 #define WITH_VALUE "BbcDEeFIiJLlmOoPpQRSWw"
 
 /* The file after -F on the command line of our parent, ssh. NULL: none. */
@@ -78,7 +80,8 @@ adds_forwards (const char *alias, char **ret_line)
     }
   lines = g_strsplit (text, "\n", -1);
   for (guint i = 0; lines[i]; i++)
-    if (g_str_has_prefix (lines[i], "localforward ") || g_str_has_prefix (lines[i], "remoteforward ")
+    if (g_str_has_prefix (lines[i], "localforward ")
+        || g_str_has_prefix (lines[i], "remoteforward ")
         || g_str_has_prefix (lines[i], "dynamicforward "))
       {
         *ret_line = g_strdup (lines[i]);
@@ -114,13 +117,15 @@ keeper_ready (const char *state_path, const char *alias)
       && (!_sandbox_keeper_ensure_again (state_path, NULL, NULL, &error)
           || !wait_for_master (ssh, &error)))
     {
-      fprintf (stderr, "%s cannot be reached (%s); start it: vms start %s\n", alias, error->message, alias);
+      fprintf (stderr, "%s cannot be reached (%s); start it: vms start %s\n", alias, error->message,
+               alias);
       return 1;
     }
   if (!adds_forwards (alias, &line))
     return 0;
   fprintf (stderr,
-           "your ssh configuration adds \"%s\" to %s: no port is forwarded. To change that, leave %s out there "
+           "your ssh configuration adds \"%s\" to %s: no port is forwarded. To change that, leave "
+           "%s out there "
            "(\"Host * !%s\")\n",
            line, alias, alias, alias);
   return 1;

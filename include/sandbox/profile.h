@@ -71,6 +71,7 @@ void sandbox_profile_unref (SandboxProfile *profile);
  * it is not shared). */
 SandboxProfile *sandbox_profile_copy (SandboxProfile *profile);
 
+/* The name it was loaded or parsed as. Owned by @profile. */
 const char *sandbox_profile_get_name (SandboxProfile *profile);
 /* Effective text value of GROUP/KEY (own, inherited or built-in default); NULL for an unknown key.
  * Owned by @profile. */

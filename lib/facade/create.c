@@ -124,8 +124,8 @@ set_share (GString *text, const SandboxShareSpec *share)
   if (text->len > 0 && !g_str_has_suffix (text->str, "\n\n"))
     g_string_append_c (text, '\n');
   g_string_append_printf (text, "%s\nsource=%s\ntarget=%s\nmode=%s\ncreate=%s\n", header,
-                          share->source, share->target,
-                          _sandbox_share_mode_to_string (share->mode), share->create ? "yes" : "no");
+                          share->source, share->target, _sandbox_share_mode_to_string (share->mode),
+                          share->create ? "yes" : "no");
 }
 
 char *

@@ -292,7 +292,7 @@ run_recipe (Build *build, GCancellable *cancellable, GError **error)
   g_autofree char *program =
       g_build_filename (images != NULL ? images : SANDBOX_DATADIR "/images", "build-image", NULL);
   /* When this process is killed the recipe hears it, and ends with all that it started. */
-  const char *const argv[] = { "setpriv", "--pdeathsig", "TERM",  "--",       program,
+  const char *const argv[] = { "setpriv",   "--pdeathsig",  "TERM",  "--",       program,
                                "--release", build->release, "--out", build->out, NULL };
   g_auto (GStrv) env = g_environ_setenv (g_get_environ (), "TMPDIR", build->tmp, TRUE);
   g_autofree char *tail = NULL, *shown = NULL;

@@ -143,7 +143,7 @@ add_profiles (SandboxHost *host, GHashTable *table, GError **error)
       entry = get_entry (table, info->name);
       g_free (entry->profile);
       entry->profile =
-          g_strdup (info->user && *info->inherits != '\0' ? info->inherits : info->name);
+          g_strdup (!info->shipped && *info->inherits != '\0' ? info->inherits : info->name);
     }
   return TRUE;
 }

@@ -190,8 +190,8 @@ static gboolean
 has_uuid (const char *xml, const char *uuid)
 {
   g_autoptr (xmlDoc) doc = sandbox_xml_parse ("domain XML of libvirt", xml, NULL);
-  g_autofree char *found
-      = doc != NULL ? sandbox_xml_dup (xmlDocGetRootElement (doc), "uuid", NULL) : NULL;
+  g_autofree char *found =
+      doc != NULL ? sandbox_xml_dup (xmlDocGetRootElement (doc), "uuid", NULL) : NULL;
 
   return found != NULL && g_ascii_strcasecmp (g_strstrip (found), uuid) == 0;
 }
@@ -202,8 +202,8 @@ _sandbox_machine_read_domain (SandboxMachine *machine, char **ret_xml, SandboxDo
 {
   g_autoptr (GError) local = NULL;
   g_autoptr (SandboxDomainMeta) meta = NULL;
-  g_autofree char *xml
-      = _sandbox_virt_domain_xml (machine->host->virt, machine->object, FALSE, &local);
+  g_autofree char *xml =
+      _sandbox_virt_domain_xml (machine->host->virt, machine->object, FALSE, &local);
 
   if (xml == NULL && !g_error_matches (local, SANDBOX_ERROR, SANDBOX_ERROR_NOT_FOUND))
     {

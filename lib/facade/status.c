@@ -125,9 +125,9 @@ fill_profile (SandboxMachine *machine, SandboxMachineStatus *status, GError **er
   if (profile != NULL)
     {
       const char *inherits = _sandbox_profile_values (profile)->inherits;
+      gboolean shipped = _sandbox_profile_is_shipped (machine->host, machine->name);
 
-      set_string (&status->profile,
-                  inherits != NULL && *inherits != '\0' ? inherits : machine->name);
+      set_string (&status->profile, shipped ? machine->name : inherits);
       plan = sandbox_machine_plan (machine, NULL, &changes, NULL, &local);
     }
   if (plan != NULL)

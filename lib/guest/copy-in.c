@@ -12,29 +12,30 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#define CHUNK (64 * 1024)
-#define DEPTH_MAX 200
-#define STATUS_EXISTS 90
+#define CHUNK           (64 * 1024)
+#define DEPTH_MAX       200
+#define STATUS_EXISTS   90
 #define STATUS_NO_PLACE 91
 
 /* In the guest. $1: where to, $2: the name when that is a directory, $3: 1 to overwrite. */
-static const char SCRIPT[]
-    = "t=$1 n=$2\n"
-      "case $t in '~') t=$HOME ;; '~/'*) t=$HOME/${t#'~/'} ;; esac\n"
-      "if [ -d \"$t\" ]; then d=$t; else\n"
-      "case $t in */) exit 91 ;; */*) d=${t%/*} n=${t##*/} ;; *) d=. n=$t ;; esac; fi\n"
-      "case $n in ''|.|..) exit 91 ;; esac\n"
-      "case $d in /*) ;; '') d=/ ;; *) d=./$d ;; esac\n"
-      "cd -- \"$d\" 2>/dev/null || exit 91\n"
-      "if [ -e \"./$n\" ] || [ -L \"./$n\" ]; then old=1; else old=0; fi\n"
-      "[ $old$3 != 10 ] || exit 90\n"
-      "tmp=$(mktemp -d ./.vms-cp.XXXXXXXX) || exit 92\n"
-      "trap 'rm -rf \"$tmp\"' EXIT\n"
-      "trap 'exit 92' HUP INT TERM\n"
-      "tar -x -f - --no-same-owner -C \"$tmp\" || exit 92\n"
-      "[ -e \"$tmp/done\" ] || exit 92\n"
-      "if [ $old = 1 ]; then cp -a --remove-destination -T -- \"$tmp/x\" \"./$n\" || exit 92\n"
-      "else mv -nT -- \"$tmp/x\" \"./$n\" && [ ! -e \"$tmp/x\" ] || exit 90; fi\n";
+static const char SCRIPT[] =
+    "t=$1 n=$2\n"
+    "case $t in '~') t=$HOME ;; '~/'*) t=$HOME/${t#'~/'} ;; esac\n"
+    "if [ -d \"$t\" ]; then d=$t; else\n"
+    "case $t in */) exit 91 ;; */*) d=${t%/*} n=${t##*/} ;; *) d=. n=$t ;; esac; fi\n"
+    "case $n in ''|.|..) exit 91 ;; esac\n"
+    "case $d in /*) ;; '') d=/ ;; *) d=./$d ;; esac\n"
+    "cd -- \"$d\" 2>/dev/null || exit 91\n"
+    "if [ -e \"./$n\" ] || [ -L \"./$n\" ]; then old=1; else old=0; fi\n"
+    "[ $old$3 != 10 ] || { printf '%s\\n' \"$d/$n\" >&2; exit 90; }\n"
+    "tmp=$(mktemp -d ./.vms-cp.XXXXXXXX) || exit 92\n"
+    "trap 'rm -rf \"$tmp\"' EXIT\n"
+    "trap 'exit 92' HUP INT TERM\n"
+    "tar -x -f - --no-same-owner -C \"$tmp\" || exit 92\n"
+    "[ -e \"$tmp/done\" ] || exit 92\n"
+    "if [ $old = 1 ]; then cp -a --remove-destination -T -- \"$tmp/x\" \"./$n\" || exit 92\n"
+    "else mv -nT -- \"$tmp/x\" \"./$n\" && [ ! -e \"$tmp/x\" ] || { printf '%s\\n' \"$d/$n\" >&2; "
+    "exit 90; }; fi\n";
 
 typedef struct
 {
@@ -43,8 +44,8 @@ typedef struct
   char *buffer;
 } Sender;
 
-static gboolean send_tree (Sender *sender, int dir_fd, const char *file, const char *name, int flags, guint depth,
-                           GError **error);
+static gboolean send_tree (Sender *sender, int dir_fd, const char *file, const char *name,
+                           int flags, guint depth, GError **error);
 
 static gboolean
 fail_file (GError **error, int saved_errno, const char *name)
@@ -55,8 +56,8 @@ fail_file (GError **error, int saved_errno, const char *name)
 }
 
 static gboolean
-send_header (Sender *sender, SandboxTarType type, const char *name, const char *link, const struct stat *st,
-             GError **error)
+send_header (Sender *sender, SandboxTarType type, const char *name, const char *link,
+             const struct stat *st, GError **error)
 {
   SandboxTarEntry entry = {
     .type = type,
@@ -85,8 +86,9 @@ send_content (Sender *sender, int fd, const char *name, guint64 left, GError **e
       if (n < 0)
         return fail_file (error, errno, name);
       if (n == 0)
-        return sandbox_fail (error, SANDBOX_ERROR_FAILED,
-                             "copying into the machine: a file became shorter meanwhile; try again");
+        return sandbox_fail (
+            error, SANDBOX_ERROR_FAILED,
+            "copying into the machine: a file became shorter meanwhile; try again");
       left -= (guint64)n;
       if (!_sandbox_stream_write (sender->stream, sender->buffer, (gsize)n, error))
         return FALSE;
@@ -102,17 +104,20 @@ send_file (Sender *sender, int fd, const char *name, const struct stat *st, GErr
 
   return send_header (sender, SANDBOX_TAR_FILE, name, NULL, st, error)
          && send_content (sender, fd, name, (guint64)st->st_size, error)
-         && (!rest || _sandbox_stream_write (sender->stream, zeros, SANDBOX_TAR_BLOCK - rest, error));
+         && (!rest
+             || _sandbox_stream_write (sender->stream, zeros, SANDBOX_TAR_BLOCK - rest, error));
 }
 
 static gboolean
-send_dir (Sender *sender, int fd, const char *name, const struct stat *st, guint depth, GError **error)
+send_dir (Sender *sender, int fd, const char *name, const struct stat *st, guint depth,
+          GError **error)
 {
   g_autoptr (GPtrArray) names = g_ptr_array_new_with_free_func (g_free);
 
   if (depth >= DEPTH_MAX)
     return sandbox_fail (error, SANDBOX_ERROR_INVALID,
-                         "copying into the machine: directories are nested more than %d deep", DEPTH_MAX);
+                         "copying into the machine: directories are nested more than %d deep",
+                         DEPTH_MAX);
   if (!send_header (sender, SANDBOX_TAR_DIR, name, NULL, st, error)
       || !_sandbox_list_names (fd, names, error))
     return FALSE;
@@ -128,7 +133,8 @@ send_dir (Sender *sender, int fd, const char *name, const struct stat *st, guint
 }
 
 static gboolean
-send_link (Sender *sender, int dir_fd, const char *file, const char *name, const struct stat *st, GError **error)
+send_link (Sender *sender, int dir_fd, const char *file, const char *name, const struct stat *st,
+           GError **error)
 {
   char target[SANDBOX_TAR_NAME_MAX + 1];
   gssize n = readlinkat (dir_fd, file, target, sizeof target - 1);
@@ -141,7 +147,8 @@ send_link (Sender *sender, int dir_fd, const char *file, const char *name, const
 
 /* @flags: O_NOFOLLOW below the top; the top is what the caller named, links of the way included. */
 static gboolean
-send_tree (Sender *sender, int dir_fd, const char *file, const char *name, int flags, guint depth, GError **error)
+send_tree (Sender *sender, int dir_fd, const char *file, const char *name, int flags, guint depth,
+           GError **error)
 {
   struct stat st;
   sandbox_autofd int fd = -1;
@@ -165,7 +172,8 @@ send_tree (Sender *sender, int dir_fd, const char *file, const char *name, int f
     return fail_file (error, errno, file);
   if (S_ISDIR (st.st_mode))
     return send_dir (sender, fd, name, &st, depth, error);
-  return S_ISREG (st.st_mode) ? send_file (sender, fd, name, &st, error) : fail_file (error, EINVAL, file);
+  return S_ISREG (st.st_mode) ? send_file (sender, fd, name, &st, error)
+                              : fail_file (error, EINVAL, file);
 }
 
 static gboolean
@@ -185,7 +193,8 @@ send_all (SandboxStream *stream, const char *host_path, GError **error)
 }
 
 static gboolean
-check_status (int status, const char *text, const SandboxSsh *ssh, const char *guest_path, GError **error)
+check_status (int status, const char *text, const SandboxSsh *ssh, const char *guest_path,
+              GError **error)
 {
   g_autofree char *shown = sandbox_escape (guest_path, -1, 200);
   g_autofree char *reason = _sandbox_ssh_reason (text);
@@ -196,15 +205,17 @@ check_status (int status, const char *text, const SandboxSsh *ssh, const char *g
       return TRUE;
     case STATUS_EXISTS:
       return sandbox_fail (error, SANDBOX_ERROR_EXISTS,
-                           "copying into the machine: %s is there already; ask for overwriting, or choose another name",
-                           shown);
+                           "copying into the machine: %s is there already; ask for overwriting, or "
+                           "choose another name",
+                           reason);
     case STATUS_NO_PLACE:
       return sandbox_fail (error, SANDBOX_ERROR_NOT_FOUND,
                            "copying into the machine: the directory of %s is not there", shown);
     case 255:
       return _sandbox_ssh_fail (error, ssh, "copying into the machine", text);
     default:
-      return sandbox_fail (error, SANDBOX_ERROR_GUEST, "copying into the machine: %s: %s", shown, reason);
+      return sandbox_fail (error, SANDBOX_ERROR_GUEST, "copying into the machine: %s: %s", shown,
+                           reason);
     }
 }
 
@@ -229,6 +240,8 @@ _sandbox_guest_copy_in (const SandboxSsh *ssh, const char *host_path, const char
   if (!send_all (stream, host_path, &local)
       && !g_error_matches (local, SANDBOX_ERROR, SANDBOX_ERROR_GUEST))
     {
+      /* so that the guest has tidied up when we return; not when the caller wants to be gone */
+      _sandbox_stream_finish (stream, NULL, NULL, NULL);
       g_propagate_error (error, g_steal_pointer (&local));
       return FALSE;
     }

@@ -15,14 +15,14 @@
 #define STATUS_NOT_FOUND 90
 
 /* In the guest. $1: what. Hard links are sent as the files that they are. */
-static const char SCRIPT[]
-    = "t=$1\n"
-      "case $t in '~') t=$HOME ;; '~/'*) t=$HOME/${t#'~/'} ;; esac\n"
-      "case $t in /*) ;; *) t=./$t ;; esac\n"
-      "if [ -d \"$t\" ]; then cd -- \"$t\" || exit 91; n=.\n"
-      "elif [ -e \"$t\" ] || [ -L \"$t\" ]; then d=${t%/*} n=./${t##*/}; cd -- \"${d:-/}\" || exit 91\n"
-      "else exit 90; fi\n"
-      "exec tar -c -f - --format=gnu --hard-dereference -- \"$n\"\n";
+static const char SCRIPT[] = "t=$1\n"
+                             "case $t in '~') t=$HOME ;; '~/'*) t=$HOME/${t#'~/'} ;; esac\n"
+                             "case $t in /*) ;; *) t=./$t ;; esac\n"
+                             "if [ -d \"$t\" ]; then cd -- \"$t\" || exit 91; n=.\n"
+                             "elif [ -e \"$t\" ] || [ -L \"$t\" ]; then d=${t%/*} n=./${t##*/}; cd "
+                             "-- \"${d:-/}\" || exit 91\n"
+                             "else exit 90; fi\n"
+                             "exec tar -c -f - --format=gnu --hard-dereference -- \"$n\"\n";
 
 typedef struct
 {
@@ -68,7 +68,8 @@ find_place (const char *host_path, const char *guest_path, Place *place, GError 
     {
       g_autofree char *base = g_path_get_basename (guest_path);
 
-      if (!check_name (base, guest_path, error) || (g_str_equal (base, "~") && !check_name ("", guest_path, error)))
+      if (!check_name (base, guest_path, error)
+          || (g_str_equal (base, "~") && !check_name ("", guest_path, error)))
         return FALSE;
       place->name = g_steal_pointer (&base);
       parent = g_strdup (host_path);
@@ -86,7 +87,8 @@ find_place (const char *host_path, const char *guest_path, Place *place, GError 
   return place->parent_fd >= 0 || fail_place (error, errno, host_path);
 }
 
-/* Before anything is sent; whether it is true at the end is seen again when the copy gets its name. */
+/* Before anything is sent; whether it is true at the end is seen again when the copy gets its name.
+ */
 static gboolean
 check_free (const Place *place, const char *host_path, gboolean overwrite, GError **error)
 {
@@ -96,7 +98,8 @@ check_free (const Place *place, const char *host_path, gboolean overwrite, GErro
   if (overwrite || fstatat (place->parent_fd, place->name, &st, AT_SYMLINK_NOFOLLOW) < 0)
     return TRUE;
   return sandbox_fail (error, SANDBOX_ERROR_EXISTS,
-                       "copying from the machine: %s has \"%s\" already; ask for overwriting, or choose another name",
+                       "copying from the machine: %s has \"%s\" already; ask for overwriting, or "
+                       "choose another name",
                        shown, place->name);
 }
 
@@ -126,11 +129,12 @@ judge (const Source *source, int status, const char *text, GError **error)
   if (status <= 1)
     return TRUE;
   if (status == STATUS_NOT_FOUND)
-    return sandbox_fail (error, SANDBOX_ERROR_NOT_FOUND, "copying from the machine: it has no %s", shown);
+    return sandbox_fail (error, SANDBOX_ERROR_NOT_FOUND, "copying from the machine: it has no %s",
+                         shown);
   if (status == 255)
     return _sandbox_ssh_fail (error, source->ssh, "copying from the machine", text);
-  return sandbox_fail (error, SANDBOX_ERROR_GUEST, "copying from the machine: %s: %s; nothing was kept", shown,
-                       reason);
+  return sandbox_fail (error, SANDBOX_ERROR_GUEST,
+                       "copying from the machine: %s: %s; nothing was kept", shown, reason);
 }
 
 /* The archive is complete; was tar content too? It goes on after a file that it cannot read. */
@@ -146,7 +150,8 @@ source_done (gpointer user_data, GError **error)
          && judge (source, status, text, error);
 }
 
-/* The archive broke off, or was refused. When it broke off, what the guest's side says of itself explains it better. */
+/* The archive broke off, or was refused. When it broke off, what the guest's side says of itself
+ * explains it better. */
 static gboolean
 explain (Source *source, GError *failure, GError **error)
 {
@@ -154,7 +159,8 @@ explain (Source *source, GError *failure, GError **error)
   g_autofree char *text = NULL;
   int status = 0;
 
-  if (g_error_matches (owned, SANDBOX_ERROR, SANDBOX_ERROR_GUEST) && _sandbox_stream_ended (source->stream)
+  if (g_error_matches (owned, SANDBOX_ERROR, SANDBOX_ERROR_GUEST)
+      && _sandbox_stream_ended (source->stream)
       && (!_sandbox_stream_finish (source->stream, &status, &text, error)
           || !judge (source, status, text, error)))
     return FALSE;
@@ -179,7 +185,8 @@ _sandbox_guest_copy_out (const SandboxSsh *ssh, const char *guest_path, const ch
   source.stream = stream = _sandbox_stream_open (ssh, command, TRUE, cancellable, error);
   if (!stream)
     return FALSE;
-  if (_sandbox_receive (source_read, source_done, &source, place.parent_fd, place.name, overwrite, &local))
+  if (_sandbox_receive (source_read, source_done, &source, place.parent_fd, place.name, overwrite,
+                        &local))
     return TRUE;
   return explain (&source, g_steal_pointer (&local), error);
 }

@@ -7,9 +7,10 @@
 
 /* --- copy-stream.c: a command in the guest at whose end of a socket we write, or read */
 typedef struct _SandboxStream SandboxStream;
-SandboxStream *_sandbox_stream_open (const SandboxSsh *ssh, const char *remote_command, gboolean reading, GCancellable *cancellable,
-                                     GError **error);
-gboolean _sandbox_stream_write (SandboxStream *stream, const void *data, gsize length, GError **error);
+SandboxStream *_sandbox_stream_open (const SandboxSsh *ssh, const char *remote_command,
+                                     gboolean reading, GCancellable *cancellable, GError **error);
+gboolean
+_sandbox_stream_write (SandboxStream *stream, const void *data, gsize length, GError **error);
 /* A SandboxTarReadFunc. */
 gboolean _sandbox_stream_read (void *data, gsize length, gpointer stream, GError **error);
 /* Reads and forgets what still comes, within reason, until the other side closes. */
@@ -17,24 +18,27 @@ gboolean _sandbox_stream_drain (SandboxStream *stream, GError **error);
 /* The other side closed before all was read, and has not been waited for. */
 gboolean _sandbox_stream_ended (const SandboxStream *stream);
 /* No more data; waits for the command to end. @ret_text: the end of what it wrote to stderr. */
-gboolean _sandbox_stream_finish (SandboxStream *stream, int *ret_status, char **ret_text, GError **error);
+gboolean
+_sandbox_stream_finish (SandboxStream *stream, int *ret_status, char **ret_text, GError **error);
 /* Ends it if it still runs. */
 void _sandbox_stream_free (SandboxStream *stream);
 G_DEFINE_AUTOPTR_CLEANUP_FUNC (SandboxStream, _sandbox_stream_free)
 
 /* --- receive.c: an archive from an enemy becomes @name below @parent_fd, or nothing does.
- * Entries: files and directories only, names of plain characters, no "..", nothing outside, nothing twice. Modes lose setuid, setgid
- * and sticky, and what the umask takes. Without @overwrite EXISTS when the name is taken; with it directories are merged, files
- * replaced (never written through, so a link of the host's is not followed). */
+ * Entries: files and directories only, names of plain characters, no "..", nothing outside, nothing
+ * twice. Modes lose setuid, setgid and sticky, and what the umask takes. Without @overwrite EXISTS
+ * when the name is taken; with it directories are merged, files replaced (never written through, so
+ * a link of the host's is not followed). */
 #define SANDBOX_RECEIVE_ENTRIES_MAX (4 * 1000 * 1000)
-#define SANDBOX_RECEIVE_DEPTH_MAX 100
+#define SANDBOX_RECEIVE_DEPTH_MAX   100
 /* The host's disk keeps this much free. */
 #define SANDBOX_RECEIVE_KEEP_FREE_BYTES (G_GUINT64_CONSTANT (512) * 1024 * 1024)
 /* @done (nullable): asked after the end of the archive, before anything gets its name. */
 typedef gboolean (*SandboxReceiveDoneFunc) (gpointer user_data, GError **error);
-gboolean _sandbox_receive (SandboxTarReadFunc func, SandboxReceiveDoneFunc done, gpointer user_data, int parent_fd, const char *name,
-                           gboolean overwrite, GError **error);
+gboolean _sandbox_receive (SandboxTarReadFunc func, SandboxReceiveDoneFunc done, gpointer user_data,
+                           int parent_fd, const char *name, gboolean overwrite, GError **error);
 /* Adds all names but "." and "..". */
 gboolean _sandbox_list_names (int dir_fd, GPtrArray *names, GError **error);
 /* What @overwrite does; the tree @from below @from_fd is empty or gone afterwards. */
-gboolean _sandbox_merge (int from_fd, const char *from, int to_fd, const char *to, guint depth, GError **error);
+gboolean _sandbox_merge (int from_fd, const char *from, int to_fd, const char *to, guint depth,
+                         GError **error);

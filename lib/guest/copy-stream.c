@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
-// A command in the guest with a socket for its input or output. (A socket, because writing to a closed pipe sends SIGPIPE, and a
-// library may not change what that does.)
+// A command in the guest with a socket for its input or output. (A socket, because writing to a
+// closed pipe sends SIGPIPE, and a library may not change what that does.)
 #include "guest/copy-private.h"
 
 #include "base/child.h"
@@ -15,9 +15,9 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
-#define TEXT_MAX 4096
+#define TEXT_MAX  4096
 #define DRAIN_MAX (1024 * 1024)
-#define END_USEC (2 * G_USEC_PER_SEC)
+#define END_USEC  (2 * G_USEC_PER_SEC)
 
 struct _SandboxStream
 {
@@ -54,8 +54,8 @@ static gboolean
 wait_ready (SandboxStream *stream, int fd, gushort events, GError **error)
 {
   GPollFD fds[3] = { { .fd = fd, .events = events }, { .fd = -1 }, { .fd = -1 } };
-  gboolean pollable
-      = stream->cancellable && g_cancellable_make_pollfd (stream->cancellable, &fds[2]);
+  gboolean pollable =
+      stream->cancellable && g_cancellable_make_pollfd (stream->cancellable, &fds[2]);
 
   do
     {
@@ -72,8 +72,8 @@ wait_ready (SandboxStream *stream, int fd, gushort events, GError **error)
 }
 
 static gboolean
-spawn (SandboxStream *stream, const SandboxSsh *ssh, const char *remote_command, int data_fd, int err_fd,
-       gboolean reading, GError **error)
+spawn (SandboxStream *stream, const SandboxSsh *ssh, const char *remote_command, int data_fd,
+       int err_fd, gboolean reading, GError **error)
 {
   SandboxChildOptions options = SANDBOX_CHILD_OPTIONS_INIT;
   g_autoptr (GPtrArray) argv = _sandbox_ssh_argv (ssh, FALSE, _sandbox_ssh_master_alive (ssh));
@@ -170,7 +170,8 @@ _sandbox_stream_read (void *data, gsize length, gpointer user_data, GError **err
       else if (n == 0 || errno != EINTR)
         {
           stream->ended = TRUE;
-          return sandbox_fail (error, SANDBOX_ERROR_GUEST, "the machine sent less than it announced");
+          return sandbox_fail (error, SANDBOX_ERROR_GUEST,
+                               "the machine sent less than it announced");
         }
     }
   return TRUE;

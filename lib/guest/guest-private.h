@@ -6,20 +6,24 @@
 
 #define SANDBOX_KEY_MAX 4096
 
-/* Files of the state directory that the keeper writes: its lock, what ssh complained of, what itself did. */
-#define SANDBOX_KEEPER_LOCK "keeper.lock"
-#define SANDBOX_SSH_COMPLAINT "ssh.error"
-#define SANDBOX_KEEPER_MESSAGES "keeper.messages"
+/* Files of the state directory that the keeper writes: its lock, what ssh complained of, what
+ * itself did. */
+#define SANDBOX_KEEPER_LOCK      "keeper.lock"
+#define SANDBOX_SSH_COMPLAINT    "ssh.error"
+#define SANDBOX_KEEPER_MESSAGES  "keeper.messages"
 #define SANDBOX_KEEPER_ARGUMENTS "keeper.args"
 /* As _sandbox_keeper_ensure() was called last for this directory. */
-gboolean _sandbox_keeper_ensure_again (const char *state_path, SandboxSsh **ret_ssh, GCancellable *cancellable, GError **error);
+gboolean _sandbox_keeper_ensure_again (const char *state_path, SandboxSsh **ret_ssh,
+                                       GCancellable *cancellable, GError **error);
 /* The program's path. */
 char *_sandbox_keeper_path (void);
 
-/* The absolute path of an open directory, for programs that want names. NULL with @error when it has none any more. */
+/* The absolute path of an open directory, for programs that want names. NULL with @error when it
+ * has none any more. */
 char *_sandbox_fd_path (int fd, GError **error);
 
-/* "option=value" for ssh -o, or the value alone for a configuration file: quoted, with percent signs doubled. */
+/* "option=value" for ssh -o, or the value alone for a configuration file: quoted, with percent
+ * signs doubled. */
 char *_sandbox_ssh_quote_path (const char *path);
 /* One word for a POSIX shell. */
 void _sandbox_shell_quote (GString *text, const char *word);
@@ -28,10 +32,12 @@ char *_sandbox_ssh_socket_path (const SandboxSsh *ssh);
 /* A socket's path has room for about 90 bytes. */
 gboolean _sandbox_ssh_socket_fits (const SandboxSsh *ssh, GError **error);
 
-/* What runs in the keeper: authenticates once, everything else goes through it. @proxy_command (nullable): hands over the connection. */
+/* What runs in the keeper: authenticates once, everything else goes through it. @proxy_command
+ * (nullable): hands over the connection. */
 GPtrArray *_sandbox_ssh_master_argv (const SandboxSsh *ssh, const char *proxy_command);
 /* What ssh said on stderr, as an error: GUEST, always FALSE. */
-gboolean _sandbox_ssh_fail (GError **error, const SandboxSsh *ssh, const char *doing, const char *text);
+gboolean
+_sandbox_ssh_fail (GError **error, const SandboxSsh *ssh, const char *doing, const char *text);
 gboolean _sandbox_ssh_is_host_key_error (const char *text);
 char *_sandbox_ssh_reason (const char *text);
 
@@ -43,5 +49,6 @@ gboolean _sandbox_socket_answers (const char *path);
 /* Sleeps, unless cancelled: then FALSE with @error. */
 gboolean _sandbox_pause (gint64 usec, GCancellable *cancellable, GError **error);
 
-/* --- shares.c: those of the plan that are not in this mount table, for a message; NULL when all are. */
+/* --- shares.c: those of the plan that are not in this mount table, for a message; NULL when all
+ * are. */
 char *_sandbox_mounts_missing (const char *table, const SandboxPlan *plan);

@@ -17,10 +17,10 @@
 #include <sys/pidfd.h>
 #include <unistd.h>
 
-#define START_USEC (10 * G_USEC_PER_SEC)
-#define STOP_USEC (10 * G_USEC_PER_SEC)
-#define KILL_USEC (2 * G_USEC_PER_SEC)
-#define POLL_USEC (10 * 1000)
+#define START_USEC   (10 * G_USEC_PER_SEC)
+#define STOP_USEC    (10 * G_USEC_PER_SEC)
+#define KILL_USEC    (2 * G_USEC_PER_SEC)
+#define POLL_USEC    (10 * 1000)
 #define MESSAGES_MAX 4096
 
 pid_t
@@ -69,19 +69,22 @@ fail_start (int state_fd, const char *what, GError **error)
                        shown[0] ? ": " : "", shown);
 }
 
-/* What a later call needs that knows the state directory only (--ready, from an ssh configuration). */
+/* What a later call needs that knows the state directory only (--ready, from an ssh configuration).
+ */
 static gboolean
 write_arguments (const char *uri, const char *object, const SandboxSsh *ssh, int state_fd,
                  GError **error)
 {
-  g_autofree char *text = g_strjoin ("\n", uri, object, ssh->uuid, ssh->address, ssh->user, "", NULL);
+  g_autofree char *text =
+      g_strjoin ("\n", uri, object, ssh->uuid, ssh->address, ssh->user, "", NULL);
 
-  return sandbox_file_write_at (state_fd, SANDBOX_KEEPER_ARGUMENTS, text, strlen (text), 0600, error);
+  return sandbox_file_write_at (state_fd, SANDBOX_KEEPER_ARGUMENTS, text, strlen (text), 0600,
+                                error);
 }
 
 gboolean
-_sandbox_keeper_ensure_again (const char *state_path, SandboxSsh **ret_ssh, GCancellable *cancellable,
-                              GError **error)
+_sandbox_keeper_ensure_again (const char *state_path, SandboxSsh **ret_ssh,
+                              GCancellable *cancellable, GError **error)
 {
   sandbox_autofd int state_fd = sandbox_dir_open (state_path, FALSE, error);
   g_autofree char *text = NULL;
@@ -94,7 +97,8 @@ _sandbox_keeper_ensure_again (const char *state_path, SandboxSsh **ret_ssh, GCan
     return FALSE;
   words = g_strsplit (text, "\n", -1);
   if (g_strv_length (words) != 6)
-    return sandbox_fail (error, SANDBOX_ERROR_INVALID, "reading %s: it is damaged; start the machine with vms",
+    return sandbox_fail (error, SANDBOX_ERROR_INVALID,
+                         "reading %s: it is damaged; start the machine with vms",
                          SANDBOX_KEEPER_ARGUMENTS);
   ssh = _sandbox_ssh_new (state_path, words[2], words[3], words[4]);
   if (!_sandbox_keeper_ensure (words[0], words[1], ssh, cancellable, error))
@@ -105,26 +109,29 @@ _sandbox_keeper_ensure_again (const char *state_path, SandboxSsh **ret_ssh, GCan
 }
 
 static gboolean
-spawn_keeper (const char *uri, const char *object, const SandboxSsh *ssh, int state_fd, GError **error)
+spawn_keeper (const char *uri, const char *object, const SandboxSsh *ssh, int state_fd,
+              GError **error)
 {
   SandboxChildOptions options = SANDBOX_CHILD_OPTIONS_INIT;
   sandbox_autofd int messages = open_messages (state_fd, error);
   g_autofree char *path = _sandbox_keeper_path ();
-  const char *const argv[]
-      = { path, uri, object, ssh->state_path, ssh->uuid, ssh->address, ssh->user, NULL };
+  const char *const argv[] = { path,      uri,          object,    ssh->state_path,
+                               ssh->uuid, ssh->address, ssh->user, NULL };
 
   if (messages < 0)
     return FALSE;
   if (access (path, X_OK) < 0)
-    return sandbox_fail (error, SANDBOX_ERROR_HOST,
-                         "starting the machine's keeper: %s is not there (%s); install libsandbox again", path,
-                         g_strerror (errno));
+    return sandbox_fail (
+        error, SANDBOX_ERROR_HOST,
+        "starting the machine's keeper: %s is not there (%s); install libsandbox again", path,
+        g_strerror (errno));
   options.argv = argv;
   options.stderr_fd = messages;
   return sandbox_child_daemon (&options, error);
 }
 
-/* It takes the lock within milliseconds. That it ended again before is seen only in what it said: it writes nothing else. */
+/* It takes the lock within milliseconds. That it ended again before is seen only in what it said:
+ * it writes nothing else. */
 static gboolean
 wait_for_keeper (int state_fd, GCancellable *cancellable, GError **error)
 {
@@ -160,7 +167,8 @@ _sandbox_keeper_ensure (const char *uri, const char *object, const SandboxSsh *s
          && wait_for_keeper (state_fd, cancellable, error);
 }
 
-/* pidfd: the number cannot become somebody else's meanwhile; that it is the keeper's is asked once more after opening it. */
+/* pidfd: the number cannot become somebody else's meanwhile; that it is the keeper's is asked once
+ * more after opening it. */
 static gboolean
 signal_keeper (int state_fd, pid_t pid, int number, gint64 wait_usec, gboolean *ret_gone)
 {
@@ -189,7 +197,7 @@ _sandbox_keeper_stop (int state_fd, GError **error)
   if (!gone)
     signal_keeper (state_fd, pid, SIGKILL, KILL_USEC, &gone);
   if (!gone && _sandbox_keeper_pid (state_fd) == pid)
-    return sandbox_fail (error, SANDBOX_ERROR_FAILED, "stopping the machine's keeper: pid %d does not end",
-                         (int)pid);
+    return sandbox_fail (error, SANDBOX_ERROR_FAILED,
+                         "stopping the machine's keeper: pid %d does not end", (int)pid);
   return TRUE;
 }

@@ -32,8 +32,8 @@ look_at (int state_fd, const char *name, GError **error)
     }
   if (S_ISREG (st.st_mode) && st.st_size > 0)
     return 1;
-  sandbox_fail (error, SANDBOX_ERROR_INVALID, "looking at key %s: it is no file, or empty; remove it",
-                name);
+  sandbox_fail (error, SANDBOX_ERROR_INVALID,
+                "looking at key %s: it is no file, or empty; remove it", name);
   return -1;
 }
 
@@ -53,8 +53,8 @@ run_keygen (const char *directory, const char *temp, const char *comment, GCance
 {
   SandboxChildOptions options = SANDBOX_CHILD_OPTIONS_INIT;
   g_autofree char *path = g_build_filename (directory, temp, NULL);
-  const char *const argv[]
-      = { "ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-C", comment, "-f", path, NULL };
+  const char *const argv[] = { "ssh-keygen", "-q",    "-t", "ed25519", "-N", "",
+                               "-C",         comment, "-f", path,      NULL };
 
   options.argv = argv;
   if (sandbox_child_run (&options, KEYGEN_TIMEOUT_USEC, 4096, cancellable, NULL, NULL, NULL, error))
@@ -63,8 +63,8 @@ run_keygen (const char *directory, const char *temp, const char *comment, GCance
   return FALSE;
 }
 
-/* The public half is put in place first: a private key under its name is the sign that the pair is complete, so what a
- * killed run leaves is remade before anything used it. */
+/* The public half is put in place first: a private key under its name is the sign that the pair is
+ * complete, so what a killed run leaves is remade before anything used it. */
 static gboolean
 make_pair (int state_fd, const char *directory, const char *name, const char *comment,
            GCancellable *cancellable, GError **error)
@@ -159,7 +159,8 @@ _sandbox_key_public (int state_fd, const char *key, GError **error)
       || strpbrk (text, "\r\n") || !g_str_is_ascii (text))
     {
       sandbox_fail (error, SANDBOX_ERROR_INVALID,
-                    "reading %s: it is not one ed25519 public key; remove it, it is made again", name);
+                    "reading %s: it is not one ed25519 public key; remove it, it is made again",
+                    name);
       return NULL;
     }
   return g_steal_pointer (&text);

@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
-// Writing an archive that an enemy sent below a directory of the host, so that it can do no harm on the way.
+// Writing an archive that an enemy sent below a directory of the host, so that it can do no harm on
+// the way.
 //
-// Everything goes into a fresh private directory first, below which only we make names and no link exists; only a whole tree
-// is then moved to its place.
+// Everything goes into a fresh private directory first, below which only we make names and no link
+// exists; only a whole tree is then moved to its place.
 #include "guest/copy-private.h"
 
 #include "base/error.h"
@@ -18,10 +19,10 @@
 #include <sys/statvfs.h>
 #include <unistd.h>
 
-#define CHUNK (64 * 1024)
+#define CHUNK             (64 * 1024)
 #define SPACE_EVERY_BYTES (16 * 1024 * 1024)
-#define COMPONENT_MAX 255
-#define OPEN_DIR (O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC)
+#define COMPONENT_MAX     255
+#define OPEN_DIR          (O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC)
 /* The one name below the temporary directory. */
 #define TOP "x"
 
@@ -65,7 +66,9 @@ split_name (const char *name, GError **error)
 
   if (name[0] == '/' || !is_plain (name))
     {
-      fail_entry (error, name, name[0] == '/' ? "is an absolute name" : "has characters that no name of ours may have");
+      fail_entry (error, name,
+                  name[0] == '/' ? "is an absolute name"
+                                 : "has characters that no name of ours may have");
       return NULL;
     }
   for (guint i = 0; parts[i]; i++)
@@ -166,10 +169,11 @@ set_time (int fd, gint64 mtime_sec)
 }
 
 static gboolean
-receive_file (Receiver *receiver, int dir_fd, const char *name, const SandboxTarEntry *entry, GError **error)
+receive_file (Receiver *receiver, int dir_fd, const char *name, const SandboxTarEntry *entry,
+              GError **error)
 {
-  sandbox_autofd int fd = openat (dir_fd, name, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC,
-                                  entry->mode & 0777);
+  sandbox_autofd int fd = openat (
+      dir_fd, name, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, entry->mode & 0777);
 
   if (fd < 0 && errno == EEXIST)
     return fail_entry (error, entry->name, "was sent twice");
@@ -291,7 +295,8 @@ merge_content (int from_fd, int to_fd, guint depth, GError **error)
 }
 
 gboolean
-_sandbox_merge (int from_fd, const char *from, int to_fd, const char *to, guint depth, GError **error)
+_sandbox_merge (int from_fd, const char *from, int to_fd, const char *to, guint depth,
+                GError **error)
 {
   struct stat st_from, st_to;
   sandbox_autofd int from_dir = -1;
@@ -302,7 +307,8 @@ _sandbox_merge (int from_fd, const char *from, int to_fd, const char *to, guint 
   if (!S_ISDIR (st_from.st_mode) || fstatat (to_fd, to, &st_to, AT_SYMLINK_NOFOLLOW) < 0
       || !S_ISDIR (st_to.st_mode) || depth > SANDBOX_RECEIVE_DEPTH_MAX)
     {
-      /* replaces what has the name, a link itself and not what it points to; not a directory by a file, nor the reverse */
+      /* replaces what has the name, a link itself and not what it points to; not a directory by a
+       * file, nor the reverse */
       if (renameat (from_fd, from, to_fd, to) == 0)
         return TRUE;
       return sandbox_fail_errno (error, errno, "copying from the machine: replacing %s", to);
@@ -330,7 +336,8 @@ rename_new (int from_fd, int to_fd, const char *to)
 }
 
 static gboolean
-put_in_place (Receiver *receiver, int parent_fd, const char *name, gboolean overwrite, GError **error)
+put_in_place (Receiver *receiver, int parent_fd, const char *name, gboolean overwrite,
+              GError **error)
 {
   g_autofree char *shown = sandbox_escape (name, -1, 200);
 
@@ -340,14 +347,15 @@ put_in_place (Receiver *receiver, int parent_fd, const char *name, gboolean over
     return sandbox_fail_errno (error, errno, "copying from the machine: making %s", shown);
   if (!overwrite)
     return sandbox_fail (error, SANDBOX_ERROR_EXISTS,
-                         "copying from the machine: %s is there already; ask for overwriting, or choose another name",
+                         "copying from the machine: %s is there already; ask for overwriting, or "
+                         "choose another name",
                          shown);
   return _sandbox_merge (receiver->temp_fd, TOP, parent_fd, name, 0, error);
 }
 
 gboolean
-_sandbox_receive (SandboxTarReadFunc func, SandboxReceiveDoneFunc done, gpointer user_data, int parent_fd,
-                  const char *name, gboolean overwrite, GError **error)
+_sandbox_receive (SandboxTarReadFunc func, SandboxReceiveDoneFunc done, gpointer user_data,
+                  int parent_fd, const char *name, gboolean overwrite, GError **error)
 {
   g_autofree char *temp = g_strdup_printf (".vms-cp.%08x%08x", g_random_int (), g_random_int ());
   g_autofree char *buffer = g_malloc (CHUNK);

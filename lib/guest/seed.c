@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
-// The seed: the archive from which the guest's initrd takes the machine's identity, keys and mounts at every boot.
+// The seed: the archive from which the guest's initrd takes the machine's identity, keys and mounts
+// at every boot.
 #include "guest/guest-private.h"
 #include "guest/tar.h"
 
@@ -8,8 +9,7 @@
 
 #include <string.h>
 
-#define IDENTITY_CHARS                                                                             \
-  "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789._:/+=,@-"
+#define IDENTITY_CHARS "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789._:/+=,@-"
 
 /* The guest reads the lines with a shell: what this lets through means nothing to one. */
 static gboolean
@@ -103,8 +103,7 @@ static gboolean
 append_keys (GByteArray *out, const SandboxPlan *plan, int state_fd, GError **error)
 {
   g_autofree char *user_public = _sandbox_key_public (state_fd, "user_key", error);
-  g_autofree char *keys_name
-      = g_strdup_printf ("root/etc/ssh/authorized_keys.d/%s", plan->user);
+  g_autofree char *keys_name = g_strdup_printf ("root/etc/ssh/authorized_keys.d/%s", plan->user);
   g_autofree char *line = NULL;
 
   if (!user_public)

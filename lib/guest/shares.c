@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
-// Are the shares really mounted? The guest's mount table, read as what it is: text from somebody else.
+// Are the shares really mounted? The guest's mount table, read as what it is: text from somebody
+// else.
 #include "guest/guest-private.h"
 
 #include "base/error.h"
@@ -7,7 +8,7 @@
 
 #include <string.h>
 
-#define TABLE_MAX (256 * 1024)
+#define TABLE_MAX  (256 * 1024)
 #define CHECK_USEC (60 * G_USEC_PER_SEC)
 
 static gboolean
@@ -96,7 +97,8 @@ _sandbox_guest_check_shares (const SandboxSsh *ssh, const SandboxPlan *plan,
   if (!missing)
     return TRUE;
   return sandbox_fail (error, SANDBOX_ERROR_GUEST,
-                       "checking the shares: not mounted in the machine: %s; look at the boot console (\"vms logs\") "
+                       "checking the shares: not mounted in the machine: %s; look at the boot "
+                       "console (\"vms logs\") "
                        "for the reason",
                        missing);
 }

@@ -1,13 +1,18 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
-// The block of an ssh configuration file that makes `ssh NAME` work, and work safely under a user's own `Host *`.
+// The block of an ssh configuration file that makes `ssh NAME` work, and work safely under a user's
+// own `Host *`.
 //
-// Of most options ssh takes the first value it meets, so a block at the top of the configuration decides them. But
-// IdentityFile, CertificateFile, SendEnv and the forwards of a later `Host *` are added all the same, and the system's own file
-// adds SendEnv too. Hence:
-// - the connection is always the keeper's: it authenticated with "-F none", and sends no variable whatever its clients ask
-//   for. The client itself may not authenticate at all: without the keeper it is let in nowhere and offers nothing.
-// - before anything else the keeper's program is asked (--ready): it starts a missing keeper, and says no when the user's
-//   configuration adds forwards for this name. Then all forwards are dropped, those of the command line included.
+// Of most options ssh takes the first value it meets, so a block at the top of the configuration
+// decides them. But IdentityFile, CertificateFile, SendEnv and the forwards of a later `Host *` are
+// added all the same, and the system's own file adds SendEnv too. Hence:
+// - the connection is always the keeper's: it authenticated with "-F none", and sends no variable
+// whatever its clients ask
+//   for. The client itself may not authenticate at all: without the keeper it is let in nowhere and
+//   offers nothing.
+// - before anything else the keeper's program is asked (--ready): it starts a missing keeper, and
+// says no when the user's
+//   configuration adds forwards for this name. Then all forwards are dropped, those of the command
+//   line included.
 #include "guest/guest-private.h"
 
 #include <string.h>
@@ -52,7 +57,8 @@ static const char *const BLOCK_OPTIONS[] = {
   "SetEnv VMS=1",
 };
 
-/* For the exec criterion, which knows no way to write a double quote, and expands percent signs. NULL: cannot be said. */
+/* For the exec criterion, which knows no way to write a double quote, and expands percent signs.
+ * NULL: cannot be said. */
 static char *
 ready_command (const SandboxSsh *ssh, const char *alias)
 {
@@ -85,8 +91,8 @@ _sandbox_ssh_config_block (const SandboxSsh *ssh, const char *alias)
   GString *text = g_string_new (NULL);
 
   if (command)
-    g_string_append_printf (text, "Match originalhost %s !exec \"%s\"\n  ClearAllForwardings yes\n", alias,
-                            command);
+    g_string_append_printf (text, "Match originalhost %s !exec \"%s\"\n  ClearAllForwardings yes\n",
+                            alias, command);
   g_string_append_printf (text, "Host %s\n", alias);
   if (!command)
     g_string_append (text, "  ClearAllForwardings yes\n");

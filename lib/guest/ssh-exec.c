@@ -1,9 +1,10 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
 // Running commands in the guest with the caller's descriptors.
 //
-// ssh ends with 255 both for a command that did so and for its own failures. What it writes to a log of its own (-E), apart from the
-// command's stderr, tells them apart: it notes the exit status that it got from the other side. (A guest that forges
-// such a line has only forged its own exit status.)
+// ssh ends with 255 both for a command that did so and for its own failures. What it writes to a
+// log of its own (-E), apart from the command's stderr, tells them apart: it notes the exit status
+// that it got from the other side. (A guest that forges such a line has only forged its own exit
+// status.)
 #include "guest/guest-private.h"
 
 #include "base/child.h"
@@ -16,7 +17,7 @@
 #include <string.h>
 #include <unistd.h>
 
-#define LOG_MAX 4096
+#define LOG_MAX    4096
 #define REASON_MAX 300
 
 /* The end of ssh's log: a hostile guest can make it as long as it likes. */
@@ -110,7 +111,8 @@ _sandbox_ssh_reason (const char *text)
 gboolean
 _sandbox_ssh_is_host_key_error (const char *text)
 {
-  return strstr (text, "Host key verification failed") || strstr (text, "HOST IDENTIFICATION HAS CHANGED")
+  return strstr (text, "Host key verification failed")
+         || strstr (text, "HOST IDENTIFICATION HAS CHANGED")
          || strstr (text, "no matching host key type found");
 }
 
@@ -120,11 +122,12 @@ _sandbox_ssh_fail (GError **error, const SandboxSsh *ssh, const char *doing, con
   g_autofree char *reason = _sandbox_ssh_reason (text);
 
   if (_sandbox_ssh_is_host_key_error (text))
-    return sandbox_fail (error, SANDBOX_ERROR_GUEST,
-                         "%s: the machine at %s shows another host key than the one that was made for it. "
-                         "Either its key was replaced from within, or another machine answers; nothing was sent "
-                         "to it. Recreate the machine if you did not do this yourself",
-                         doing, ssh->address);
+    return sandbox_fail (
+        error, SANDBOX_ERROR_GUEST,
+        "%s: the machine at %s shows another host key than the one that was made for it. "
+        "Either its key was replaced from within, or another machine answers; nothing was sent "
+        "to it. Recreate the machine if you did not do this yourself",
+        doing, ssh->address);
   return sandbox_fail (error, SANDBOX_ERROR_GUEST, "%s: ssh to %s failed: %s", doing, ssh->address,
                        reason);
 }
@@ -142,8 +145,9 @@ exec_argv (const SandboxSsh *ssh, const char *remote_command, gboolean pty, int 
   gboolean master = _sandbox_ssh_master_alive (ssh);
   GPtrArray *argv = _sandbox_ssh_argv (ssh, pty, master);
 
-  /* A pipe of ours under the name that a child of ours can open: nothing to be left behind on disk. The first mention of an
-   * option wins. The line that counts is at level 1, or at 2 when the master passes it on. */
+  /* A pipe of ours under the name that a child of ours can open: nothing to be left behind on disk.
+   * The first mention of an option wins. The line that counts is at level 1, or at 2 when the
+   * master passes it on. */
   g_ptr_array_insert (argv, 1, g_strdup_printf ("-E/proc/%d/fd/%d", (int)getpid (), log_fd));
   g_ptr_array_insert (argv, 2, g_strdup_printf ("-oLogLevel=DEBUG%d", master ? 2 : 1));
   g_ptr_array_add (argv, g_strdup (remote_command));
@@ -198,8 +202,8 @@ _sandbox_ssh_capture (const SandboxSsh *ssh, const char *remote_command, gsize m
   g_ptr_array_add (argv, NULL);
   options.argv = (const char *const *)argv->pdata;
   /* the same limit holds for what ssh has to say, which has to fit */
-  if (!sandbox_child_run (&options, timeout_usec, MAX (max, LOG_MAX), cancellable, &out, &err, &status,
-                          error))
+  if (!sandbox_child_run (&options, timeout_usec, MAX (max, LOG_MAX), cancellable, &out, &err,
+                          &status, error))
     return NULL;
   if (status == 0)
     return g_steal_pointer (&out);

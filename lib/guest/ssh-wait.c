@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
 // Waiting until a command works over ssh, at the least cost to a guest that is still booting.
 //
-// Where a keeper runs, it is the one that connects (each connection costs the guest a process, which is dear where the processor
-// is emulated): then only its socket, and the file in which it leaves ssh's complaints, are looked at.
+// Where a keeper runs, it is the one that connects (each connection costs the guest a process,
+// which is dear where the processor is emulated): then only its socket, and the file in which it
+// leaves ssh's complaints, are looked at.
 #include "guest/guest-private.h"
 
 #include "base/child.h"
@@ -14,13 +15,13 @@
 #include <string.h>
 #include <unistd.h>
 
-#define POLL_USEC (50 * 1000)
-#define CONNECT_USEC (250 * 1000)
-#define RETRY_USEC (100 * 1000)
+#define POLL_USEC        (50 * 1000)
+#define CONNECT_USEC     (250 * 1000)
+#define RETRY_USEC       (100 * 1000)
 #define ASK_RUNNING_USEC G_USEC_PER_SEC
-#define NOTE_USEC (2 * G_USEC_PER_SEC)
+#define NOTE_USEC        (2 * G_USEC_PER_SEC)
 /* How long one try may take once the port is open. */
-#define TRY_USEC (60 * G_USEC_PER_SEC)
+#define TRY_USEC      (60 * G_USEC_PER_SEC)
 #define COMPLAINT_MAX 4096
 
 typedef struct
@@ -52,15 +53,16 @@ go_on (Wait *wait, gint64 pause_usec, GError **error)
 
   if (now >= wait->deadline)
     return sandbox_fail (error, SANDBOX_ERROR_TIMED_OUT,
-                         "waiting for ssh to the machine at %s: %s; the machine is still there", wait->ssh->address,
-                         wait->seen);
+                         "waiting for ssh to the machine at %s: %s; the machine is still there",
+                         wait->ssh->address, wait->seen);
   if (wait->still_running && now >= wait->next_ask)
     {
       wait->next_ask = now + ASK_RUNNING_USEC;
       if (!wait->still_running (wait->user_data))
-        return sandbox_fail (error, SANDBOX_ERROR_GUEST,
-                             "waiting for ssh to the machine at %s: the machine stopped (before that: %s)",
-                             wait->ssh->address, wait->seen);
+        return sandbox_fail (
+            error, SANDBOX_ERROR_GUEST,
+            "waiting for ssh to the machine at %s: the machine stopped (before that: %s)",
+            wait->ssh->address, wait->seen);
     }
   if (wait->on_wait && now >= wait->next_note)
     {
@@ -87,8 +89,8 @@ try_command (Wait *wait, gboolean master, gboolean *ret_works, GError **error)
   g_ptr_array_add (argv, NULL);
   options.argv = (const char *const *)argv->pdata;
   *ret_works = FALSE;
-  if (!sandbox_child_run (&options, CLAMP (left, 1, TRY_USEC), COMPLAINT_MAX, wait->cancellable, NULL,
-                          &complaint, &status, &local))
+  if (!sandbox_child_run (&options, CLAMP (left, 1, TRY_USEC), COMPLAINT_MAX, wait->cancellable,
+                          NULL, &complaint, &status, &local))
     {
       if (!g_error_matches (local, SANDBOX_ERROR, SANDBOX_ERROR_TIMED_OUT))
         {
@@ -108,7 +110,8 @@ try_command (Wait *wait, gboolean master, gboolean *ret_works, GError **error)
   return TRUE;
 }
 
-/* The keeper connects: TRUE with *@ret_master when its master is there, or with neither when it is to be asked again. */
+/* The keeper connects: TRUE with *@ret_master when its master is there, or with neither when it is
+ * to be asked again. */
 static gboolean
 look_at_keeper (Wait *wait, gboolean *ret_master, GError **error)
 {
@@ -118,7 +121,8 @@ look_at_keeper (Wait *wait, gboolean *ret_master, GError **error)
   if (*ret_master)
     return TRUE;
   set_seen (wait, "its ssh port does not answer yet");
-  if (!sandbox_file_read_at (wait->state_fd, SANDBOX_SSH_COMPLAINT, COMPLAINT_MAX, &complaint, NULL, NULL))
+  if (!sandbox_file_read_at (wait->state_fd, SANDBOX_SSH_COMPLAINT, COMPLAINT_MAX, &complaint, NULL,
+                             NULL))
     return TRUE;
   if (_sandbox_ssh_is_host_key_error (complaint))
     return _sandbox_ssh_fail (error, wait->ssh, "waiting for ssh", complaint);
@@ -134,14 +138,14 @@ static gboolean
 look_at_port (Wait *wait, gboolean *ret_open)
 {
   int saved_errno = 0;
-  sandbox_autofd int fd
-      = _sandbox_tcp_connect (wait->ssh->address, wait->ssh->port, CONNECT_USEC, &saved_errno);
+  sandbox_autofd int fd =
+      _sandbox_tcp_connect (wait->ssh->address, wait->ssh->port, CONNECT_USEC, &saved_errno);
 
   *ret_open = fd >= 0;
   if (fd < 0)
     {
-      g_autofree char *seen = g_strdup_printf ("nothing answers at its ssh port (%s)",
-                                               g_strerror (saved_errno));
+      g_autofree char *seen =
+          g_strdup_printf ("nothing answers at its ssh port (%s)", g_strerror (saved_errno));
 
       set_seen (wait, seen);
     }
@@ -168,9 +172,9 @@ wait_loop (Wait *wait, GError **error)
 }
 
 gboolean
-_sandbox_ssh_wait (const SandboxSsh *ssh, gint64 timeout_usec,
-                   gboolean (*still_running) (gpointer), SandboxSshWaitFunc on_wait,
-                   gpointer user_data, GCancellable *cancellable, GError **error)
+_sandbox_ssh_wait (const SandboxSsh *ssh, gint64 timeout_usec, gboolean (*still_running) (gpointer),
+                   SandboxSshWaitFunc on_wait, gpointer user_data, GCancellable *cancellable,
+                   GError **error)
 {
   gint64 now = g_get_monotonic_time ();
   Wait wait = {

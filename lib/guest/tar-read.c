@@ -6,21 +6,22 @@
 
 #include <string.h>
 
-/* Headers about one entry: a pax record and GNU's two long names, and some that say nothing to us. */
-#define META_MAX 8
+/* Headers about one entry: a pax record and GNU's two long names, and some that say nothing to us.
+ */
+#define META_MAX       8
 #define SIZE_MAX_BYTES (G_GUINT64_CONSTANT (1) << 62)
 
 /* Fields of a header: offset and size. */
-#define F_NAME 0, 100
-#define F_MODE 100, 8
-#define F_SIZE 124, 12
-#define F_MTIME 136, 12
-#define F_CHECKSUM 148, 8
-#define F_LINK 157, 100
-#define F_PREFIX 345, 155
+#define F_NAME      0, 100
+#define F_MODE      100, 8
+#define F_SIZE      124, 12
+#define F_MTIME     136, 12
+#define F_CHECKSUM  148, 8
+#define F_LINK      157, 100
+#define F_PREFIX    345, 155
 #define AT_CHECKSUM 148
-#define AT_TYPE 156
-#define AT_MAGIC 257
+#define AT_TYPE     156
+#define AT_MAGIC    257
 
 /* What the headers before an entry's own say about it. */
 typedef struct
@@ -110,7 +111,8 @@ is_zero (const char *block)
 
 /* The content of a header about another entry; NUL-terminated. */
 static char *
-read_meta (SandboxTarReadFunc func, gpointer user_data, guint64 size, gsize *ret_length, GError **error)
+read_meta (SandboxTarReadFunc func, gpointer user_data, guint64 size, gsize *ret_length,
+           GError **error)
 {
   gsize whole = (size + SANDBOX_TAR_BLOCK - 1) / SANDBOX_TAR_BLOCK * SANDBOX_TAR_BLOCK;
   g_autofree char *data = NULL;
@@ -191,8 +193,8 @@ parse_pax (Meta *meta, const char *data, gsize length)
         return FALSE;
       equals = memchr (data + digits + 1, '=', record - digits - 2);
       if (!equals
-          || !apply_record (meta, data + digits + 1, (gsize)(equals - (data + digits + 1)), equals + 1,
-                            (gsize)(data + record - 1 - (equals + 1))))
+          || !apply_record (meta, data + digits + 1, (gsize)(equals - (data + digits + 1)),
+                            equals + 1, (gsize)(data + record - 1 - (equals + 1))))
         return FALSE;
       data += record;
       length -= record;

@@ -1,12 +1,13 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
-// tar archives (POSIX ustar with pax records for what does not fit): written for guests, read from them.
+// tar archives (POSIX ustar with pax records for what does not fit): written for guests, read from
+// them.
 #pragma once
 
 #include <gio/gio.h>
 
-#define SANDBOX_TAR_BLOCK 512
+#define SANDBOX_TAR_BLOCK    512
 #define SANDBOX_TAR_NAME_MAX 4095
-#define SANDBOX_TAR_PAX_MAX (64 * 1024)
+#define SANDBOX_TAR_PAX_MAX  (64 * 1024)
 
 typedef enum
 {
@@ -35,12 +36,14 @@ G_DEFINE_AUTO_CLEANUP_CLEAR_FUNC (SandboxTarEntry, sandbox_tar_entry_clear)
 /* Appends the header of @entry; its content has to follow, filled up with zeros to whole blocks. */
 void sandbox_tar_append_header (GByteArray *out, const SandboxTarEntry *entry);
 /* A whole small file, or a directory when @data is NULL. */
-void sandbox_tar_append (GByteArray *out, const char *name, guint mode, const void *data, gsize length);
+void
+sandbox_tar_append (GByteArray *out, const char *name, guint mode, const void *data, gsize length);
 void sandbox_tar_append_end (GByteArray *out);
 
 /* Reads all @length bytes or fails. */
-typedef gboolean (*SandboxTarReadFunc) (void *data, gsize length, gpointer user_data, GError **error);
-/* The next entry: pax and GNU long names applied. *@ret_end: there is none. Its content, in whole blocks, is the caller's to read.
- * GUEST for what is no archive. @ret_entry has to be cleared. */
-gboolean sandbox_tar_read_header (SandboxTarReadFunc func, gpointer user_data, SandboxTarEntry *ret_entry, gboolean *ret_end,
-                                  GError **error);
+typedef gboolean (*SandboxTarReadFunc) (void *data, gsize length, gpointer user_data,
+                                        GError **error);
+/* The next entry: pax and GNU long names applied. *@ret_end: there is none. Its content, in whole
+ * blocks, is the caller's to read. GUEST for what is no archive. @ret_entry has to be cleared. */
+gboolean sandbox_tar_read_header (SandboxTarReadFunc func, gpointer user_data,
+                                  SandboxTarEntry *ret_entry, gboolean *ret_end, GError **error);

@@ -38,7 +38,8 @@ void _sandbox_plan_share_free (gpointer share);
 struct _SandboxPlan
 {
   gatomicrefcount ref_count;
-  char *name, *owner, *profile, *summary; /* profile: what the machine's own one inherits, such as "work" */
+  char *name, *owner, *profile,
+      *summary;  /* profile: what the machine's own one inherits, such as "work" */
   char *object;  /* "vms-1000-work": domain, network, filter; "vms-1000-OWNER.NAME" for other owner
                     tags */
   char uuid[37]; /* v5 (uid, owner, name) */

@@ -128,6 +128,9 @@ open_dir (const char *dir, gboolean of_user, GError **error)
       return fd;
     }
   fd = sandbox_dir_open (dir, FALSE, &local);
+  /* we may read it, but others may write it: what is wrong is the profiles in it */
+  if (g_error_matches (local, SANDBOX_ERROR, SANDBOX_ERROR_DENIED) && access (dir, X_OK) == 0)
+    local->code = SANDBOX_ERROR_INVALID;
   if (fd < 0 && !g_error_matches (local, SANDBOX_ERROR, SANDBOX_ERROR_NOT_FOUND))
     g_propagate_error (error, g_steal_pointer (&local));
   return fd;

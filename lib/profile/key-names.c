@@ -68,7 +68,7 @@ group_of_key (const char *key)
 {
   for (KeyId id = 0; id < N_KEYS; id++)
     if (g_str_equal (_sandbox_key_row (id)->name, key))
-      return _sandbox_key_row (id)->group;
+      return id < KEY_SHARE_SOURCE ? _sandbox_key_row (id)->group : "share:NAME";
   return NULL;
 }
 

@@ -102,7 +102,9 @@ _sandbox_virt_unref (SandboxVirt *virt)
 {
   if (!g_atomic_ref_count_dec (&virt->ref_count))
     return;
+  _sandbox_virt_enter ();
   g_clear_pointer (&virt->conn, virConnectClose);
+  _sandbox_virt_leave ();
   g_clear_pointer (&virt->facts, sandbox_facts_free);
   g_mutex_clear (&virt->mutex);
   g_free (virt->uri);
@@ -149,8 +151,12 @@ _sandbox_virt_connection (SandboxVirt *virt, GError **error)
 {
   g_autoptr (GMutexLocker) locker = g_mutex_locker_new (&virt->mutex);
 
+  _sandbox_virt_enter ();
   if (!ensure_alive (virt, error))
-    return NULL;
+    {
+      _sandbox_virt_leave ();
+      return NULL;
+    }
   virConnectRef (virt->conn);
   return virt->conn;
 }
@@ -158,10 +164,16 @@ _sandbox_virt_connection (SandboxVirt *virt, GError **error)
 virConnectPtr
 _sandbox_virt_connection_new (SandboxVirt *virt, GError **error)
 {
+  virConnectPtr conn = NULL;
+
   // the test driver's state may belong to the one connection
   if (virt->is_test)
     return _sandbox_virt_connection (virt, error);
-  return open_quietly (virt->uri, error);
+  _sandbox_virt_enter ();
+  conn = open_quietly (virt->uri, error);
+  if (!conn)
+    _sandbox_virt_leave ();
+  return conn;
 }
 
 /* Without used_nets and pool_path, which are never cached. */
@@ -194,9 +206,9 @@ _sandbox_virt_cached_facts (SandboxVirt *virt, SandboxVirtFactsFunc read, GError
 {
   g_autoptr (GMutexLocker) locker = g_mutex_locker_new (&virt->mutex);
 
-  if (!ensure_alive (virt, error))
-    return NULL;
-  if (!virt->facts)
+  _sandbox_virt_enter ();
+  if (ensure_alive (virt, error) && !virt->facts)
     virt->facts = read (virt, virt->conn, error);
+  _sandbox_virt_leave ();
   return virt->facts ? copy_facts (virt->facts) : NULL;
 }

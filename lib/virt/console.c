@@ -33,7 +33,7 @@ console_close (Console *console)
   if (console->stream)
     virStreamFree (console->stream);
   if (console->conn)
-    virConnectClose (console->conn);
+    _sandbox_virt_connection_close (console->conn);
   sandbox_close_fd (&console->done_fd);
 }
 G_DEFINE_AUTO_CLEANUP_CLEAR_FUNC (Console, console_close)

@@ -60,6 +60,7 @@ static const Rule word_rules[] = {
     "it was not made by this program: rename or remove it with virsh" },
   { 0, "is already defined with uuid", SANDBOX_ERROR_EXISTS, ADVICE_TEXT,
     "it was not made by this program: rename or remove it with virsh" },
+  { 0, "already exists", SANDBOX_ERROR_EXISTS, ADVICE_TEXT, NULL },
   { 0, "Storage source conflict with pool", SANDBOX_ERROR_EXISTS, ADVICE_TEXT,
     "another storage pool has that directory: remove it with `virsh pool-destroy` and "
     "`virsh pool-undefine`" },

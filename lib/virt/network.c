@@ -176,6 +176,15 @@ activate (virNetworkPtr network, const char *name, GError **error)
   return active;
 }
 
+/* The test driver does not, and while a network runs there it takes no other definition. */
+static gboolean
+shows_definition (virNetworkPtr network)
+{
+  g_autofree char *xml = virNetworkGetXMLDesc (network, VIR_NETWORK_XML_INACTIVE);
+
+  return xml || virGetLastErrorCode () != VIR_ERR_INVALID_ARG;
+}
+
 /* One try: look, define. NULL with *ret_again TRUE and no error: another process was faster. */
 static virNetworkPtr
 define (virConnectPtr conn, const char *name, const char *xml, gboolean *ret_created,
@@ -195,6 +204,8 @@ define (virConnectPtr conn, const char *name, const char *xml, gboolean *ret_cre
       full_xml = old_xml ? keep_identity (old_xml, xml, error) : NULL;
       if (!full_xml)
         return NULL;
+      if (!shows_definition (old))
+        virNetworkDestroy (old);
     }
   network = virNetworkDefineXMLFlags (conn, full_xml ? full_xml : xml, VIR_NETWORK_DEFINE_VALIDATE);
   if (network)

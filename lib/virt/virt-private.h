@@ -7,7 +7,14 @@
 #include "base/error.h"
 #include "virt/virt.h"
 
-G_DEFINE_AUTOPTR_CLEANUP_FUNC (virConnect, virConnectClose)
+/* --- sigpipe.c: between these two SIGPIPE cannot end the process. Whoever holds a connection of
+ * _sandbox_virt_connection() is between them, in its thread and in those it starts meanwhile. */
+void _sandbox_virt_enter (void);
+void _sandbox_virt_leave (void);
+/* In the thread that got it. */
+void _sandbox_virt_connection_close (virConnectPtr conn);
+
+G_DEFINE_AUTOPTR_CLEANUP_FUNC (virConnect, _sandbox_virt_connection_close)
 G_DEFINE_AUTOPTR_CLEANUP_FUNC (virDomain, virDomainFree)
 G_DEFINE_AUTOPTR_CLEANUP_FUNC (virNetwork, virNetworkFree)
 G_DEFINE_AUTOPTR_CLEANUP_FUNC (virStoragePool, virStoragePoolFree)

@@ -31,7 +31,8 @@ void _sandbox_domain_meta_free (SandboxDomainMeta *meta);
 G_DEFINE_AUTOPTR_CLEANUP_FUNC (SandboxDomainMeta, _sandbox_domain_meta_free)
 /* NULL without error: not one of ours. */
 SandboxDomainMeta *_sandbox_xml_read_domain (const char *domain_xml, GError **error);
-/* The subnet and the bridge ("" if unnamed) of a network's XML, each output (nullable); NOT_FOUND when it has no IPv4 address. */
+/* The subnet and the bridge ("" if unnamed) of a network's XML, each output (nullable); NOT_FOUND
+ * when it has no IPv4 address. */
 gboolean _sandbox_xml_read_network (const char *network_xml, SandboxCidr *ret_subnet,
                                     char **ret_bridge, GError **error);
 /* How the wanted domain differs from the defined one, in lines for people; "" when it does not.

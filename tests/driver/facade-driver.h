@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
-// What the driver tests of the facade share: a home of their own, a host on libvirt's test driver, recorded progress.
+// What the driver tests of the facade share: a home of their own, a host on libvirt's test driver,
+// recorded progress.
 #pragma once
 
 #include "facade/facade-private.h"

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
-// Failure at each step of each verb, as the verb's own table has them: undone, or finished by the next command.
+// Failure at each step of each verb, as the verb's own table has them: undone, or finished by the
+// next command.
 #include "facade-driver.h"
 
 static const char *const moments[] = { "before", "after" };
@@ -97,7 +98,8 @@ test_start_shares (void)
   options.shares = shares;
   for (gsize i = 0; i < G_N_ELEMENTS (machines); i++)
     {
-      g_autofree char *before = _sandbox_profile_own_text (host, machines[i]->name, NULL), *after = NULL;
+      g_autofree char *before = _sandbox_profile_own_text (host, machines[i]->name, NULL),
+                      *after = NULL;
 
       set_fault ("start", "boot", "after");
       g_assert_false (sandbox_machine_start (machines[i], &options, NULL, NULL, NULL, &error));
@@ -109,7 +111,8 @@ test_start_shares (void)
   driver_test_destroy (own, TRUE);
 }
 
-/* What a killed start leaves at each step, made by failing without undo: the next start, or destroy, heals it. */
+/* What a killed start leaves at each step, made by failing without undo: the next start, or
+ * destroy, heals it. */
 static void
 test_half_made (void)
 {
@@ -250,7 +253,8 @@ static void
 test_repair (void)
 {
   g_autoptr (SandboxHost) host = driver_test_open (TEST_URI, NULL);
-  g_autoptr (SandboxMachine) machine = driver_test_lookup (host, "work"), alive = driver_test_lookup (host, "personal");
+  g_autoptr (SandboxMachine) machine = driver_test_lookup (host, "work"),
+                             alive = driver_test_lookup (host, "personal");
   g_autoptr (GPtrArray) found = NULL, removed = NULL, left = NULL;
   g_autoptr (GError) error = NULL;
   g_autofree char *lock = g_build_filename (host->state_dir, "gone.lock", NULL);

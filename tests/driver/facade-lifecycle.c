@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
-// Every verb on libvirt's test driver: what it makes, what it leaves, and that doing it twice is no mistake.
+// Every verb on libvirt's test driver: what it makes, what it leaves, and that doing it twice is no
+// mistake.
 #include "facade-driver.h"
 
 static GPtrArray *
@@ -34,7 +35,8 @@ test_life (void)
 {
   g_autoptr (SandboxHost) host = driver_test_open (TEST_URI, NULL);
   g_autoptr (GError) error = NULL;
-  g_autoptr (SandboxMachine) machine = sandbox_host_create (host, "life", "work", NULL, NULL, &error);
+  g_autoptr (SandboxMachine) machine =
+      sandbox_host_create (host, "life", "work", NULL, NULL, &error);
   g_autoptr (SandboxMachine) again = NULL;
   g_autoptr (GPtrArray) infos = NULL;
 
@@ -88,8 +90,8 @@ test_create_refuses (void)
     const char *name, *profile;
     int code;
   } cases[] = {
-    { "../x", "work", SANDBOX_ERROR_INVALID },   { "-x", "work", SANDBOX_ERROR_INVALID },
-    { "", "work", SANDBOX_ERROR_INVALID },       { "base", "work", SANDBOX_ERROR_INVALID },
+    { "../x", "work", SANDBOX_ERROR_INVALID },    { "-x", "work", SANDBOX_ERROR_INVALID },
+    { "", "work", SANDBOX_ERROR_INVALID },        { "base", "work", SANDBOX_ERROR_INVALID },
     { "new", "absent", SANDBOX_ERROR_NOT_FOUND }, { "work", "personal", SANDBOX_ERROR_EXISTS },
   };
   g_autoptr (SandboxHost) host = driver_test_open (TEST_URI, NULL);
@@ -97,8 +99,8 @@ test_create_refuses (void)
   for (gsize i = 0; i < G_N_ELEMENTS (cases); i++)
     {
       g_autoptr (GError) error = NULL;
-      g_autoptr (SandboxMachine) machine
-          = sandbox_host_create (host, cases[i].name, cases[i].profile, NULL, NULL, &error);
+      g_autoptr (SandboxMachine) machine =
+          sandbox_host_create (host, cases[i].name, cases[i].profile, NULL, NULL, &error);
 
       g_assert_null (machine);
       g_assert_error (error, SANDBOX_ERROR, cases[i].code);
@@ -151,8 +153,8 @@ test_plan_and_changes (void)
   g_assert_cmpstr (changes, ==, "");
   driver_test_assert_nothing (machine);
   driver_test_start (machine);
-  g_assert_true (sandbox_profile_save (&host->profiles, "plan", "[profile]\ninherits=ci\n[machine]\nmemory=3GiB\n", TRUE,
-                                       &error));
+  g_assert_true (sandbox_profile_save (
+      &host->profiles, "plan", "[profile]\ninherits=ci\n[machine]\nmemory=3GiB\n", TRUE, &error));
   other = sandbox_machine_plan (machine, NULL, &more, NULL, &error);
   g_assert_no_error (error);
   g_assert_nonnull (strstr (more, "memory"));
@@ -177,7 +179,8 @@ test_status (void)
   g_autoptr (SandboxHost) host = driver_test_open (TEST_URI, NULL);
   g_autoptr (SandboxMachine) machine = driver_test_lookup (host, "personal");
   g_autoptr (GError) error = NULL;
-  g_autoptr (SandboxMachineStatus) before = sandbox_machine_get_status (machine, NULL, &error), after = NULL;
+  g_autoptr (SandboxMachineStatus) before = sandbox_machine_get_status (machine, NULL, &error),
+                                   after = NULL;
 
   g_assert_no_error (error);
   g_assert_cmpint (before->state, ==, SANDBOX_STATE_NEW);
@@ -201,8 +204,11 @@ test_broken_profile_can_be_stopped (void)
 {
   g_autoptr (SandboxHost) host = driver_test_open (TEST_URI, NULL);
   g_autoptr (GError) error = NULL;
-  g_autoptr (SandboxMachine) machine = sandbox_host_create (host, "broken", "ci", NULL, NULL, &error), again = NULL;
-  g_autofree char *path = g_build_filename (g_get_user_config_dir (), "vms", "broken.profile", NULL);
+  g_autoptr (SandboxMachine) machine =
+      sandbox_host_create (host, "broken", "ci", NULL, NULL, &error),
+                             again = NULL;
+  g_autofree char *path =
+      g_build_filename (g_get_user_config_dir (), "vms", "broken.profile", NULL);
   g_autoptr (SandboxMachineStatus) status = NULL;
 
   g_assert_no_error (error);
@@ -296,8 +302,10 @@ test_throwaway (void)
 static void
 test_two_owners (void)
 {
-  g_autoptr (SandboxHost) one = driver_test_open (TEST_URI, NULL), two = driver_test_open (TEST_URI, "tool");
-  g_autoptr (SandboxMachine) mine = driver_test_lookup (one, "work"), theirs = driver_test_lookup (two, "work");
+  g_autoptr (SandboxHost) one = driver_test_open (TEST_URI, NULL),
+                          two = driver_test_open (TEST_URI, "tool");
+  g_autoptr (SandboxMachine) mine = driver_test_lookup (one, "work"),
+                             theirs = driver_test_lookup (two, "work");
   g_autoptr (GPtrArray) infos = NULL, orphans = NULL;
   g_autoptr (GError) error = NULL;
 
@@ -323,9 +331,10 @@ test_foreign_domain (void)
 {
   g_autoptr (SandboxHost) host = driver_test_open (TEST_URI, NULL);
   g_autoptr (SandboxMachine) machine = driver_test_lookup (host, "work");
-  g_autofree char *xml = g_strdup_printf ("<domain type='test'><name>%s</name><memory unit='MiB'>64</memory>"
-                                          "<os><type>hvm</type></os></domain>",
-                                          machine->object);
+  g_autofree char *xml =
+      g_strdup_printf ("<domain type='test'><name>%s</name><memory unit='MiB'>64</memory>"
+                       "<os><type>hvm</type></os></domain>",
+                       machine->object);
   g_autoptr (GError) error = NULL;
   g_autoptr (GPtrArray) infos = NULL, orphans = NULL;
 

@@ -1,12 +1,13 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
-// Two processes and one machine: the second waits, or is told who holds the lock; a killed one holds nothing.
+// Two processes and one machine: the second waits, or is told who holds the lock; a killed one
+// holds nothing.
 #include "facade-driver.h"
 
 #include <signal.h>
 #include <sys/wait.h>
 
-/* A process that holds the lock of "work" as a start would; it says when through the pipe, then sleeps. Forked before
- * this process talks to libvirt, which has threads. */
+/* A process that holds the lock of "work" as a start would; it says when through the pipe, then
+ * sleeps. Forked before this process talks to libvirt, which has threads. */
 static pid_t
 hold_lock (guint hold_msec, SandboxHost *host)
 {
@@ -20,7 +21,8 @@ hold_lock (guint hold_msec, SandboxHost *host)
   if (pid == 0)
     {
       sandbox_autofd int fd = _sandbox_host_state_fd (host, TRUE, NULL);
-      SandboxLock *lock = sandbox_lock_acquire (fd, "work.lock", "start work", 0, NULL, NULL, NULL, NULL);
+      SandboxLock *lock =
+          sandbox_lock_acquire (fd, "work.lock", "start work", 0, NULL, NULL, NULL, NULL);
 
       if (lock == NULL || write (ready[1], "x", 1) != 1)
         _exit (1);
@@ -42,7 +44,7 @@ test_busy (void)
   g_autoptr (GError) error = NULL;
   g_autoptr (GPtrArray) orphans = NULL;
   pid_t pid = hold_lock (60 * 1000, host);
-  g_autofree char *number = g_strdup_printf ("%d", (int) pid);
+  g_autofree char *number = g_strdup_printf ("%d", (int)pid);
 
   host->lock_wait_usec = 0;
   g_assert_false (sandbox_machine_start (machine, NULL, NULL, NULL, NULL, &error));

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
-// A hundred machines, from a file of the test driver: listing them takes as many calls to libvirt as listing three.
-// The calls are counted in libvirt's own debug log, one run of this program for each count.
+// A hundred machines, from a file of the test driver: listing them takes as many calls to libvirt
+// as listing three. The calls are counted in libvirt's own debug log, one run of this program for
+// each count.
 #include "facade-driver.h"
 
 #define COUNT_VARIABLE "VMS_TEST_MACHINES"
@@ -18,10 +19,11 @@ write_driver_file (const char *home, guint n)
       char uuid[37];
 
       _sandbox_object_uuid (geteuid (), "vms", name, uuid);
-      g_string_append_printf (xml,
-                              "<domain type='test'><name>%s</name><uuid>%s</uuid><memory>65536</memory>"
-                              "<os><type>hvm</type></os></domain>\n",
-                              object, uuid);
+      g_string_append_printf (
+          xml,
+          "<domain type='test'><name>%s</name><uuid>%s</uuid><memory>65536</memory>"
+          "<os><type>hvm</type></os></domain>\n",
+          object, uuid);
     }
   g_string_append (xml, "</node>\n");
   g_assert_true (g_file_set_contents (path, xml->str, xml->len, NULL));
@@ -40,21 +42,25 @@ list_machines (guint n)
   g_assert_nonnull (infos);
   g_assert_cmpuint (infos->len, ==, n);
   for (guint i = 0; i < n; i++)
-    g_assert_cmpint (((SandboxMachineInfo *) infos->pdata[i])->state, ==, SANDBOX_STATE_RUNNING);
+    g_assert_cmpint (((SandboxMachineInfo *)infos->pdata[i])->state, ==, SANDBOX_STATE_RUNNING);
   driver_test_remove_home (home);
   return 0;
 }
 
-/* Lines "TIME: TID: debug : virConnectListAllDomains:1234 : ...": one for each call of the public interface. What
- * only looks into a handle that the caller has, or gives it back, is no call to the daemon. */
+/* Lines "TIME: TID: debug : virConnectListAllDomains:1234 : ...": one for each call of the public
+ * interface. What only looks into a handle that the caller has, or gives it back, is no call to the
+ * daemon. */
 static guint
 count_calls (const char *log)
 {
-  g_autoptr (GRegex) call
-      = g_regex_new (" debug : vir(Connect|Domain|Network|StoragePool|StorageVol)[A-Z][A-Za-z]*:[0-9]+ : ", 0, 0, NULL);
-  g_autoptr (GRegex) local = g_regex_new (
-      " : vir[A-Za-z]*(Free|Ref|GetName|GetUUID|GetUUIDString|GetConnect|GetKey|Close|Dispose|Obj[A-Za-z]+|StatsRecordListFree):", 0, 0,
+  g_autoptr (GRegex) call = g_regex_new (
+      " debug : vir(Connect|Domain|Network|StoragePool|StorageVol)[A-Z][A-Za-z]*:[0-9]+ : ", 0, 0,
       NULL);
+  g_autoptr (GRegex) local =
+      g_regex_new (" : "
+                   "vir[A-Za-z]*(Free|Ref|GetName|GetUUID|GetUUIDString|GetConnect|GetKey|Close|"
+                   "Dispose|Obj[A-Za-z]+|StatsRecordListFree):",
+                   0, 0, NULL);
   g_auto (GStrv) lines = g_strsplit (log, "\n", -1);
   guint n = 0;
 
@@ -66,7 +72,8 @@ count_calls (const char *log)
 static guint
 calls_for (const char *n)
 {
-  g_autofree char *self = g_file_read_link ("/proc/self/exe", NULL), *log = NULL, *text = NULL, *outputs = NULL;
+  g_autofree char *self = g_file_read_link ("/proc/self/exe", NULL), *log = NULL, *text = NULL,
+                  *outputs = NULL;
   const char *argv[] = { self, NULL };
   g_auto (GStrv) env = g_get_environ ();
   g_autoptr (GError) error = NULL;
@@ -79,7 +86,7 @@ calls_for (const char *n)
   env = g_environ_setenv (env, COUNT_VARIABLE, n, TRUE);
   env = g_environ_setenv (env, "LIBVIRT_DEBUG", "1", TRUE);
   env = g_environ_setenv (env, "LIBVIRT_LOG_OUTPUTS", outputs, TRUE);
-  g_spawn_sync (NULL, (char **) argv, env, G_SPAWN_DEFAULT, NULL, NULL, NULL, NULL, &status, &error);
+  g_spawn_sync (NULL, (char **)argv, env, G_SPAWN_DEFAULT, NULL, NULL, NULL, NULL, &status, &error);
   g_assert_no_error (error);
   g_assert_cmpint (status, ==, 0);
   g_assert_true (g_file_get_contents (log, &text, NULL, NULL));
@@ -103,7 +110,7 @@ main (int argc, char **argv)
   const char *n = g_getenv (COUNT_VARIABLE);
 
   if (n != NULL)
-    return list_machines ((guint) atoi (n));
+    return list_machines ((guint)atoi (n));
   g_test_init (&argc, &argv, NULL);
   g_test_add_func ("/many/constant-number-of-calls", test_constant);
   return g_test_run ();

@@ -79,7 +79,7 @@ golden_case_resolve (GoldenCase *golden, GError **error)
   const char *text = golden->profile_text;
   g_autofree char *name = read_setting (text, "name", "work");
   g_autofree char *owner = read_setting (text, "owner", "vms");
-  g_autofree char *home = read_setting (text, "home", "/home/ada");
+  g_autofree char *home = read_setting (text, "home", "/home/alice");
   g_autofree char *subnet = read_setting (text, "subnet", NULL);
   g_autofree char *image = read_setting (text, "image", IMAGE_ID);
   g_autofree char *image_size = read_setting (text, "image-size", "8GiB");

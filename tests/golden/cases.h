@@ -4,7 +4,7 @@
 //
 // plan/NAME.profile begins with lines such as
 //   # facts: debian-12-tcg                 (needed: plan/facts/debian-12-tcg.facts)
-//   # uid: 1001, # gid: 1001, # home: /home/ada, # name: work, # owner: vms, #
+//   # uid: 1001, # gid: 1001, # home: /home/alice, # name: work, # owner: vms, #
 //   subnet: 10.213.0.8/29, # image-size: 8GiB, # image: none
 #pragma once
 

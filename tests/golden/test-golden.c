@@ -39,15 +39,25 @@ check_output (const char *dir, const char *name, const char *suffix, const char 
   g_assert_cmpstr (text, ==, expected);
 }
 
+/* The error as text, with the place of the source tree taken out of it. */
+static char *
+describe_problem (const GError *problem)
+{
+  g_autofree char *text = g_strdup_printf ("%s %d\n%s\n", g_quark_to_string (problem->domain),
+                                           problem->code, problem->message);
+  g_autofree char *shipped = g_test_build_filename (G_TEST_DIST, "..", "domains", NULL);
+  g_auto (GStrv) parts = g_strsplit (text, shipped, -1);
+
+  return g_strjoinv ("DOMAINS", parts);
+}
+
 static char *
 make_output (GoldenCase *golden, const char *suffix)
 {
   SandboxPlan *plan = golden->plan;
 
   if (g_str_equal (suffix, ".error"))
-    return plan ? NULL
-                : g_strdup_printf ("%s %d\n%s\n", g_quark_to_string (golden->problem->domain),
-                                   golden->problem->code, golden->problem->message);
+    return plan ? NULL : describe_problem (golden->problem);
   if (!plan)
     return NULL;
   if (g_str_equal (suffix, ".plan"))

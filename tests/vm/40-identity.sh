@@ -56,9 +56,11 @@ secrets() {
 	done
 }
 
-# look USER: searches everything that this user can read
+# look USER DIRECTORY...: searches everything that this user can read
 look() {
-	runuser -u "$1" -- bash -c '
+	local user=$1
+	shift
+	runuser -u "$user" -- bash -c '
 		cd /
 		for name in $(virsh -r -q -c qemu:///system list --all --name | grep "^vms"); do
 			virsh -r -q -c qemu:///system dumpxml "$name"
@@ -66,8 +68,11 @@ look() {
 			virsh -r -q -c qemu:///system net-dumpxml "$name" 2>/dev/null
 		done | grep -aF -f "$1" | sed "s/^/xml /"
 		cat /proc/[0-9]*/{cmdline,environ} 2>/dev/null | tr "\0" "\n" | grep -aF -f "$1" | sed "s/^/proc /"
-		find /etc /home /opt /root /run /srv /tmp /var -xdev -type f -readable -size -4096k ! -path "$1" -print0 2>/dev/null |
-			xargs -0 grep -lasF -f "$1" | sed "s/^/file /"' look "$T/secrets"
+		secrets=$1
+		shift
+		find "$@" -xdev \( -path /var/lib/apt -o -path /var/lib/dpkg -o -path /var/cache/apt -o -path "*/.git" \) -prune -o \
+			-type f -readable -size -2048k ! -path "$secrets" -print0 2>/dev/null |
+			xargs -0 grep -lasF -f "$secrets" | sed "s/^/file /"' look "$T/secrets" "$@"
 }
 
 private_keys_are_private() {
@@ -75,8 +80,8 @@ private_keys_are_private() {
 	secrets >"$T/secrets"
 	chmod 644 "$T/secrets"
 	eq "$(wc -l <"$T/secrets")" 6 "secrets to look for"
-	contains "$(look root)" "^file .*$(object work)" # control: where root finds them
-	eq "$(look nobody)" "" "what nobody finds"
+	contains "$(look root /var/lib/libvirt)" "^file .*$(object work)" # control: where root finds them
+	eq "$(look nobody /etc /home /opt /root /run /srv /tmp /var)" "" "what nobody finds"
 	for key in "$STATE"/{work,personal}/{user_key,host_key,guest_key}; do
 		eq "$(stat -c '%a %U' "$key")" "600 $TEST_USER" "$key"
 	done
@@ -123,7 +128,7 @@ offered_nothing() {
 	[ ! -e "$TEST_HOME/local-command-ran" ] || fail "a local command ran"
 	# the guest's record: the only key that was offered is ours
 	for other in id_ed25519 other_key; do
-		lacks "$(in_guest work 'sudo journalctl -q --no-pager -o cat -t sshd')" \
+		lacks "$(in_guest work 'sudo journalctl -q --no-pager -o cat -t sshd -t sshd-session -t sshd-auth')" \
 			"$(ssh-keygen -lf "$TEST_HOME/.ssh/$other.pub" | cut -d' ' -f2 | sed 's/[+.]/./g')"
 	done
 }
@@ -135,7 +140,7 @@ own_connection_offers_nothing() {
 		ssh -o BatchMode=yes -o ControlPath=none work true </dev/null || have=$?
 	[ "$have" -eq 255 ] || fail "ended with $have"
 	for other in id_ed25519 other_key; do
-		lacks "$(in_guest work 'sudo journalctl -q --no-pager -o cat -t sshd')" \
+		lacks "$(in_guest work 'sudo journalctl -q --no-pager -o cat -t sshd -t sshd-session -t sshd-auth')" \
 			"$(ssh-keygen -lf "$TEST_HOME/.ssh/$other.pub" | cut -d' ' -f2 | sed 's/[+.]/./g')"
 	done
 }
@@ -143,7 +148,7 @@ own_connection_offers_nothing() {
 guest_records() {
 	# control: the recording shows a key that really was offered
 	direct "$TEST_HOME/.ssh/id_rec" "$(address work)" true && fail "let in with a key of nobody's"
-	contains "$(in_guest work 'sudo journalctl -q --no-pager -o cat -t sshd')" \
+	contains "$(in_guest work 'sudo journalctl -q --no-pager -o cat -t sshd -t sshd-session -t sshd-auth')" \
 		"$(ssh-keygen -lf "$TEST_HOME/.ssh/id_rec.pub" | cut -d' ' -f2 | sed 's/[+.]/./g')"
 }
 

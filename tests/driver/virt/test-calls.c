@@ -103,11 +103,8 @@ count_for (const char *dir, int count)
   int status = -1;
   guint calls;
 
-  env = g_environ_setenv (env, "LIBVIRT_LOG_FILTERS",
-                          "1:libvirt.libvirt 1:libvirt-domain 1:libvirt-network 1:libvirt-storage "
-                          "1:libvirt-host 1:libvirt",
-                          TRUE);
-  env = g_environ_setenv (env, "LIBVIRT_DEBUG", "1", TRUE);
+  // the public functions have log categories of their own
+  env = g_environ_setenv (env, "LIBVIRT_LOG_FILTERS", "1:libvirt.", TRUE);
   {
     g_autofree char *output = g_strconcat ("1:file:", log_path, NULL);
 
@@ -125,7 +122,7 @@ count_for (const char *dir, int count)
 static void
 test_calls (void)
 {
-  g_autofree char *dir = g_dir_make_tmp ("sandbox-test-XXXXXX", NULL);
+  g_autofree char *dir = g_dir_make_tmp ("sandbox-test-virt-XXXXXX", NULL);
   guint few = count_for (dir, 3);
   guint many = count_for (dir, 100);
 

@@ -160,7 +160,7 @@ static int
 temp_file (const char *bytes, gsize length)
 {
   g_autofree char *path = NULL;
-  int fd = g_file_open_tmp ("sandbox-test-XXXXXX", &path, NULL);
+  int fd = g_file_open_tmp ("sandbox-test-virt-XXXXXX", &path, NULL);
 
   g_assert_cmpint (fd, >=, 0);
   g_unlink (path);

@@ -112,21 +112,28 @@ case_for_input (Reading *reading, gboolean more)
   return reading->item;
 }
 
+/* Whether the line begins with @mark and a blank; an empty input is the mark alone. */
+static gboolean
+has_mark (const char *line, char mark)
+{
+  return line[0] == mark && (line[1] == ' ' || line[1] == '\0');
+}
+
 static void
 read_line (Reading *reading, const char *line)
 {
   if (line[0] == '\0' || line[0] == '#')
     return;
-  if (g_str_has_prefix (line, "| "))
+  if (has_mark (line, '|'))
     {
       GString *input = case_for_input (reading, TRUE)->input;
 
-      unescape (line + 2, input);
+      unescape (line[1] ? line + 2 : "", input);
       g_string_append_c (input, '\n');
     }
-  else if (g_str_has_prefix (line, "= "))
-    unescape (line + 2, case_for_input (reading, FALSE)->input);
-  else if (g_str_has_prefix (line, "> "))
+  else if (has_mark (line, '='))
+    unescape (line[1] ? line + 2 : "", case_for_input (reading, FALSE)->input);
+  else if (has_mark (line, '>'))
     {
       if (!reading->item || reading->item->golden)
         g_error ("%s:%u: an error without an input", reading->file, reading->line);
@@ -184,15 +191,15 @@ corpus_update (const char *dir, const char *name, GPtrArray *cases)
     {
       const char *next = lines[i + 1] ? lines[i + 1] : "";
 
-      if (g_str_has_prefix (lines[i], "> "))
+      if (has_mark (lines[i], '>'))
         continue;
       g_string_append_printf (out, "%s\n", lines[i]);
-      if (g_str_has_prefix (lines[i], "= "))
+      if (has_mark (lines[i], '='))
         append_golden (out, cases, i + 1);
-      if (!g_str_has_prefix (lines[i], "| "))
+      if (!has_mark (lines[i], '|'))
         continue;
       open_case = open_case ? open_case : i + 1;
-      if (g_str_has_prefix (next, "| "))
+      if (has_mark (next, '|'))
         continue;
       append_golden (out, cases, open_case);
       open_case = 0;

@@ -67,7 +67,9 @@ run_groups (const Case *item, GError **error)
 static void
 run_names (const Case *item, GError **error)
 {
-  g_autoptr (SandboxProfile) profile = sandbox_profile_load (&dirs, item->input->str, error);
+  g_autoptr (SandboxProfile) profile = NULL;
+
+  profile = sandbox_profile_load (&dirs, item->input->str, error);
 }
 
 static void
@@ -172,13 +174,17 @@ run_case (gconstpointer data)
   g_assert_cmpint (g_get_monotonic_time () - start, <, CASE_MAX_USEC);
   if (skipped)
     return;
+  if (!error && updating)
+    {
+      item->seen = g_strdup ("ACCEPTED"); /* to be seen in review: no run passes with it */
+      return;
+    }
   if (!error)
     g_error ("%s:%u: it was accepted", item->file, item->line);
   text = make_stable (error->message);
   g_assert_true (error->domain == SANDBOX_ERROR);
   item->seen = g_strconcat (error->code == SANDBOX_ERROR_NOT_FOUND ? "NOT_FOUND: "
                             : error->code == SANDBOX_ERROR_INVALID ? "INVALID: "
-                            : error->code == SANDBOX_ERROR_DENIED  ? "DENIED: "
                                                                    : "OTHER: ",
                             text, NULL);
   g_assert_false (g_str_has_prefix (item->seen, "OTHER"));
@@ -231,7 +237,6 @@ main (int argc, char **argv)
   g_autoptr (GPtrArray) corpora =
       g_ptr_array_new_with_free_func ((GDestroyNotify)g_ptr_array_unref);
   g_autofree char *dir = NULL;
-  sandbox_autofd int tmp_fd = -1;
   int result;
 
   g_test_init (&argc, &argv, NULL);
@@ -243,7 +248,7 @@ main (int argc, char **argv)
   dirs.shipped_dir = g_getenv ("SANDBOX_DOMAINS_DIR");
   for (guint i = 0; i < G_N_ELEMENTS (names); i++)
     add_corpus (dir, names[i], corpora);
-  g_test_add_data_func ("/profile-errors/unused", dir, test_nothing_unused);
+  g_test_add_data_func ("/profile-errors-unused/all", dir, test_nothing_unused);
   result = g_test_run ();
   for (guint i = 0; updating && i < G_N_ELEMENTS (names); i++)
     corpus_update (dir, names[i], g_ptr_array_index (corpora, i));

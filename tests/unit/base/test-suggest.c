@@ -2,8 +2,8 @@
 // "Did you mean": mistakes that people make find the word, others find nothing.
 #include "base/names.h"
 
-static const char *const words[] = { "image", "cpus",  "memory",        "disk",
-                                     "user",  "accel", "start-on-exec", NULL };
+static const char *const words[] = { "image", "cpus",          "memory", "disk", "user",
+                                     "accel", "start-on-exec", "no",     NULL };
 
 static void
 test_nearest (void)
@@ -22,6 +22,8 @@ test_nearest (void)
     { "start", "start-on-exec" },
     { "start-onexec", "start-on-exec" },
     { "zebra", NULL },
+    { "on", NULL },
+    { "NO", "no" },
     { "", NULL },
     { "x", NULL },
     { "memorymemory", NULL },

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
-// Small things of the facade: option structs of other versions, names of states, image ids, step tables.
+// Small things of the facade: option structs of other versions, names of states, image ids, step
+// tables.
 #include "../../driver/facade-driver.h"
 
 static void
@@ -44,7 +45,8 @@ test_owner (void)
 static void
 test_state_dirs (void)
 {
-  g_autoptr (SandboxHost) test = driver_test_open (TEST_URI, NULL), tool = driver_test_open (TEST_URI, "tool");
+  g_autoptr (SandboxHost) test = driver_test_open (TEST_URI, NULL),
+                          tool = driver_test_open (TEST_URI, "tool");
   g_autofree char *plain = g_build_filename (g_get_user_data_dir (), "vms", NULL);
 
   g_assert_cmpstr (sandbox_host_get_state_dir (test), !=, plain);
@@ -81,7 +83,8 @@ test_image_ids (void)
   const char *good = "debian-13-20261121T031500-0123456789ab";
   gint64 built = 0;
   g_autofree char *name = _sandbox_image_id_name (good, &built);
-  g_autofree char *id = _sandbox_image_id_of_path ("/x/image.debian-13-20261121T031500-0123456789ab.qcow2");
+  g_autofree char *id =
+      _sandbox_image_id_of_path ("/x/image.debian-13-20261121T031500-0123456789ab.qcow2");
 
   g_assert_cmpstr (name, ==, "debian-13");
   g_assert_cmpint (built, ==, G_GINT64_CONSTANT (1795230900) * G_USEC_PER_SEC);
@@ -107,7 +110,7 @@ test_steps (void)
       g_assert_nonnull (ids[0]);
       for (; *ids != NULL; ids++)
         {
-          g_assert_true (g_hash_table_add (seen, (gpointer) *ids));
+          g_assert_true (g_hash_table_add (seen, (gpointer)*ids));
           g_assert_cmpuint (strspn (*ids, "abcdefghijklmnopqrstuvwxyz-"), ==, strlen (*ids));
         }
     }

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
-// The user's own ssh configuration: one line is added, nothing is lost, and no host that is there already is taken over.
+// The user's own ssh configuration: one line is added, nothing is lost, and no host that is there
+// already is taken over.
 #include "../../driver/facade-driver.h"
 
 static char *
@@ -54,7 +55,8 @@ test_install (void)
 {
   g_autoptr (SandboxHost) host = driver_test_open (TEST_URI, NULL);
   g_autofree char *line = g_strdup_printf ("Include \"%s/ssh_config\"\n", host->state_dir);
-  static const char *const before[] = { NULL, "", "Host github.com\n  User git\n", "# mine", "Host *\r\n  Port 22\r\n" };
+  static const char *const before[] = { NULL, "", "Host github.com\n  User git\n", "# mine",
+                                        "Host *\r\n  Port 22\r\n" };
 
   for (gsize i = 0; i < G_N_ELEMENTS (before); i++)
     {
@@ -84,7 +86,8 @@ static void
 test_link (void)
 {
   g_autoptr (SandboxHost) host = driver_test_open (TEST_URI, NULL);
-  g_autofree char *path = config_path (), *real = g_build_filename (g_get_home_dir (), "dotfiles-config", NULL);
+  g_autofree char *path = config_path (),
+                  *real = g_build_filename (g_get_home_dir (), "dotfiles-config", NULL);
   g_autofree char *text = NULL;
   gboolean changed;
 

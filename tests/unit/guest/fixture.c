@@ -36,7 +36,8 @@ fixture_set_up (Fixture *fixture)
   fixture->log = g_build_filename (fixture->guest, "sshd.log", NULL);
   fixture->ssh = _sandbox_ssh_new (fixture->path, UUID, "127.0.0.1", g_get_user_name ());
   {
-    struct sockaddr_in address = { .sin_family = AF_INET, .sin_addr.s_addr = htonl (INADDR_LOOPBACK) };
+    struct sockaddr_in address = { .sin_family = AF_INET,
+                                   .sin_addr.s_addr = htonl (INADDR_LOOPBACK) };
     socklen_t length = sizeof address;
     int fd = socket (AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
 
@@ -95,11 +96,12 @@ fixture_start_sshd (Fixture *fixture, const char *more)
     g_mkdir ("/run/sshd", 0755);
   copy_key (fixture, "host_key", "host_key");
   copy_key (fixture, "user_key.pub", "authorized_keys");
-  text = g_strdup_printf ("Port %u\nListenAddress 127.0.0.1\nHostKey %s/host_key\n"
-                          "AuthorizedKeysFile %s/authorized_keys\nPidFile none\nStrictModes no\nUsePAM no\n"
-                          "PasswordAuthentication no\nKbdInteractiveAuthentication no\nPermitRootLogin yes\n"
-                          "AcceptEnv *\nAllowAgentForwarding yes\nX11Forwarding yes\nLogLevel DEBUG3\n%s",
-                          fixture->ssh->port, fixture->guest, fixture->guest, more ? more : "");
+  text = g_strdup_printf (
+      "Port %u\nListenAddress 127.0.0.1\nHostKey %s/host_key\n"
+      "AuthorizedKeysFile %s/authorized_keys\nPidFile none\nStrictModes no\nUsePAM no\n"
+      "PasswordAuthentication no\nKbdInteractiveAuthentication no\nPermitRootLogin yes\n"
+      "AcceptEnv *\nAllowAgentForwarding yes\nX11Forwarding yes\nLogLevel DEBUG3\n%s",
+      fixture->ssh->port, fixture->guest, fixture->guest, more ? more : "");
   g_file_set_contents (config, text, -1, &error);
   g_assert_no_error (error);
   options.argv = argv;
@@ -186,7 +188,8 @@ fixture_run (const char *const *argv, int *ret_status)
   g_autofree char *err = NULL;
 
   options.argv = argv;
-  sandbox_child_run (&options, 60 * G_USEC_PER_SEC, 1024 * 1024, NULL, &out, &err, ret_status, &error);
+  sandbox_child_run (&options, 60 * G_USEC_PER_SEC, 1024 * 1024, NULL, &out, &err, ret_status,
+                     &error);
   g_assert_no_error (error);
   return g_strconcat (out, err, NULL);
 }

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
-// What the tests of the guest layer share: a state directory, and a real sshd on loopback in place of a guest.
+// What the tests of the guest layer share: a state directory, and a real sshd on loopback in place
+// of a guest.
 #pragma once
 
 #include "guest/guest-private.h"
@@ -9,14 +10,15 @@ typedef struct
   char *path; /* state directory */
   int fd;
   char *guest; /* the sshd's own files */
-  char *log;  /* of the sshd */
+  char *log;   /* of the sshd */
   SandboxSsh *ssh;
   pid_t sshd;
 } Fixture;
 
 /* Keys and known_hosts, no sshd. */
 void fixture_set_up (Fixture *fixture);
-/* @more: further lines of its configuration. Skips the test and returns FALSE where there is no sshd. */
+/* @more: further lines of its configuration. Skips the test and returns FALSE where there is no
+ * sshd. */
 gboolean fixture_start_sshd (Fixture *fixture, const char *more);
 void fixture_stop_sshd (Fixture *fixture);
 /* Everything that the sshd logged. */

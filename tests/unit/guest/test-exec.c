@@ -33,8 +33,8 @@ take (int fd)
 }
 
 static gboolean
-run (Fixture *fixture, const char *command, const char *input, gint64 timeout_usec, GCancellable *cancellable,
-     Result *ret_result, GError **error)
+run (Fixture *fixture, const char *command, const char *input, gint64 timeout_usec,
+     GCancellable *cancellable, Result *ret_result, GError **error)
 {
   int in = memfd_create ("in", MFD_CLOEXEC), out = memfd_create ("out", MFD_CLOEXEC),
       err = memfd_create ("err", MFD_CLOEXEC);
@@ -44,8 +44,8 @@ run (Fixture *fixture, const char *command, const char *input, gint64 timeout_us
     g_assert_cmpint (write (in, input, strlen (input)), ==, strlen (input));
   lseek (in, 0, SEEK_SET);
   ret_result->status = -1;
-  ok = _sandbox_ssh_exec (fixture->ssh, command, FALSE, input ? in : -1, out, err, timeout_usec, cancellable,
-                          &ret_result->status, error);
+  ok = _sandbox_ssh_exec (fixture->ssh, command, FALSE, input ? in : -1, out, err, timeout_usec,
+                          cancellable, &ret_result->status, error);
   close (in);
   ret_result->out = take (out);
   ret_result->err = take (err);
@@ -60,7 +60,8 @@ result_clear (Result *result)
 }
 
 static void
-expect (Fixture *fixture, const char *command, const char *input, int status, const char *out, const char *err)
+expect (Fixture *fixture, const char *command, const char *input, int status, const char *out,
+        const char *err)
 {
   g_autoptr (GError) error = NULL;
   Result result;
@@ -104,7 +105,8 @@ check_commands (Fixture *fixture)
   expect (fixture, printed_command, NULL, 0, "a b||it's|$HOME|-x|", "");
   check_no_option (fixture);
   /* nothing of the caller's environment */
-  expect (fixture, "echo ${SANDBOX_SECRET-no} ${SSH_AUTH_SOCK-no} ${DISPLAY-no}", NULL, 0, "no no no\n", "");
+  expect (fixture, "echo ${SANDBOX_SECRET-no} ${SSH_AUTH_SOCK-no} ${DISPLAY-no}", NULL, 0,
+          "no no no\n", "");
 }
 
 static void
@@ -150,7 +152,8 @@ check_lost (Fixture *fixture)
   Result result;
 
   /* the process that serves this connection is the parent of the shell */
-  g_assert_false (run (fixture, "kill -9 $PPID; sleep 5", NULL, 30 * G_USEC_PER_SEC, NULL, &result, &error));
+  g_assert_false (
+      run (fixture, "kill -9 $PPID; sleep 5", NULL, 30 * G_USEC_PER_SEC, NULL, &result, &error));
   g_assert_error (error, SANDBOX_ERROR, SANDBOX_ERROR_GUEST);
   g_assert_cmpint (result.status, ==, -1);
   result_clear (&result);
@@ -231,7 +234,8 @@ test_timeout (void)
   fixture_set_up (&fixture);
   if (fixture_start_sshd (&fixture, NULL))
     {
-      g_assert_false (run (&fixture, "echo begun; sleep 60", NULL, 2 * G_USEC_PER_SEC, NULL, &result, &error));
+      g_assert_false (
+          run (&fixture, "echo begun; sleep 60", NULL, 2 * G_USEC_PER_SEC, NULL, &result, &error));
       g_assert_error (error, SANDBOX_ERROR, SANDBOX_ERROR_TIMED_OUT);
       g_assert_cmpstr (result.out, ==, "begun\n");
       g_assert_cmpint (g_get_monotonic_time () - before, <, 30 * G_USEC_PER_SEC);
@@ -282,7 +286,8 @@ test_capture (void)
       text = _sandbox_ssh_capture (fixture.ssh, "echo yes; echo no >&2", 100, 0, NULL, &error);
       g_assert_no_error (error);
       g_assert_cmpstr (text, ==, "yes\n");
-      g_assert_null (_sandbox_ssh_capture (fixture.ssh, "printf 'a\\033]0;b\\007' >&2; exit 4", 100, 0, NULL, &error));
+      g_assert_null (_sandbox_ssh_capture (fixture.ssh, "printf 'a\\033]0;b\\007' >&2; exit 4", 100,
+                                           0, NULL, &error));
       g_assert_error (error, SANDBOX_ERROR, SANDBOX_ERROR_GUEST);
       g_assert_nonnull (strstr (error->message, "status 4"));
       g_assert_null (strchr (error->message, '\033'));
@@ -303,8 +308,8 @@ test_pty (void)
       g_autoptr (GError) error = NULL;
       g_autofree char *text = NULL;
 
-      _sandbox_ssh_exec (fixture.ssh, "test -t 0 && test -t 1 && echo terminal; exit 9", TRUE, -1, out, -1, 0, NULL,
-                         &status, &error);
+      _sandbox_ssh_exec (fixture.ssh, "test -t 0 && test -t 1 && echo terminal; exit 9", TRUE, -1,
+                         out, -1, 0, NULL, &status, &error);
       g_assert_no_error (error);
       text = take (out);
       g_assert_cmpstr (text, ==, "terminal\r\n");

@@ -106,7 +106,8 @@ test_lost_public (void)
 static void
 test_refused (void)
 {
-  static const char *const bad[] = { "", "ssh-rsa AAAAB3 x\n", "ssh-ed25519 AAAAC3 x\nssh-ed25519 AAAAC3 y\n",
+  static const char *const bad[] = { "", "ssh-rsa AAAAB3 x\n",
+                                     "ssh-ed25519 AAAAC3 x\nssh-ed25519 AAAAC3 y\n",
                                      "ssh-ed25519 AAAAC3 \xff\n", "ssh-ed25519 AAAAC3 x\n\n" };
   Fixture fixture;
   g_autoptr (GError) error = NULL;

@@ -19,7 +19,8 @@ unpack (Fixture *fixture, GBytes *seed, const char *const *tar, char **ret_path)
   g_autofree char *output = NULL;
   int status = -1;
 
-  g_assert_true (g_file_set_contents (file, g_bytes_get_data (seed, NULL), (gssize)g_bytes_get_size (seed), NULL));
+  g_assert_true (g_file_set_contents (file, g_bytes_get_data (seed, NULL),
+                                      (gssize)g_bytes_get_size (seed), NULL));
   g_assert_cmpint (mkdir (into, 0700), ==, 0);
   for (; *tar; tar++)
     g_ptr_array_add (argv, (gpointer)*tar);
@@ -83,7 +84,8 @@ test_content (void)
         continue;
       unpack (&fixture, seed, programs[i], &into);
       assert_file (into, "identity", 0644,
-                   "HOSTNAME=work\nUSER=dev\nUID=1000\nGID=1001\nMACHINE_ID=6ba7b8109dad51d180b400c04fd430c8\n"
+                   "HOSTNAME=work\nUSER=dev\nUID=1000\nGID=1001\nMACHINE_ID="
+                   "6ba7b8109dad51d180b400c04fd430c8\n"
                    "ADDRESS=10.213.4.2/29\nGATEWAY=10.213.4.1\nDNS=10.213.4.1\n");
       assert_file (into, "mounts", 0644,
                    "shared /home/dev/shared\nodd /srv/a\\040b\\134c\\043\\011d\\012e\n");
@@ -126,14 +128,17 @@ test_no_network (void)
   g_free (plan->network_mode);
   plan->network_mode = g_strdup ("none");
   seed = _sandbox_seed_build (plan, fixture.fd, NULL);
-  g_assert_nonnull (memmem (g_bytes_get_data (seed, NULL), g_bytes_get_size (seed), expected, strlen (expected)));
+  g_assert_nonnull (
+      memmem (g_bytes_get_data (seed, NULL), g_bytes_get_size (seed), expected, strlen (expected)));
   fixture_tear_down (&fixture);
 }
 
 static void
 test_refused (void)
 {
-  static const char *const users[] = { "a b", "a\nUID=0", "$(id)", "a'b", "\xc3\xa9", "a\\b", "a;b" };
+  static const char *const users[] = {
+    "a b", "a\nUID=0", "$(id)", "a'b", "\xc3\xa9", "a\\b", "a;b"
+  };
   Fixture fixture;
   g_autoptr (GError) error = NULL;
 

@@ -17,7 +17,7 @@ check (const char *table, const char *expected)
 }
 
 #define SHARED "shared /home/dev/shared virtiofs rw,relatime 0 0\n"
-#define ODD "odd /srv/a\\040b\\134c virtiofs rw,relatime 0 0\n"
+#define ODD    "odd /srv/a\\040b\\134c virtiofs rw,relatime 0 0\n"
 
 static void
 test_tables (void)
@@ -38,7 +38,9 @@ test_tables (void)
 static void
 test_hostile (void)
 {
-  static const char *const tables[] = { "\\", "\\0", "\\04", "a \\", "a \\777 virtiofs x\n", "    \n\n \n", "\xff\xfe \x01 \x02 \x03\n" };
+  static const char *const tables[] = {
+    "\\", "\\0", "\\04", "a \\", "a \\777 virtiofs x\n", "    \n\n \n", "\xff\xfe \x01 \x02 \x03\n"
+  };
 
   for (gsize i = 0; i < G_N_ELEMENTS (tables); i++)
     check (tables[i], "\"shared\" at /home/dev/shared, \"odd\" at /srv/a b\\c");

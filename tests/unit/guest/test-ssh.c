@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
-// The ssh client's arguments, judged by ssh itself (-G), and the quoting of commands, judged by real shells.
+// The ssh client's arguments, judged by ssh itself (-G), and the quoting of commands, judged by
+// real shells.
 #include "fixture.h"
 
 #include "base/error.h"
@@ -158,8 +159,15 @@ test_quoting (void)
         g_autofree char *two = random_word ();
         g_autofree char *env_word = random_word ();
         g_autofree char *variable = g_strconcat ("SANDBOX_X=", env_word, NULL);
-        const char *argv[] = { "/bin/sh", "-c", "printf '%s\\0' \"$1\" \"$2\" \"$SANDBOX_X\" | od -An -v -tx1 | tr -d ' \\n'",
-                               "x", one, two, NULL };
+        const char *argv[] = {
+          "/bin/sh",
+          "-c",
+          "printf '%s\\0' \"$1\" \"$2\" \"$SANDBOX_X\" | od -An -v -tx1 | tr -d ' \\n'",
+          "x",
+          one,
+          two,
+          NULL
+        };
         const char *env[] = { variable, NULL };
         g_autofree char *command = _sandbox_ssh_command (argv, "/", env);
         g_autoptr (GString) expected = g_string_new (NULL);

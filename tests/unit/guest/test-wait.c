@@ -82,8 +82,8 @@ test_by_keeper (void)
   fixture_set_up (&fixture);
   if (fixture_start_sshd (&fixture, NULL))
     {
-      g_autoptr (SandboxLock) lock
-          = sandbox_lock_acquire (fixture.fd, SANDBOX_KEEPER_LOCK, "test", 0, NULL, NULL, NULL, NULL);
+      g_autoptr (SandboxLock) lock =
+          sandbox_lock_acquire (fixture.fd, SANDBOX_KEEPER_LOCK, "test", 0, NULL, NULL, NULL, NULL);
       Later later = { &fixture, 0 };
       GThread *thread = g_thread_new ("master", master_later, &later);
       g_autofree char *log = NULL;
@@ -101,7 +101,8 @@ test_by_keeper (void)
 }
 
 static void
-expect_error (Fixture *fixture, gint64 timeout_usec, gboolean (*still) (gpointer), gint code, const char *text)
+expect_error (Fixture *fixture, gint64 timeout_usec, gboolean (*still) (gpointer), gint code,
+              const char *text)
 {
   g_autoptr (GError) error = NULL;
 
@@ -118,7 +119,8 @@ test_gives_up (void)
 
   fixture_set_up (&fixture);
   expect_error (&fixture, G_USEC_PER_SEC, running, SANDBOX_ERROR_TIMED_OUT, "Connection refused");
-  expect_error (&fixture, 30 * G_USEC_PER_SEC, not_running, SANDBOX_ERROR_GUEST, "the machine stopped");
+  expect_error (&fixture, 30 * G_USEC_PER_SEC, not_running, SANDBOX_ERROR_GUEST,
+                "the machine stopped");
   fixture_tear_down (&fixture);
 }
 
@@ -136,13 +138,16 @@ test_host_key (void)
       unlinkat (fixture.fd, "host_key", 0);
       g_assert_true (_sandbox_keys_ensure (fixture.fd, "other", NULL, NULL, NULL));
       g_assert_true (_sandbox_ssh_write_known_hosts (fixture.fd, fixture.ssh->uuid, NULL));
-      expect_error (&fixture, 60 * G_USEC_PER_SEC, running, SANDBOX_ERROR_GUEST, "another host key");
+      expect_error (&fixture, 60 * G_USEC_PER_SEC, running, SANDBOX_ERROR_GUEST,
+                    "another host key");
       {
-        g_autoptr (SandboxLock) lock
-            = sandbox_lock_acquire (fixture.fd, SANDBOX_KEEPER_LOCK, "test", 0, NULL, NULL, NULL, NULL);
+        g_autoptr (SandboxLock) lock = sandbox_lock_acquire (fixture.fd, SANDBOX_KEEPER_LOCK,
+                                                             "test", 0, NULL, NULL, NULL, NULL);
 
-        sandbox_file_write_at (fixture.fd, SANDBOX_SSH_COMPLAINT, complaint, strlen (complaint), 0600, NULL);
-        expect_error (&fixture, 60 * G_USEC_PER_SEC, running, SANDBOX_ERROR_GUEST, "another host key");
+        sandbox_file_write_at (fixture.fd, SANDBOX_SSH_COMPLAINT, complaint, strlen (complaint),
+                               0600, NULL);
+        expect_error (&fixture, 60 * G_USEC_PER_SEC, running, SANDBOX_ERROR_GUEST,
+                      "another host key");
       }
       g_assert_cmpint (g_get_monotonic_time () - before, <, 20 * G_USEC_PER_SEC);
     }
@@ -158,7 +163,8 @@ test_cancel (void)
 
   fixture_set_up (&fixture);
   g_cancellable_cancel (cancellable);
-  g_assert_false (_sandbox_ssh_wait (fixture.ssh, 30 * G_USEC_PER_SEC, NULL, NULL, NULL, cancellable, &error));
+  g_assert_false (
+      _sandbox_ssh_wait (fixture.ssh, 30 * G_USEC_PER_SEC, NULL, NULL, NULL, cancellable, &error));
   g_assert_error (error, G_IO_ERROR, G_IO_ERROR_CANCELLED);
   fixture_tear_down (&fixture);
 }

@@ -42,7 +42,7 @@ support_identity (void)
     .owner = "vms",
     .uid = 1000,
     .gid = 1000,
-    .home = "/home/ada",
+    .home = "/home/alice",
     .image_id = "debian-13-1",
     .image_bytes = G_GUINT64_CONSTANT (2) << 30,
     .image_disk = "/images/1.qcow2",

@@ -20,7 +20,7 @@ test_all_there (void)
                                 plan->seed_volume,  plan->pool_path,
                                 plan->network_mode, plan->bridge,
                                 plan->mac,          plan->gateway,
-                                plan->address,      "/home/ada/vms/work",
+                                plan->address,      "/home/alice/vms/work",
                                 "/home/dev/shared", "40GiB",
                                 "4GiB, shared" };
 

@@ -143,14 +143,14 @@ test_memory (void)
 static void
 test_explicit (void)
 {
-  g_auto (Given) start =
-      given (BASE "[machine]\ncpus=3\nmemory=768MiB\ndisk=9GiB\nuser=ada\n[network]\nmode=none\n");
+  g_auto (Given) start = given (
+      BASE "[machine]\ncpus=3\nmemory=768MiB\ndisk=9GiB\nuser=alice\n[network]\nmode=none\n");
   g_autoptr (SandboxPlan) plan = resolve (&start);
 
   g_assert_cmpuint (plan->cpus, ==, 3);
   g_assert_cmpuint (plan->memory_bytes, ==, 768 * MIB);
   g_assert_cmpuint (plan->disk_bytes, ==, 9 * GIB);
-  g_assert_cmpstr (plan->user, ==, "ada");
+  g_assert_cmpstr (plan->user, ==, "alice");
   g_assert_cmpstr (plan->network_mode, ==, "none");
   g_assert_cmpstr (plan->cmdline, ==, "root=/dev/vda rw");
   start.facts->host_memory_bytes = 768 * MIB - 1;

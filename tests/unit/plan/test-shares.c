@@ -24,14 +24,14 @@ test_expanded (void)
   {
     const char *home, *source, *target, *real_source, *real_target;
   } rows[] = {
-    { "/home/ada", "~/src/x", "~/x", "/home/ada/src/x", "/home/dev/x" },
-    { "/home/ada", "~/vms/%n", "~/%n-files", "/home/ada/vms/work", "/home/dev/work-files" },
-    { "/home/ada", "/srv/data", "/srv/%n", "/srv/data", "/srv/work" },
+    { "/home/alice", "~/src/x", "~/x", "/home/alice/src/x", "/home/dev/x" },
+    { "/home/alice", "~/vms/%n", "~/%n-files", "/home/alice/vms/work", "/home/dev/work-files" },
+    { "/home/alice", "/srv/data", "/srv/%n", "/srv/data", "/srv/work" },
     { "/root", "~/vms/%n", "~/shared", "/root/vms/work", "/home/dev/shared" },
     { "/var/lib/jenkins", "~/jobs/a", "~/a", "/var/lib/jenkins/jobs/a", "/home/dev/a" },
-    { "/home/ada", "/home/ada/a b&<'>\"", "~/a b&<'>\"", "/home/ada/a b&<'>\"",
+    { "/home/alice", "/home/alice/a b&<'>\"", "~/a b&<'>\"", "/home/alice/a b&<'>\"",
       "/home/dev/a b&<'>\"" },
-    { "/home/ada", "/home/adam/x", "/mnt/x", "/home/adam/x", "/mnt/x" },
+    { "/home/alice", "/home/alice-old/x", "/mnt/x", "/home/alice-old/x", "/mnt/x" },
   };
 
   for (guint i = 0; i < G_N_ELEMENTS (rows); i++)
@@ -58,13 +58,14 @@ test_refused_here (void)
     const char *home, *source, *target, *key, *part;
   } rows[] = {
     /* the text is fine, what it means on this host is not */
-    { "/srv/people/ada", "/srv/people/ada/.ssh", "~/x", "source", "hidden directories" },
-    { "/srv/people/ada", "/srv/people/ada/.config/vms", "~/x", "source", "hidden directories" },
-    { "/srv/people/ada", "/srv/people/ada", "~/x", "source", "your home directory" },
-    { "/srv/people/ada", "/srv/people", "~/x", "source", "your home directory" },
-    { "/srv/people/ada", "/srv/people/ada/vms", "~/x", "source", "directories of all machines" },
-    { "/home/ada", "~/x", "/home/dev", "target", "guest user's keys" },
-    { "/home/ada", "~/x", "/home/dev/.ssh", "target", "guest user's keys" },
+    { "/srv/people/alice", "/srv/people/alice/.ssh", "~/x", "source", "hidden directories" },
+    { "/srv/people/alice", "/srv/people/alice/.config/vms", "~/x", "source", "hidden directories" },
+    { "/srv/people/alice", "/srv/people/alice", "~/x", "source", "your home directory" },
+    { "/srv/people/alice", "/srv/people", "~/x", "source", "your home directory" },
+    { "/srv/people/alice", "/srv/people/alice/vms", "~/x", "source",
+      "directories of all machines" },
+    { "/home/alice", "~/x", "/home/dev", "target", "guest user's keys" },
+    { "/home/alice", "~/x", "/home/dev/.ssh", "target", "guest user's keys" },
   };
 
   for (guint i = 0; i < G_N_ELEMENTS (rows); i++)
@@ -91,7 +92,7 @@ test_refused_here (void)
 static void
 test_bad_home (void)
 {
-  static const char *const homes[] = { "",           "ada",        "/home/a,b",         "/home/a:b",
+  static const char *const homes[] = { "",           "alice",      "/home/a,b",         "/home/a:b",
                                        "/home/a\nb", "/home/\xff", "/home/\xe2\x80\xae" };
 
   for (guint i = 0; i < G_N_ELEMENTS (homes); i++)
@@ -152,9 +153,9 @@ static void
 test_sources_overlap (void)
 {
   static const char *const sources[][2] = {
-    { "~/x", "/home/ada/x" },
-    { "~/x", "/home/ada/x/y" },
-    { "/home/ada/vms/work/a", "~/vms/%n" },
+    { "~/x", "/home/alice/x" },
+    { "~/x", "/home/alice/x/y" },
+    { "/home/alice/vms/work/a", "~/vms/%n" },
   };
 
   for (guint i = 0; i < G_N_ELEMENTS (sources); i++)

@@ -106,67 +106,67 @@ test_good_values (void)
     }
 }
 
+static const Row bad_values[] = {
+  { KEY_INHERITS, "Work" },
+  { KEY_CPUS, "0" },
+  { KEY_CPUS, "257" },
+  { KEY_CPUS, "Auto" },
+  { KEY_CPUS, "" },
+  { KEY_MEMORY, "255MiB" },
+  { KEY_MEMORY, "5TiB" },
+  { KEY_MEMORY, "4096" },
+  { KEY_DISK, "auto" },
+  { KEY_DISK, "1GiB" },
+  { KEY_DISK, "17TiB" },
+  { KEY_USER, "root" },
+  { KEY_USER, "www-data" },
+  { KEY_USER, "systemd-network" },
+  { KEY_USER, "a b" },
+  { KEY_ACCEL, "KVM" },
+  { KEY_START_ON_EXEC, "true" },
+  { KEY_NETWORK_MODE, "bridge" },
+  { KEY_SHARE_MODE, "review" },
+  { KEY_SHARE_MODE, "RW" },
+  { KEY_SHARE_CREATE, "1" },
+  { KEY_SUMMARY, "a\nb" },
+  { KEY_SUMMARY, "a\xe2\x80\xae" },
+  { KEY_SUMMARY, " a" },
+  { KEY_SUMMARY, "a " },
+  { KEY_SUMMARY, "a\xff" },
+  { KEY_SHARE_SOURCE, "" },
+  { KEY_SHARE_SOURCE, "src" },
+  { KEY_SHARE_SOURCE, "$HOME/src" },
+  { KEY_SHARE_SOURCE, "~bob/src" },
+  { KEY_SHARE_SOURCE, "~/a/../b" },
+  { KEY_SHARE_SOURCE, "~//a" },
+  { KEY_SHARE_SOURCE, "~/./a" },
+  { KEY_SHARE_SOURCE, "~/a//" },
+  { KEY_SHARE_SOURCE, "~/a,b" },
+  { KEY_SHARE_SOURCE, "~/a:b" },
+  { KEY_SHARE_SOURCE, "~/%u" },
+  { KEY_SHARE_SOURCE, "~/100%" },
+  { KEY_SHARE_SOURCE, "~/%%n" },
+  { KEY_SHARE_SOURCE, "~/" },
+  { KEY_SHARE_SOURCE, "//" },
+  { KEY_SHARE_TARGET, "/" },
+  { KEY_SHARE_TARGET, "~" },
+  { KEY_SHARE_TARGET, "~/.ssh" },
+  { KEY_SHARE_TARGET, "/home/dev/.ssh/x" },
+  { KEY_SHARE_TARGET, "/etc/x" },
+  { KEY_SHARE_TARGET, "/usr/local/x" },
+  { KEY_SHARE_TARGET, "/home/dev" },
+};
+
 static void
 test_bad_values (void)
 {
-  static const Row rows[] = {
-    { KEY_INHERITS, "Work" },
-    { KEY_CPUS, "0" },
-    { KEY_CPUS, "257" },
-    { KEY_CPUS, "Auto" },
-    { KEY_CPUS, "" },
-    { KEY_MEMORY, "255MiB" },
-    { KEY_MEMORY, "5TiB" },
-    { KEY_MEMORY, "4096" },
-    { KEY_DISK, "auto" },
-    { KEY_DISK, "1GiB" },
-    { KEY_DISK, "17TiB" },
-    { KEY_USER, "root" },
-    { KEY_USER, "www-data" },
-    { KEY_USER, "systemd-network" },
-    { KEY_USER, "a b" },
-    { KEY_ACCEL, "KVM" },
-    { KEY_START_ON_EXEC, "true" },
-    { KEY_NETWORK_MODE, "bridge" },
-    { KEY_SHARE_MODE, "review" },
-    { KEY_SHARE_MODE, "RW" },
-    { KEY_SHARE_CREATE, "1" },
-    { KEY_SUMMARY, "a\nb" },
-    { KEY_SUMMARY, "a\xe2\x80\xae" },
-    { KEY_SUMMARY, " a" },
-    { KEY_SUMMARY, "a " },
-    { KEY_SUMMARY, "a\xff" },
-    { KEY_SHARE_SOURCE, "" },
-    { KEY_SHARE_SOURCE, "src" },
-    { KEY_SHARE_SOURCE, "$HOME/src" },
-    { KEY_SHARE_SOURCE, "~bob/src" },
-    { KEY_SHARE_SOURCE, "~/a/../b" },
-    { KEY_SHARE_SOURCE, "~//a" },
-    { KEY_SHARE_SOURCE, "~/./a" },
-    { KEY_SHARE_SOURCE, "~/a//" },
-    { KEY_SHARE_SOURCE, "~/a,b" },
-    { KEY_SHARE_SOURCE, "~/a:b" },
-    { KEY_SHARE_SOURCE, "~/%u" },
-    { KEY_SHARE_SOURCE, "~/100%" },
-    { KEY_SHARE_SOURCE, "~/%%n" },
-    { KEY_SHARE_SOURCE, "~/" },
-    { KEY_SHARE_SOURCE, "//" },
-    { KEY_SHARE_TARGET, "/" },
-    { KEY_SHARE_TARGET, "~" },
-    { KEY_SHARE_TARGET, "~/.ssh" },
-    { KEY_SHARE_TARGET, "/home/dev/.ssh/x" },
-    { KEY_SHARE_TARGET, "/etc/x" },
-    { KEY_SHARE_TARGET, "/usr/local/x" },
-    { KEY_SHARE_TARGET, "/home/dev" },
-  };
-
-  for (gsize i = 0; i < G_N_ELEMENTS (rows); i++)
+  for (gsize i = 0; i < G_N_ELEMENTS (bad_values); i++)
     {
       g_autoptr (GError) error = NULL;
       g_autofree char *checked = NULL;
 
-      if (_sandbox_key_check (rows[i].id, rows[i].value, &checked, &error))
-        g_error ("row %u: \"%s\" passed", (guint)i, rows[i].value);
+      if (_sandbox_key_check (bad_values[i].id, bad_values[i].value, &checked, &error))
+        g_error ("row %u: \"%s\" passed", (guint)i, bad_values[i].value);
       g_assert_error (error, SANDBOX_ERROR, SANDBOX_ERROR_INVALID);
       g_assert_null (checked);
     }
@@ -242,6 +242,7 @@ test_find (void)
     { "machine", "mode", "it belongs in [network]" },
     { "network", "cpus", "it belongs in [machine]" },
     { "share:x", "cpus", "it belongs in [machine]" },
+    { "machine", "source", "it belongs in [share:NAME]" },
     { "machine", "zebra", "use one of image, cpus, memory, disk, user, accel, start-on-exec" },
     { "machines", "cpus", "did you mean \"machine\"?" },
     { "Machine", "cpus", "did you mean \"machine\"?" },

@@ -165,7 +165,7 @@ test_descriptors (void)
 static void
 child_denied (void)
 {
-  g_autofree char *dir = g_dir_make_tmp ("sandbox-test-XXXXXX", NULL);
+  g_autofree char *dir = g_dir_make_tmp ("sandbox-test-virt-XXXXXX", NULL);
   g_autofree char *path = g_build_filename (dir, "socket", NULL);
   g_autofree char *uri = g_strconcat ("qemu+unix:///system?socket=", path, NULL);
   struct sockaddr_un address = { .sun_family = AF_UNIX };

@@ -1,0 +1,6 @@
+# facts: debian-13-kvm
+[profile]
+inherits=base
+
+[machine]
+accel=tcg

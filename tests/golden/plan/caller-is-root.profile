@@ -1,0 +1,6 @@
+# facts: debian-12-kvm
+# uid: 0
+# gid: 0
+# home: /root
+[profile]
+inherits=ci

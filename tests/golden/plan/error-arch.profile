@@ -1,0 +1,3 @@
+# facts: aarch64
+[profile]
+inherits=base

@@ -1,0 +1,6 @@
+# facts: debian-12-tcg
+[profile]
+inherits=base
+
+[machine]
+memory=4GB

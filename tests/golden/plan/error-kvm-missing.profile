@@ -1,0 +1,6 @@
+# facts: debian-13-tcg
+[profile]
+inherits=base
+
+[machine]
+accel=kvm

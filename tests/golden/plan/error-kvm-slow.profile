@@ -1,0 +1,6 @@
+# facts: debian-12-tcg
+[profile]
+inherits=base
+
+[machine]
+accel=kvm

@@ -1,0 +1,3 @@
+# facts: all-networks-taken
+[profile]
+inherits=base

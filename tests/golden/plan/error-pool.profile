@@ -1,0 +1,7 @@
+# facts: own-pool
+[profile]
+inherits=base
+
+[share:pool]
+source=/data
+target=~/data

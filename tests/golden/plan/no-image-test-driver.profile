@@ -1,0 +1,5 @@
+# facts: test-driver
+# name: bare
+# image: none
+[profile]
+inherits=base

@@ -1,0 +1,4 @@
+# facts: debian-12-tcg
+# image: none
+[profile]
+inherits=work

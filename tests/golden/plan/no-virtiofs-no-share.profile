@@ -1,0 +1,3 @@
+# facts: no-virtiofs
+[profile]
+inherits=base

@@ -1,0 +1,3 @@
+# facts: own-pool
+[profile]
+inherits=base

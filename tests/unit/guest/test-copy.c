@@ -1,0 +1,249 @@
+// SPDX-License-Identifier: LGPL-2.1-or-later
+// Copying both ways over a real sshd.
+#include "fixture.h"
+
+#include "base/error.h"
+#include "base/file.h"
+
+#include <fcntl.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+static char *
+in (Fixture *fixture, const char *name)
+{
+  return g_build_filename (fixture->guest, name, NULL);
+}
+
+static void
+sh (Fixture *fixture, const char *script)
+{
+  const char *argv[] = { "sh", "-ec", script, "sh", fixture->guest, NULL };
+  g_autofree char *output = NULL;
+  int status = -1;
+
+  output = fixture_run (argv, &status);
+  if (status)
+    g_error ("%s: %s", script, output);
+}
+
+/* A tree with what trees have. */
+#define MAKE_TREE                                                                                  \
+  "cd \"$1\"; mkdir -p tree/sub/empty host guest; echo one >tree/one; echo two >'tree/sub/a b'; "  \
+  "head -c 3000000 /dev/urandom >tree/big; chmod 700 tree/one; : >tree/zero; "                     \
+  "echo n >tree/$(printf 'n%.0s' $(seq 150)); echo d >tree/-dash; touch -d @1000000000 tree/one"
+
+static void
+test_both_ways (void)
+{
+  Fixture fixture;
+  g_autoptr (GError) error = NULL;
+
+  fixture_set_up (&fixture);
+  if (fixture_start_sshd (&fixture, NULL))
+    {
+      g_autofree char *tree = in (&fixture, "tree"), *guest = in (&fixture, "guest"),
+                      *host = in (&fixture, "host");
+      g_autofree char *guest_tree = in (&fixture, "guest/tree"),
+                      *host_new = in (&fixture, "host/new name");
+      g_autofree char *one = in (&fixture, "tree/one"),
+                      *guest_one = in (&fixture, "guest/it's one");
+
+      sh (&fixture, MAKE_TREE);
+      /* into a directory, by its name */
+      _sandbox_guest_copy_in (fixture.ssh, tree, guest, FALSE, NULL, &error);
+      g_assert_no_error (error);
+      sh (&fixture,
+          "cd \"$1\"; diff -r tree guest/tree; [ $(stat -c %a%Y guest/tree/one) = 7001000000000 ]");
+      _sandbox_guest_copy_in (fixture.ssh, one, guest_one, FALSE, NULL, &error);
+      g_assert_no_error (error);
+      sh (&fixture, "cd \"$1\"; cmp tree/one \"guest/it's one\"; [ $(ls -A guest | wc -l) = 2 ]");
+      /* and back, by its name and by another */
+      _sandbox_guest_copy_out (fixture.ssh, guest_tree, host, FALSE, NULL, &error);
+      g_assert_no_error (error);
+      _sandbox_guest_copy_out (fixture.ssh, guest_one, host_new, FALSE, NULL, &error);
+      g_assert_no_error (error);
+      sh (&fixture, "cd \"$1\"; diff -r tree host/tree; cmp tree/one 'host/new name'; [ $(ls -A "
+                    "host | wc -l) = 2 ]");
+    }
+  fixture_tear_down (&fixture);
+}
+
+static void
+test_overwrite (void)
+{
+  Fixture fixture;
+  g_autoptr (GError) error = NULL;
+
+  fixture_set_up (&fixture);
+  if (fixture_start_sshd (&fixture, NULL))
+    {
+      g_autofree char *tree = in (&fixture, "tree"), *guest = in (&fixture, "guest"),
+                      *host = in (&fixture, "host");
+      g_autofree char *one = in (&fixture, "tree/one");
+
+      sh (&fixture, MAKE_TREE
+          "; cp -a tree guest; cp -a tree host; echo old >guest/tree/one; echo old >host/tree/one; "
+          "echo mine >guest/tree/mine; echo mine >host/tree/mine");
+      g_assert_false (_sandbox_guest_copy_in (fixture.ssh, tree, guest, FALSE, NULL, &error));
+      g_assert_error (error, SANDBOX_ERROR, SANDBOX_ERROR_EXISTS);
+      g_clear_error (&error);
+      g_assert_false (_sandbox_guest_copy_out (fixture.ssh, tree, host, FALSE, NULL, &error));
+      g_assert_error (error, SANDBOX_ERROR, SANDBOX_ERROR_EXISTS);
+      g_clear_error (&error);
+      sh (&fixture, "cd \"$1\"; grep -q old guest/tree/one; grep -q old host/tree/one");
+      _sandbox_guest_copy_in (fixture.ssh, tree, guest, TRUE, NULL, &error);
+      g_assert_no_error (error);
+      _sandbox_guest_copy_out (fixture.ssh, tree, host, TRUE, NULL, &error);
+      g_assert_no_error (error);
+      sh (&fixture, "cd \"$1\"; rm guest/tree/mine host/tree/mine; diff -r tree guest/tree; diff "
+                    "-r tree host/tree; "
+                    "[ $(ls -A guest host | wc -l) = 5 ]");
+    }
+  fixture_tear_down (&fixture);
+}
+
+static void
+expect_out (Fixture *fixture, const char *guest_path, const char *host_path, gint code)
+{
+  g_autofree char *host = in (fixture, host_path);
+  g_autoptr (GError) error = NULL;
+
+  g_assert_false (_sandbox_guest_copy_out (fixture->ssh, guest_path, host, FALSE, NULL, &error));
+  g_assert_error (error, SANDBOX_ERROR, code);
+  g_test_message ("%s", error->message);
+}
+
+static void
+expect_in (Fixture *fixture, const char *host_path, const char *guest_path, gint code)
+{
+  g_autofree char *guest = in (fixture, guest_path);
+  g_autofree char *host = in (fixture, host_path);
+  g_autoptr (GError) error = NULL;
+
+  g_assert_false (_sandbox_guest_copy_in (fixture->ssh, host, guest, FALSE, NULL, &error));
+  g_assert_error (error, SANDBOX_ERROR, code);
+  g_test_message ("%s", error->message);
+}
+
+static void
+test_refused (void)
+{
+  Fixture fixture;
+
+  fixture_set_up (&fixture);
+  if (fixture_start_sshd (&fixture, NULL))
+    {
+      g_autofree char *with_link = in (&fixture, "with-link"), *fifo = in (&fixture, "with-fifo"),
+                      *missing = in (&fixture, "missing"), *escape = in (&fixture, "with-escape"),
+                      *tree = in (&fixture, "tree");
+
+      sh (&fixture,
+          MAKE_TREE "; mkdir with-link with-fifo with-escape; ln -s /etc/passwd with-link/l; "
+                    "mkfifo with-fifo/f; touch \"with-escape/$(printf 'a\\033]0;b\\007')\"");
+      expect_out (&fixture, with_link, "host", SANDBOX_ERROR_GUEST);
+      expect_out (&fixture, fifo, "host", SANDBOX_ERROR_GUEST);
+      expect_out (&fixture, escape, "host", SANDBOX_ERROR_GUEST);
+      expect_out (&fixture, missing, "host", SANDBOX_ERROR_NOT_FOUND);
+      expect_out (&fixture, tree, "no such/x", SANDBOX_ERROR_NOT_FOUND);
+      expect_out (&fixture, "/", "host", SANDBOX_ERROR_INVALID);
+      expect_out (&fixture, "..", "host", SANDBOX_ERROR_INVALID);
+      expect_in (&fixture, "with-fifo", "guest", SANDBOX_ERROR_INVALID);
+      expect_in (&fixture, "missing", "guest", SANDBOX_ERROR_NOT_FOUND);
+      expect_in (&fixture, "tree", "no such/x", SANDBOX_ERROR_NOT_FOUND);
+      expect_in (&fixture, "tree", "guest/x/", SANDBOX_ERROR_NOT_FOUND);
+      /* nothing was left on either side */
+      sh (&fixture, "cd \"$1\"; [ -z \"$(ls -A guest host | grep -v :)\" ]");
+    }
+  fixture_tear_down (&fixture);
+}
+
+/* What tar could not read is missing: then all of it is. (Root reads everything.) */
+static void
+test_unreadable (void)
+{
+  Fixture fixture;
+
+  if (geteuid () == 0)
+    {
+      g_test_skip ("root reads every file");
+      return;
+    }
+  fixture_set_up (&fixture);
+  if (fixture_start_sshd (&fixture, NULL))
+    {
+      g_autofree char *tree = in (&fixture, "tree");
+
+      sh (&fixture, MAKE_TREE "; chmod 0 tree/big");
+      expect_out (&fixture, tree, "host", SANDBOX_ERROR_GUEST);
+      sh (&fixture, "cd \"$1\"; [ -z \"$(ls -A host)\" ]");
+    }
+  fixture_tear_down (&fixture);
+}
+
+static gpointer
+cancel_later (gpointer data)
+{
+  g_usleep (700 * 1000);
+  g_cancellable_cancel (data);
+  return NULL;
+}
+
+static void
+test_cancel (void)
+{
+  Fixture fixture;
+  g_autoptr (GError) error = NULL;
+  g_autoptr (GCancellable) cancellable = g_cancellable_new ();
+
+  fixture_set_up (&fixture);
+  if (fixture_start_sshd (&fixture, NULL))
+    {
+      g_autofree char *big = in (&fixture, "big"), *guest = in (&fixture, "guest"),
+                      *host = in (&fixture, "host");
+      GThread *thread;
+
+      sh (&fixture, "cd \"$1\"; mkdir guest host; truncate -s 4G big");
+      thread = g_thread_new ("cancel", cancel_later, cancellable);
+      g_assert_false (_sandbox_guest_copy_in (fixture.ssh, big, guest, FALSE, cancellable, &error));
+      g_assert_error (error, G_IO_ERROR, G_IO_ERROR_CANCELLED);
+      g_thread_join (thread);
+      g_clear_error (&error);
+      g_cancellable_reset (cancellable);
+      thread = g_thread_new ("cancel", cancel_later, cancellable);
+      g_assert_false (_sandbox_guest_copy_out (fixture.ssh, big, host, FALSE, cancellable, &error));
+      g_assert_error (error, G_IO_ERROR, G_IO_ERROR_CANCELLED);
+      g_thread_join (thread);
+      sh (&fixture, "cd \"$1\"; [ -z \"$(ls -A host)\" ]; i=0; while [ -n \"$(ls -A guest)\" ] && "
+                    "[ $i -lt 100 ]; do "
+                    "i=$((i+1)); sleep 0.1; done; [ -z \"$(ls -A guest)\" ]");
+    }
+  fixture_tear_down (&fixture);
+}
+
+static void
+test_no_guest (void)
+{
+  Fixture fixture;
+  g_autofree char *log = NULL;
+
+  fixture_set_up (&fixture);
+  sh (&fixture, "cd \"$1\"; mkdir host; echo x >file");
+  expect_out (&fixture, "/etc/hostname", "host", SANDBOX_ERROR_GUEST);
+  expect_in (&fixture, "file", "guest", SANDBOX_ERROR_GUEST);
+  fixture_tear_down (&fixture);
+}
+
+int
+main (int argc, char **argv)
+{
+  g_test_init (&argc, &argv, NULL);
+  g_test_add_func ("/guest/copy/both-ways", test_both_ways);
+  g_test_add_func ("/guest/copy/overwrite", test_overwrite);
+  g_test_add_func ("/guest/copy/refused", test_refused);
+  g_test_add_func ("/guest/copy/unreadable", test_unreadable);
+  g_test_add_func ("/guest/copy/cancel", test_cancel);
+  g_test_add_func ("/guest/copy/no-guest", test_no_guest);
+  return g_test_run ();
+}

@@ -1,0 +1,408 @@
+// SPDX-License-Identifier: LGPL-2.1-or-later
+// Archives from an enemy, made by hand: what is refused, that nothing stays, and that good ones
+// arrive.
+#include "fixture.h"
+
+#include "base/error.h"
+#include "base/file.h"
+#include "guest/copy-private.h"
+
+#include <fcntl.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+typedef struct
+{
+  const guint8 *data;
+  gsize left;
+} Memory;
+
+typedef struct
+{
+  char *path;
+  int fd;
+} Place;
+
+static gboolean
+memory_read (void *data, gsize length, gpointer user_data, GError **error)
+{
+  Memory *memory = user_data;
+
+  if (length > memory->left)
+    return sandbox_fail (error, SANDBOX_ERROR_GUEST, "the archive ends early");
+  memcpy (data, memory->data, length);
+  memory->data += length;
+  memory->left -= length;
+  return TRUE;
+}
+
+static void
+place_set_up (Place *place)
+{
+  place->path = g_dir_make_tmp ("sandbox-receive-XXXXXX", NULL);
+  place->fd = open (place->path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+}
+
+static void
+place_tear_down (Place *place)
+{
+  g_autofree char *name = g_path_get_basename (place->path);
+  int parent = openat (place->fd, "..", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+
+  g_assert_true (sandbox_remove_at (parent, name, NULL));
+  close (parent);
+  close (place->fd);
+  g_free (place->path);
+}
+
+static guint
+count_names (Place *place)
+{
+  g_autoptr (GPtrArray) names = g_ptr_array_new_with_free_func (g_free);
+
+  g_assert_true (_sandbox_list_names (place->fd, names, NULL));
+  return names->len;
+}
+
+static gboolean
+receive (Place *place, GByteArray *archive, gboolean overwrite, GError **error)
+{
+  Memory memory = { archive->data, archive->len };
+
+  return _sandbox_receive (memory_read, NULL, &memory, place->fd, "got", overwrite, error);
+}
+
+static void
+add (GByteArray *archive, SandboxTarType type, const char *name, const char *link, guint mode,
+     const char *content)
+{
+  SandboxTarEntry entry = {
+    .type = type, .name = (char *)name, .link = (char *)link, .mode = mode
+  };
+
+  if (content)
+    {
+      sandbox_tar_append (archive, name, mode, content, strlen (content));
+      return;
+    }
+  sandbox_tar_append_header (archive, &entry);
+}
+
+static void
+expect_refused (GByteArray *archive, const char *text)
+{
+  g_autoptr (GError) error = NULL;
+  Place place;
+
+  place_set_up (&place);
+  g_assert_false (receive (&place, archive, TRUE, &error));
+  g_assert_error (error, SANDBOX_ERROR, SANDBOX_ERROR_GUEST);
+  if (!strstr (error->message, text))
+    g_error ("\"%s\" is not in \"%s\"", text, error->message);
+  for (const char *c = error->message; *c; c++)
+    g_assert_cmpint ((guchar)*c, >=, ' ');
+  g_assert_cmpint (count_names (&place), ==, 0);
+  place_tear_down (&place);
+}
+
+static void
+test_good (void)
+{
+  g_autoptr (GByteArray) archive = g_byte_array_new ();
+  g_autoptr (GError) error = NULL;
+  g_autofree char *long_name = g_strnfill (120, 'n');
+  g_autofree char *deep = g_strdup_printf ("./sub/%s", long_name);
+  g_autofree char *content = NULL;
+  g_autofree char *path = NULL;
+  g_autofree char *setuid = NULL;
+  struct stat st;
+  Place place;
+
+  place_set_up (&place);
+  umask (022);
+  add (archive, SANDBOX_TAR_DIR, "./", NULL, 0755, NULL);
+  add (archive, SANDBOX_TAR_DIR, "./sub/", NULL, 0555, NULL);
+  add (archive, SANDBOX_TAR_FILE, deep, NULL, 0640, "content");
+  add (archive, SANDBOX_TAR_FILE, "./setuid", NULL, 07777, "x");
+  add (archive, SANDBOX_TAR_FILE, "./\xc3\xa9t\xc3\xa9 a b", NULL, 0600, "");
+  sandbox_tar_append_end (archive);
+  receive (&place, archive, FALSE, &error);
+  g_assert_no_error (error);
+  path = g_build_filename (place.path, "got", "sub", long_name, NULL);
+  g_assert_true (g_file_get_contents (path, &content, NULL, NULL));
+  g_assert_cmpstr (content, ==, "content");
+  setuid = g_build_filename (place.path, "got", "setuid", NULL);
+  g_assert_cmpint (stat (setuid, &st), ==, 0);
+  g_assert_cmpint (st.st_mode & 07777, ==, 0755);
+  g_assert_cmpint (count_names (&place), ==, 1);
+  /* a second time: only when asked */
+  g_assert_false (receive (&place, archive, FALSE, &error));
+  g_assert_error (error, SANDBOX_ERROR, SANDBOX_ERROR_EXISTS);
+  g_clear_error (&error);
+  g_assert_true (receive (&place, archive, TRUE, &error));
+  g_assert_no_error (error);
+  g_assert_cmpint (count_names (&place), ==, 1);
+  place_tear_down (&place);
+}
+
+static void
+test_names (void)
+{
+  static const char *const names[] = { "/etc/x",
+                                       "../x",
+                                       "a/../../x",
+                                       "sub/../x",
+                                       "..",
+                                       "./..",
+                                       "a\nb",
+                                       "a\x1b]0;x\x07",
+                                       "a\x7f",
+                                       "\xff",
+                                       "\xc2\x9b"
+                                       "31m",
+                                       "\xe2\x80\xae"
+                                       "txt.exe" };
+
+  for (gsize i = 0; i < G_N_ELEMENTS (names); i++)
+    for (int type = SANDBOX_TAR_FILE; type <= SANDBOX_TAR_DIR; type++)
+      {
+        g_autoptr (GByteArray) archive = g_byte_array_new ();
+
+        add (archive, SANDBOX_TAR_DIR, ".", NULL, 0755, NULL);
+        add (archive, type, names[i], NULL, 0644, NULL);
+        sandbox_tar_append_end (archive);
+        expect_refused (archive, "nothing was kept");
+      }
+}
+
+static void
+test_links (void)
+{
+  g_autoptr (GByteArray) through = g_byte_array_new ();
+  g_autoptr (GByteArray) hard = g_byte_array_new ();
+  static const char types[] = "13467SVMDN";
+
+  /* the classic: a link, then a file through it */
+  add (through, SANDBOX_TAR_DIR, ".", NULL, 0755, NULL);
+  add (through, SANDBOX_TAR_SYMLINK, "out", "/tmp", 0777, NULL);
+  add (through, SANDBOX_TAR_FILE, "out/x", NULL, 0644, "x");
+  sandbox_tar_append_end (through);
+  expect_refused (through, "is a link");
+  for (const char *type = types; *type; type++)
+    {
+      guint sum = 0;
+      char *block;
+
+      if (*type == '7')
+        continue;
+      g_byte_array_set_size (hard, 0);
+      add (hard, SANDBOX_TAR_DIR, ".", NULL, 0755, NULL);
+      add (hard, SANDBOX_TAR_SYMLINK, "x", "/etc/passwd", 0777, NULL);
+      sandbox_tar_append_end (hard);
+      block = (char *)hard->data + SANDBOX_TAR_BLOCK;
+      block[156] = *type;
+      memset (block + 148, ' ', 8);
+      for (gsize i = 0; i < SANDBOX_TAR_BLOCK; i++)
+        sum += (guchar)block[i];
+      snprintf (block + 148, 8, "%06o", sum);
+      expect_refused (hard, "neither a file nor a directory");
+    }
+}
+
+static void
+test_order (void)
+{
+  static const char *const lists[][4] = {
+    { ".", "+a", "+a", NULL },   /* twice */
+    { ".", ".", NULL },          /* the top twice */
+    { "+file", "+other", NULL }, /* one file, and another */
+    { "+file", "file/", NULL },
+    { ".", "+dir/file", NULL },  /* no directory for it */
+    { ".", "+a", "+a/b", NULL }, /* a file for a directory */
+    { "dir/", NULL },            /* not what was asked for */
+    { "+dir/file", NULL },
+    { NULL },
+  };
+
+  for (gsize i = 0; i < G_N_ELEMENTS (lists); i++)
+    {
+      g_autoptr (GByteArray) archive = g_byte_array_new ();
+
+      for (gsize k = 0; lists[i][k]; k++)
+        if (lists[i][k][0] == '+')
+          add (archive, SANDBOX_TAR_FILE, lists[i][k] + 1, NULL, 0644, "x");
+        else
+          add (archive, SANDBOX_TAR_DIR, lists[i][k], NULL, 0755, NULL);
+      sandbox_tar_append_end (archive);
+      expect_refused (archive, "copying from the machine");
+    }
+}
+
+static void
+test_deep (void)
+{
+  g_autoptr (GByteArray) archive = g_byte_array_new ();
+  g_autoptr (GString) name = g_string_new (".");
+
+  add (archive, SANDBOX_TAR_DIR, ".", NULL, 0755, NULL);
+  for (int i = 0; i < 2000; i++)
+    {
+      g_string_append (name, "/d");
+      add (archive, SANDBOX_TAR_DIR, name->str, NULL, 0755, NULL);
+    }
+  sandbox_tar_append_end (archive);
+  expect_refused (archive, "");
+}
+
+/* Whatever is done to the bytes: an error or a result below the place, never a crash; half an
+ * archive is none. */
+static void
+test_damaged (void)
+{
+  g_autoptr (GByteArray) archive = g_byte_array_new ();
+  g_autofree char *long_name = g_strnfill (200, 'n');
+
+  add (archive, SANDBOX_TAR_DIR, ".", NULL, 0755, NULL);
+  add (archive, SANDBOX_TAR_FILE, long_name, NULL, 0644, "content");
+  sandbox_tar_append_end (archive);
+  for (gsize cut = 0; cut < archive->len - SANDBOX_TAR_BLOCK; cut += 64)
+    {
+      g_autoptr (GByteArray) part = g_byte_array_new ();
+
+      g_byte_array_append (part, archive->data, (guint)cut);
+      if (cut < archive->len - 2 * SANDBOX_TAR_BLOCK + SANDBOX_TAR_BLOCK)
+        expect_refused (part, "");
+    }
+  for (int round = 0; round < 1000; round++)
+    {
+      g_autoptr (GByteArray) bad = g_byte_array_new ();
+      Place place;
+
+      g_byte_array_append (bad, archive->data, archive->len);
+      for (int i = g_test_rand_int_range (1, 4); i > 0; i--)
+        bad->data[g_test_rand_int_range (0, (gint32)bad->len)] =
+            (guint8)g_test_rand_int_range (0, 256);
+      place_set_up (&place);
+      receive (&place, bad, FALSE, NULL);
+      g_assert_cmpint (count_names (&place), <=, 1);
+      place_tear_down (&place);
+    }
+}
+
+static void
+test_pax (void)
+{
+  /* with the length right where there is a "#" */
+  static const char *const records[] = {
+    "",
+    "#path=x",
+    "4 =\n",
+    "#path=../x",
+    "#path=/ab",
+    "#path=a\nb",
+    "9 path=\n",
+    "#size=9999999",
+    "#size=-1",
+    "9 size=\n",
+    "#size=99999999999999999999",
+    "#GNU.sparse.major=1",
+    "0 path=x\n",
+    "6 a=\n",
+    "99 path=x\n",
+    "8 path=x\n",
+    "11 path=x\n",
+    "99999999999 path=x\n",
+    "path=x\n",
+    "10 path=x",
+    "-1 a=b\n",
+    "8 path\n",
+    " 10 path=x\n",
+  };
+
+  for (gsize i = 0; i < G_N_ELEMENTS (records); i++)
+    {
+      g_autoptr (GByteArray) archive = g_byte_array_new ();
+      g_autofree char *record = NULL;
+      Memory memory;
+      Place place;
+      guint sum = 0;
+      char *block;
+
+      add (archive, SANDBOX_TAR_DIR, ".", NULL, 0755, NULL);
+      record = records[i][0] == '#'
+                   ? g_strdup_printf ("%d %s\n", (int)strlen (records[i]) + 3, records[i] + 1)
+                   : g_strdup (records[i]);
+      sandbox_tar_append (archive, "p", 0644, record, strlen (record));
+      block = (char *)archive->data + SANDBOX_TAR_BLOCK;
+      block[156] = 'x';
+      memset (block + 148, ' ', 8);
+      for (gsize k = 0; k < SANDBOX_TAR_BLOCK; k++)
+        sum += (guchar)block[k];
+      snprintf (block + 148, 8, "%06o", sum);
+      add (archive, SANDBOX_TAR_FILE, "file", NULL, 0644, "content");
+      sandbox_tar_append_end (archive);
+      place_set_up (&place);
+      memory = (Memory){ archive->data, archive->len };
+      if (_sandbox_receive (memory_read, NULL, &memory, place.fd, "got", FALSE, NULL))
+        {
+          g_autofree char *file = g_build_filename (place.path, "got", "file", NULL);
+          g_autofree char *x = g_build_filename (place.path, "got", "x", NULL);
+
+          /* only these are well formed and harmless */
+          g_assert_cmpint (i, <=, 2);
+          g_assert_true (g_file_test (i == 1 ? x : file, G_FILE_TEST_EXISTS));
+        }
+      else
+        g_assert_cmpint (count_names (&place), ==, 0);
+      place_tear_down (&place);
+    }
+}
+
+/* Overwriting replaces a link of the host's; it does not write through it. */
+static void
+test_merge (void)
+{
+  g_autoptr (GByteArray) archive = g_byte_array_new ();
+  g_autoptr (GError) error = NULL;
+  g_autofree char *outside = NULL;
+  g_autofree char *inside = NULL;
+  g_autofree char *keep = NULL;
+  g_autofree char *text = NULL;
+  Place place;
+
+  place_set_up (&place);
+  outside = g_build_filename (place.path, "outside", NULL);
+  inside = g_build_filename (place.path, "got", "link", NULL);
+  keep = g_build_filename (place.path, "got", "keep", NULL);
+  g_assert_true (g_file_set_contents (outside, "precious", -1, NULL));
+  g_assert_cmpint (mkdirat (place.fd, "got", 0755), ==, 0);
+  g_assert_cmpint (symlink ("../outside", inside), ==, 0);
+  g_assert_true (g_file_set_contents (keep, "kept", -1, NULL));
+  add (archive, SANDBOX_TAR_DIR, ".", NULL, 0755, NULL);
+  add (archive, SANDBOX_TAR_FILE, "link", NULL, 0644, "from the guest");
+  sandbox_tar_append_end (archive);
+  g_assert_true (receive (&place, archive, TRUE, &error));
+  g_assert_no_error (error);
+  g_assert_true (g_file_get_contents (outside, &text, NULL, NULL));
+  g_assert_cmpstr (text, ==, "precious");
+  g_assert_false (g_file_test (inside, G_FILE_TEST_IS_SYMLINK));
+  g_assert_true (g_file_test (keep, G_FILE_TEST_EXISTS));
+  place_tear_down (&place);
+}
+
+int
+main (int argc, char **argv)
+{
+  g_test_init (&argc, &argv, NULL);
+  g_test_add_func ("/guest/receive/good", test_good);
+  g_test_add_func ("/guest/receive/names", test_names);
+  g_test_add_func ("/guest/receive/links", test_links);
+  g_test_add_func ("/guest/receive/order", test_order);
+  g_test_add_func ("/guest/receive/deep", test_deep);
+  g_test_add_func ("/guest/receive/damaged", test_damaged);
+  g_test_add_func ("/guest/receive/pax", test_pax);
+  g_test_add_func ("/guest/receive/merge", test_merge);
+  return g_test_run ();
+}

@@ -209,37 +209,22 @@ take_word (VmsArgs *args, GPtrArray *operands, const char *word, gboolean *ret_r
 static gboolean
 parse_words (VmsArgs *args, GPtrArray *operands, char **argv, GError **error)
 {
-  gboolean dashes = FALSE;
+  gboolean dashes = FALSE, rest = FALSE, ok = TRUE;
 
-  for (guint i = 0; argv[i] != NULL; i++)
+  for (guint i = 0; argv[i] != NULL && ok && !rest; i++)
     {
-      gboolean command = args->verb != NULL && (args->verb->flags & VMS_VERB_COMMAND);
-      gboolean rest = FALSE, ok;
-
-      if (dashes && command)
-        rest = TRUE;
-      else if (!dashes && strcmp (argv[i], "--") == 0)
-        {
-          dashes = TRUE;
-          continue;
-        }
-      if (rest)
-        ok = TRUE;
+      if (!dashes && strcmp (argv[i], "--") == 0)
+        dashes = TRUE;
       else if (!dashes && g_str_has_prefix (argv[i], "--"))
         ok = parse_long (args, argv, &i, error);
       else if (!dashes && argv[i][0] == '-' && argv[i][1] != '\0')
         ok = parse_short (args, argv, &i, error);
       else
         ok = take_word (args, operands, argv[i], &rest, error);
-      if (!ok)
-        return FALSE;
       if (rest)
-        {
-          args->command = g_strdupv (argv + i);
-          return TRUE;
-        }
+        args->command = g_strdupv (argv + i);
     }
-  return TRUE;
+  return ok;
 }
 
 VmsArgs *

@@ -4,44 +4,40 @@
 
 #include "parallel.h"
 
-static void
-say_changes (const char *name, const char *changes)
+typedef struct
 {
-  g_auto (GStrv) lines = g_strsplit (changes, "\n", -1);
+  SandboxStartOptions start;
+  char **shares; /* container only */
+} Options;
 
-  for (char **line = lines; *line != NULL; line++)
-    if (**line != '\0')
-      vms_say ("%s: %s", name, *line);
+static void
+options_clear (Options *options)
+{
+  g_free (options->shares);
 }
+G_DEFINE_AUTO_CLEANUP_CLEAR_FUNC (Options, options_clear)
 
-/* Says what a changed profile means for the machine, before start applies it. */
-static void
-announce_changes (VmsContext *context, SandboxMachine *machine, const SandboxStartOptions *options)
+static gboolean
+read_options (const VmsArgs *args, Options *options, GError **error)
 {
-  g_autofree char *changes = NULL;
-  g_autoptr (SandboxPlan) plan =
-      sandbox_machine_plan (machine, options, &changes, context->cancellable, NULL);
-
-  if (plan != NULL && changes != NULL && *changes != '\0')
-    say_changes (sandbox_machine_get_name (machine), changes);
+  options->start = (SandboxStartOptions)SANDBOX_START_OPTIONS_INIT;
+  options->shares = vms_args_get_all (args, "share");
+  options->start.shares = (const char *const *)options->shares;
+  return vms_args_get_time (args, "timeout", &options->start.timeout_usec, error);
 }
 
 static gboolean
 start_one (VmsContext *context, const VmsArgs *args, SandboxHost *host, const char *name,
            VmsProgress *progress, GError **error)
 {
-  SandboxStartOptions options = SANDBOX_START_OPTIONS_INIT;
-  g_autofree char **shares = vms_args_get_all (args, "share");
+  g_auto (Options) options = { 0 };
   g_autoptr (SandboxMachine) machine =
       sandbox_host_lookup (host, name, context->cancellable, error);
   g_autofree char *elapsed = NULL;
 
-  options.shares = (const char *const *)shares;
-  if (machine == NULL || !vms_args_get_time (args, "timeout", &options.timeout_usec, error))
+  if (machine == NULL || !read_options (args, &options, error))
     return FALSE;
-  if (!context->quiet)
-    announce_changes (context, machine, &options);
-  if (!sandbox_machine_start (machine, &options, vms_progress_update, progress,
+  if (!sandbox_machine_start (machine, &options.start, vms_progress_update, progress,
                               context->cancellable, error))
     return FALSE;
   elapsed = vms_progress_elapsed (progress);
@@ -132,25 +128,23 @@ print_plan (VmsContext *context, const char *name, SandboxPlan *plan, const char
 static gboolean
 dry_run (VmsContext *context, const VmsArgs *args, GError **error)
 {
-  SandboxStartOptions options = SANDBOX_START_OPTIONS_INIT;
-  g_autofree char **shares = vms_args_get_all (args, "share");
+  g_auto (Options) options = { 0 };
   g_autoptr (SandboxHost) host = vms_open_host (context, error);
   g_autoptr (JsonBuilder) builder = vms_json_begin ();
 
-  options.shares = (const char *const *)shares;
   json_builder_set_member_name (builder, "machines");
   json_builder_begin_array (builder);
-  if (host == NULL)
+  if (host == NULL || !read_options (args, &options, error))
     return FALSE;
   for (char **name = args->operands; *name != NULL; name++)
     {
       g_autofree char *changes = NULL;
       g_autoptr (SandboxMachine) machine =
           sandbox_host_lookup (host, *name, context->cancellable, error);
-      g_autoptr (SandboxPlan) plan =
-          machine != NULL
-              ? sandbox_machine_plan (machine, &options, &changes, context->cancellable, error)
-              : NULL;
+      g_autoptr (SandboxPlan) plan = machine != NULL
+                                         ? sandbox_machine_plan (machine, &options.start, &changes,
+                                                                 context->cancellable, error)
+                                         : NULL;
       if (plan == NULL)
         return FALSE;
       if (context->json)

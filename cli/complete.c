@@ -58,8 +58,7 @@ offer (const char *word, const char *prefix)
     vms_print (word);
 }
 
-/* Names of profiles: what start takes. Only those that load, so that nothing odd from a directory
- * reaches the shell. */
+/* Names of profiles: what start takes. */
 static void
 offer_profiles (const char *prefix, const char *suffix)
 {
@@ -69,8 +68,7 @@ offer_profiles (const char *prefix, const char *suffix)
     {
       const SandboxProfileInfo *info = g_ptr_array_index (profiles, i);
       g_autofree char *word = g_strconcat (info->name, suffix, NULL);
-      if (strspn (info->name, "abcdefghijklmnopqrstuvwxyz0123456789-") == strlen (info->name))
-        offer (word, prefix);
+      offer (word, prefix);
     }
 }
 

@@ -12,6 +12,10 @@
 /* Operations shorter than this need no line. */
 #define QUICK_USEC (G_USEC_PER_SEC / 4)
 
+/* The phase whose notes are news for the user and stay on the terminal: how a changed profile
+ * differs. */
+#define PHASE_NEWS "changes"
+
 struct _VmsProgress
 {
   char *object;
@@ -135,6 +139,14 @@ print_line (VmsProgress *progress, gboolean new_phase)
     fprintf (stderr, "%s (%s, %s)\n", text, progress->phase, elapsed);
 }
 
+static void
+print_news (VmsProgress *progress)
+{
+  g_autofree char *note = vms_escape (progress->note);
+
+  fprintf (stderr, "%s%s: %s\n", progress->live ? "\r\033[K" : "", progress->object, note);
+}
+
 void
 vms_progress_update (const SandboxProgress *update, gpointer user_data)
 {
@@ -153,7 +165,9 @@ vms_progress_update (const SandboxProgress *update, gpointer user_data)
   progress->done = update->done;
   progress->total = update->total;
   progress->phase_usec = g_get_monotonic_time ();
-  if (!progress->live && changed)
+  if (strcmp (update->phase, PHASE_NEWS) == 0)
+    print_news (progress);
+  else if (!progress->live && changed)
     print_line (progress, new_phase);
   g_mutex_unlock (&progress->mutex);
 }

@@ -5,15 +5,17 @@
 
 #include "base/child.h"
 #include "base/error.h"
+#include "base/file.h"
 
 #include <stdio.h>
 #include <string.h>
 #include <unistd.h>
 
-#define MASTER_USEC (30 * G_USEC_PER_SEC)
-#define POLL_USEC   (20 * 1000)
-#define CONFIG_USEC (10 * G_USEC_PER_SEC)
-#define CONFIG_MAX  (256 * 1024)
+#define MASTER_USEC   (30 * G_USEC_PER_SEC)
+#define POLL_USEC     (20 * 1000)
+#define COMPLAINT_MAX 4096
+#define CONFIG_USEC   (10 * G_USEC_PER_SEC)
+#define CONFIG_MAX    (256 * 1024)
 /* Set for the ssh that we ask ourselves, which would ask us again. */
 #define INNER_VARIABLE "VMS_SSH_READY"
 
@@ -90,6 +92,21 @@ adds_forwards (const char *alias, char **ret_line)
   return FALSE;
 }
 
+/* What the keeper's ssh complains of and no waiting cures. */
+static gboolean
+check_complaint (const SandboxSsh *ssh, GError **error)
+{
+  sandbox_autofd int state_fd = sandbox_dir_open (ssh->state_path, FALSE, NULL);
+  g_autofree char *text = NULL;
+
+  if (state_fd < 0
+      || !sandbox_file_read_at (state_fd, SANDBOX_SSH_COMPLAINT, COMPLAINT_MAX, &text, NULL, NULL)
+      || !_sandbox_ssh_is_host_key_error (text))
+    return TRUE;
+  return sandbox_fail (error, SANDBOX_ERROR_GUEST,
+                       "it shows another host key than the one that was made for it");
+}
+
 static gboolean
 wait_for_master (const SandboxSsh *ssh, GError **error)
 {
@@ -97,6 +114,8 @@ wait_for_master (const SandboxSsh *ssh, GError **error)
 
   while (!_sandbox_ssh_master_alive (ssh))
     {
+      if (!check_complaint (ssh, error))
+        return FALSE;
       if (g_get_monotonic_time () >= deadline)
         return sandbox_fail (error, SANDBOX_ERROR_TIMED_OUT, "its ssh does not answer");
       g_usleep (POLL_USEC);
@@ -117,8 +136,8 @@ keeper_ready (const char *state_path, const char *alias)
       && (!_sandbox_keeper_ensure_again (state_path, NULL, NULL, &error)
           || !wait_for_master (ssh, &error)))
     {
-      fprintf (stderr, "%s cannot be reached (%s); start it: vms start %s\n", alias, error->message,
-               alias);
+      fprintf (stderr, "%s cannot be reached (%s); see to it with: vms start %s\n", alias,
+               error->message, alias);
       return 1;
     }
   if (!adds_forwards (alias, &line))

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
-// Runs a command in a virtual machine that exists for this command only: throwaway [COMMAND [ARGUMENT...]]
+// Runs a command in a virtual machine that exists for this command only: throwaway [COMMAND
+// [ARGUMENT...]]
 //
 // cc -o throwaway throwaway.c $(pkg-config --cflags --libs libsandbox-1)
 #include <sandbox/sandbox.h>

@@ -49,8 +49,11 @@ sandbox_host_open (const SandboxHostOptions *options, GCancellable *cancellable,
 SandboxHost *sandbox_host_ref (SandboxHost *host);
 void sandbox_host_unref (SandboxHost *host);
 
+/* The libvirt URI it is connected to; owned by @host. */
 const char *sandbox_host_get_uri (SandboxHost *host);
+/* Where keys, known_hosts and locks are kept: absolute, owned by @host; made when first needed. */
 const char *sandbox_host_get_state_dir (SandboxHost *host);
+/* What to give to the functions of profile.h for the profiles that @host uses; owned by @host. */
 const SandboxProfileDirs *sandbox_host_get_profile_dirs (SandboxHost *host);
 
 typedef enum
@@ -64,6 +67,7 @@ typedef enum
   SANDBOX_STATE_INCOMPLETE, /* left half-made by a killed process; start repairs it, destroy removes
                                it */
 } SandboxState;
+/* "running" and so on, as in JSON output: stable, static. */
 const char *sandbox_state_to_string (SandboxState state);
 
 /**

@@ -12,7 +12,9 @@ GType sandbox_machine_get_type (void);
 
 SandboxMachine *sandbox_machine_ref (SandboxMachine *machine);
 void sandbox_machine_unref (SandboxMachine *machine);
+/* Its name, without user and owner tag; owned by @machine. */
 const char *sandbox_machine_get_name (SandboxMachine *machine);
+/* The host that it was looked up on; owned by @machine. */
 SandboxHost *sandbox_machine_get_host (SandboxMachine *machine);
 
 /**
@@ -62,8 +64,9 @@ SandboxMachine *
 sandbox_machine_clone (SandboxMachine *machine, const char *new_name, SandboxProgressFunc progress,
                        gpointer user_data, GCancellable *cancellable, GError **error);
 
-/* Identifiers of the steps of "start", "stop", "destroy", "recreate" or "clone", in the order in which progress reports them
- * as phases; NULL for another verb. (array zero-terminated=1) (nullable) Static. */
+/* Identifiers of the steps of "start", "stop", "destroy", "recreate" or "clone", in the order in
+ * which progress reports them as phases; NULL for another verb. (array zero-terminated=1)
+ * (nullable) Static. */
 const char *const *sandbox_machine_step_ids (const char *verb);
 
 /**
@@ -124,7 +127,8 @@ typedef struct
 gboolean sandbox_machine_exec (SandboxMachine *machine, const SandboxExecOptions *options,
                                GCancellable *cancellable, int *ret_status, GError **error);
 /* What the profile says about starting a stopped machine for a command (start-on-exec). */
-gboolean sandbox_machine_starts_on_exec (SandboxMachine *machine, gboolean *ret_starts, GError **error);
+gboolean
+sandbox_machine_starts_on_exec (SandboxMachine *machine, gboolean *ret_starts, GError **error);
 /* argv for execvp() of an ssh client that talks to the machine and to nothing else; @command
  * (nullable) as exec's argv. */
 char **sandbox_machine_ssh_argv (SandboxMachine *machine, const char *const *command, gboolean pty,

@@ -164,22 +164,32 @@ all_blocks (SandboxHost *host, int state_fd, GError **error)
 }
 
 static char *
+refresh_locked (SandboxHost *host, int state_fd, GError **error)
+{
+  g_autofree char *text = all_blocks (host, state_fd, error);
+
+  if (text == NULL
+      || !sandbox_file_write_at (state_fd, "ssh_config", text, strlen (text), 0600, error))
+    return NULL;
+  return g_steal_pointer (&text);
+}
+
+static char *
 refresh (SandboxHost *host, GError **error)
 {
   sandbox_autofd int fd = _sandbox_host_state_fd (host, TRUE, error);
-  /* Two machines that start at once: the second reads the first one's block. */
-  g_autoptr (SandboxLock) lock =
-      fd >= 0
-          ? sandbox_lock_acquire (fd, "ssh_config.lock", "ssh-config", -1, NULL, NULL, NULL, error)
-          : NULL;
-  g_autofree char *text = NULL;
+  SandboxLock *lock;
+  char *text;
 
+  if (fd < 0)
+    return NULL;
+  /* Two machines that start at once: the second reads the first one's block. */
+  lock = sandbox_lock_acquire (fd, "ssh_config.lock", "ssh-config", -1, NULL, NULL, NULL, error);
   if (lock == NULL)
     return NULL;
-  text = all_blocks (host, fd, error);
-  if (text == NULL || !sandbox_file_write_at (fd, "ssh_config", text, strlen (text), 0600, error))
-    return NULL;
-  return g_steal_pointer (&text);
+  text = refresh_locked (host, fd, error);
+  sandbox_lock_remove (lock);
+  return text;
 }
 
 gboolean

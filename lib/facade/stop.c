@@ -5,7 +5,7 @@
 
 /* A guest that has not come far enough in its boot does not hear the power button: it is pressed
  * again. */
-#define PRESS_AGAIN_USEC (10 * G_USEC_PER_SEC)
+#define PRESS_AGAIN_USEC (3 * G_USEC_PER_SEC)
 
 static gboolean
 power_off (SandboxWork *work, GCancellable *cancellable, GError **error)

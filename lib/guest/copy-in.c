@@ -24,7 +24,7 @@ static const char SCRIPT[] =
     "if [ -d \"$t\" ]; then d=$t; else\n"
     "case $t in */) exit 91 ;; */*) d=${t%/*} n=${t##*/} ;; *) d=. n=$t ;; esac; fi\n"
     "case $n in ''|.|..) exit 91 ;; esac\n"
-    "case $d in /*) ;; '') d=/ ;; *) d=./$d ;; esac\n"
+    "case $d in /* | .) ;; '') d=/ ;; *) d=./$d ;; esac\n"
     "cd -- \"$d\" 2>/dev/null || exit 91\n"
     "if [ -e \"./$n\" ] || [ -L \"./$n\" ]; then old=1; else old=0; fi\n"
     "[ $old$3 != 10 ] || { printf '%s\\n' \"$d/$n\" >&2; exit 90; }\n"

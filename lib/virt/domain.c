@@ -219,7 +219,7 @@ _sandbox_virt_domain_start (SandboxVirt *virt, const char *name, GError **error)
 
   if (!domain)
     return FALSE;
-  if (domain_is_up (domain) == 1 || virDomainCreate (domain) == 0)
+  if (virDomainCreate (domain) == 0)
     return TRUE;
   return refused (domain, TRUE, "start", name, error);
 }
@@ -232,7 +232,7 @@ _sandbox_virt_domain_shutdown (SandboxVirt *virt, const char *name, GError **err
 
   if (!domain)
     return FALSE;
-  if (domain_is_up (domain) == 0 || virDomainShutdown (domain) == 0)
+  if (virDomainShutdown (domain) == 0)
     return TRUE;
   return refused (domain, FALSE, "shut down", name, error);
 }
@@ -311,8 +311,8 @@ _sandbox_virt_domain_wait_stopped (SandboxVirt *virt, const char *name, gint64 t
 
   while (TRUE)
     {
-      gboolean exists;
-      SandboxVirtState state;
+      gboolean exists = FALSE;
+      SandboxVirtState state = SANDBOX_VIRT_STOPPED;
       gint64 left;
 
       if (!_sandbox_virt_domain_state (virt, name, &exists, &state, error))

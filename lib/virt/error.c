@@ -45,6 +45,8 @@ typedef struct
 
 static const Rule word_rules[] = {
   { 0, "system bus", SANDBOX_ERROR_HOST, ADVICE_BUS },
+  { 0, "user runtime directory", SANDBOX_ERROR_DENIED, ADVICE_TEXT,
+    "HOME or XDG_RUNTIME_DIR is a directory of somebody else" },
   { 0, "Cannot allocate memory", SANDBOX_ERROR_HOST, ADVICE_TEXT, HINT_MEMORY },
   { 0, "cannot set up guest memory", SANDBOX_ERROR_HOST, ADVICE_TEXT, HINT_MEMORY },
   { 0, "No space left on device", SANDBOX_ERROR_HOST, ADVICE_TEXT, HINT_SPACE },

@@ -69,7 +69,7 @@ drop_default_nat (xmlNode *root)
   g_autofree char *first = port ? sandbox_xml_get_attr (port, "start") : NULL;
   g_autofree char *last = port ? sandbox_xml_get_attr (port, "end") : NULL;
 
-  if (g_strcmp0 (first, "1024") != 0 || g_strcmp0 (last, "65535") != 0)
+  if (!port || g_strcmp0 (first, "1024") != 0 || g_strcmp0 (last, "65535") != 0)
     return;
   xmlUnlinkNode (port);
   xmlFreeNode (port);

@@ -459,3 +459,28 @@ _sandbox_virt_volume_remove (SandboxVirt *virt, const char *name, GError **error
     }
   return TRUE;
 }
+
+gboolean
+_sandbox_virt_volume_grow (SandboxVirt *virt, const char *name, guint64 bytes, GError **error)
+{
+  g_autoptr (virConnect) conn = _sandbox_virt_connection (virt, error);
+  g_autoptr (virStorageVol) volume = NULL;
+  gboolean none = FALSE;
+  virStorageVolInfo info;
+
+  if (!conn)
+    return FALSE;
+  volume = _sandbox_virt_volume_lookup (conn, name, &none, error);
+  if (none)
+    return sandbox_fail (error, SANDBOX_ERROR_NOT_FOUND,
+                         "Cannot grow volume %s: the storage pool %s has none of that name", name,
+                         SANDBOX_POOL);
+  if (!volume)
+    return FALSE;
+  if (virStorageVolGetInfo (volume, &info) < 0)
+    return _sandbox_virt_fail (error, "Cannot look at volume %s", name);
+  if (info.capacity >= bytes || virStorageVolResize (volume, bytes, 0) == 0)
+    return TRUE;
+  return _sandbox_virt_fail (error, "Cannot grow volume %s to %" G_GUINT64_FORMAT " bytes", name,
+                             bytes);
+}

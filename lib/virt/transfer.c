@@ -23,6 +23,12 @@ need_volume (virConnectPtr conn, const char *name, const char *verb, GError **er
   return volume;
 }
 
+static GByteArray *
+new_buffer (void)
+{
+  return g_byte_array_set_size (g_byte_array_new (), CHUNK_BYTES);
+}
+
 static gboolean
 send_all (virStreamPtr stream, const char *name, const char *data, gsize length, GError **error)
 {
@@ -85,7 +91,7 @@ send_fd (virStreamPtr stream, const char *name, int fd, guint64 length,
          SandboxVirtTransferFunc progress, gpointer user_data, GCancellable *cancellable,
          GError **error)
 {
-  g_autofree char *buffer = g_malloc (CHUNK_BYTES);
+  g_autoptr (GByteArray) buffer = new_buffer ();
   guint64 done = 0;
 
   while (done < length)
@@ -94,8 +100,8 @@ send_fd (virStreamPtr stream, const char *name, int fd, guint64 length,
 
       if (g_cancellable_set_error_if_cancelled (cancellable, error))
         return FALSE;
-      got = read_some (fd, buffer, MIN (length - done, CHUNK_BYTES), name, error);
-      if (got < 0 || !send_all (stream, name, buffer, got, error))
+      got = read_some (fd, (char *)buffer->data, MIN (length - done, CHUNK_BYTES), name, error);
+      if (got < 0 || !send_all (stream, name, (char *)buffer->data, got, error))
         return FALSE;
       done += got;
       if (progress)
@@ -144,12 +150,12 @@ static GByteArray *
 receive_all (virStreamPtr stream, const char *name, gsize max, GError **error)
 {
   g_autoptr (GByteArray) bytes = g_byte_array_new ();
-  g_autofree char *buffer = g_malloc (CHUNK_BYTES);
+  g_autoptr (GByteArray) buffer = new_buffer ();
   int got;
 
-  while ((got = virStreamRecv (stream, buffer, CHUNK_BYTES)) > 0)
+  while ((got = virStreamRecv (stream, (char *)buffer->data, CHUNK_BYTES)) > 0)
     {
-      g_byte_array_append (bytes, (guint8 *)buffer, got);
+      g_byte_array_append (bytes, buffer->data, got);
       if (bytes->len <= max)
         continue;
       sandbox_fail (error, SANDBOX_ERROR_FAILED,
@@ -218,7 +224,7 @@ copy_bytes (virStorageVolPtr source, virStorageVolPtr copy, GError **error)
 {
   g_autoptr (virStream) from = virStreamNew (virStorageVolGetConnect (source), 0);
   g_autoptr (virStream) to = virStreamNew (virStorageVolGetConnect (copy), 0);
-  g_autofree char *buffer = g_malloc (CHUNK_BYTES);
+  g_autoptr (GByteArray) buffer = new_buffer ();
   const char *name = virStorageVolGetName (copy);
   const char *source_name = virStorageVolGetName (source);
   gboolean done = FALSE, ok = TRUE;
@@ -233,7 +239,7 @@ copy_bytes (virStorageVolPtr source, virStorageVolPtr copy, GError **error)
       return FALSE;
     }
   while (ok && !done)
-    ok = copy_piece (from, to, buffer, name, &done, error);
+    ok = copy_piece (from, to, (char *)buffer->data, name, &done, error);
   if (!ok)
     {
       virStreamAbort (from);

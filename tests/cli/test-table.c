@@ -214,14 +214,11 @@ test_problems (void)
     { "stop a --timeout 169h", "is no time" },
     { "stop a --timeout 99999999999999999999", "is no time" },
     { "stop a --json", "does not take --json" },
-    { "start $'\\033[31m'", NULL },
   };
 
   for (gsize i = 0; i < G_N_ELEMENTS (cases); i++)
     {
-      VmsArgs *args = parse (cases[i].line, cases[i].problem);
-      if (args != NULL)
-        vms_args_free (args);
+      g_assert_null (parse (cases[i].line, cases[i].problem));
     }
 }
 

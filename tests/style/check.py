@@ -215,8 +215,8 @@ def public_functions(tree):
     for path, text in tree.matching(r"^include/sandbox/.*\.h(\.in)?$"):
         clean = ctext.without_directives(ctext.blank(text))
         # declarations only: callback types and macro uses have another form
-        for match in re.finditer(r"^(?!typedef|G_)[A-Za-z][\w \t*]*?\b(sandbox_\w+)\s*\(", clean, re.M):
-            found[match.group(1)] = (path, line_of(clean, match.start(1)))
+        for match in re.finditer(r"^(?!typedef|G_)[A-Za-z][\w \t*]*?\n?\b(sandbox_\w+)\s*\(", clean, re.M):
+            found[match.group(1)] = (path, line_of(clean, match.start()))
     return found
 
 

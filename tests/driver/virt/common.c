@@ -1,11 +1,52 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
 // What the tests of lib/virt against libvirt share.
 
+#include <errno.h>
+#include <signal.h>
 #include <stdio.h>
+#include <string.h>
 #include <unistd.h>
 #include "base/xml.h"
 #include "common.h"
 #include <sandbox/error.h>
+
+/* TRUE for an object of a run of these tests that came to a sudden end. */
+static gboolean
+is_left_behind (const char *name)
+{
+  gint64 pid;
+
+  if (!g_str_has_prefix (name, TEST_PREFIX))
+    return FALSE;
+  pid = g_ascii_strtoll (name + strlen (TEST_PREFIX), NULL, 10);
+  return pid > 1 && kill (pid, 0) < 0 && errno == ESRCH;
+}
+
+static void
+remove_left_behind (SandboxVirt *virt)
+{
+  g_autoptr (GPtrArray) domains = _sandbox_virt_list_domains (virt, TEST_PREFIX, NULL);
+  g_autoptr (GPtrArray) volumes = _sandbox_virt_list_volumes (virt, TEST_PREFIX, FALSE, NULL);
+  g_auto (GStrv) networks = _sandbox_virt_list_networks (virt, TEST_PREFIX, NULL);
+
+  for (guint i = 0; domains && i < domains->len; i++)
+    {
+      SandboxVirtDomain *domain = domains->pdata[i];
+
+      if (is_left_behind (domain->name))
+        remove_domain (virt, domain->name);
+    }
+  for (gsize i = 0; networks && networks[i]; i++)
+    if (is_left_behind (networks[i]))
+      _sandbox_virt_network_remove (virt, networks[i], NULL);
+  for (guint i = 0; volumes && i < volumes->len; i++)
+    {
+      SandboxVirtVolume *volume = volumes->pdata[i];
+
+      if (is_left_behind (volume->name))
+        _sandbox_virt_volume_remove (virt, volume->name, NULL);
+    }
+}
 
 int
 run_with_system (void)
@@ -14,7 +55,10 @@ run_with_system (void)
   g_autoptr (SandboxVirt) virt = _sandbox_virt_open (SYSTEM_URI, NULL, &error);
 
   if (virt)
-    return g_test_run ();
+    {
+      remove_left_behind (virt);
+      return g_test_run ();
+    }
   if (g_getenv ("VMS_TESTS_MUST_RUN"))
     g_error ("these tests must run: %s", error->message);
   // only a host without libvirt is a reason

@@ -297,6 +297,23 @@ layer_xml (const char *name, const char *backing_path)
                           name, backing_path);
 }
 
+/* Gives a new layer something that no other new layer has: bytes after its last cluster. */
+static void
+mark_layer (Fixture *f, const char *name)
+{
+  g_autofree char *bytes = NULL, *marked = NULL;
+  g_autofree char *mark = random_bytes (MIB);
+  g_autoptr (GError) error = NULL;
+  gsize length;
+
+  g_assert_true (_sandbox_virt_volume_download (f->virt, name, 8 * MIB, &bytes, &length, &error));
+  marked = g_malloc (length + MIB);
+  memcpy (marked, bytes, length);
+  memcpy (marked + length, mark, MIB);
+  g_assert_true (_sandbox_virt_volume_upload (f->virt, name, marked, length + MIB, &error));
+  g_assert_no_error (error);
+}
+
 /* A copy of a layer is a layer on the same image, with the same bytes. */
 static void
 test_clone (Fixture *f, gconstpointer data)
@@ -312,6 +329,7 @@ test_clone (Fixture *f, gconstpointer data)
   xml = layer_xml (layer, image->path);
   copy_xml = layer_xml (copy, image->path);
   g_assert_true (_sandbox_virt_volume_create (f->virt, xml, NULL, &error));
+  mark_layer (f, layer);
   g_assert_true (_sandbox_virt_volume_clone (f->virt, layer, copy_xml, &error));
   g_assert_no_error (error);
   volume = _sandbox_virt_volume_get (f->virt, copy, &error);
@@ -320,6 +338,7 @@ test_clone (Fixture *f, gconstpointer data)
   g_assert_true (_sandbox_virt_volume_download (f->virt, layer, 8 * MIB, &bytes, &length, &error));
   g_assert_true (
       _sandbox_virt_volume_download (f->virt, copy, 8 * MIB, &copy_bytes, &copy_length, &error));
+  g_assert_cmpuint (length, >, MIB);
   g_assert_cmpmem (bytes, length, copy_bytes, copy_length);
   g_assert_false (_sandbox_virt_volume_clone (f->virt, layer, copy_xml, &error));
   g_assert_error (error, SANDBOX_ERROR, SANDBOX_ERROR_EXISTS);

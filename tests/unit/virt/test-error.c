@@ -254,6 +254,8 @@ int
 main (int argc, char **argv)
 {
   g_test_init (&argc, &argv, NULL);
+  // no last error without it
+  g_assert_cmpint (virInitialize (), ==, 0);
   g_test_add_func ("/virt/error/cases", test_cases);
   g_test_add_func ("/virt/error/all-numbers", test_all_numbers);
   g_test_add_func ("/virt/error/numbers", test_numbers);

@@ -95,6 +95,8 @@ typedef struct
   GPtrArray *shares; /* (element-type SandboxShareStatus) */
 } SandboxMachineStatus;
 void sandbox_machine_status_free (SandboxMachineStatus *status);
+/* Works for a machine that was never started, too, and for one whose profile has a mistake in it
+ * (then @changes says which). (transfer full) */
 SandboxMachineStatus *
 sandbox_machine_get_status (SandboxMachine *machine, GCancellable *cancellable, GError **error);
 
@@ -148,6 +150,8 @@ gboolean
 sandbox_machine_copy_in (SandboxMachine *machine, const char *host_path, const char *guest_path,
                          SandboxCopyFlags flags, SandboxProgressFunc progress, gpointer user_data,
                          GCancellable *cancellable, GError **error);
+/* The other way; what the guest sends is taken as hostile. EXISTS unless @flags say to overwrite.
+ */
 gboolean
 sandbox_machine_copy_out (SandboxMachine *machine, const char *guest_path, const char *host_path,
                           SandboxCopyFlags flags, SandboxProgressFunc progress, gpointer user_data,

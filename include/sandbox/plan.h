@@ -11,7 +11,8 @@ GType sandbox_plan_get_type (void);
 
 SandboxPlan *sandbox_plan_ref (SandboxPlan *plan);
 void sandbox_plan_unref (SandboxPlan *plan);
-/* What would be made, as lines "key: value" for people, safe for a terminal. Its wording may change from version to version. (transfer full) */
+/* What would be made, as lines "key: value" for people, safe for a terminal. Its wording may change
+ * from version to version. (transfer full) */
 char *sandbox_plan_describe (SandboxPlan *plan);
 /* libvirt's XML of the domain that would be defined. (transfer full) */
 char *sandbox_plan_domain_xml (SandboxPlan *plan);

@@ -58,6 +58,7 @@ sandbox_machine_exec (SandboxMachine *machine, const SandboxExecOptions *options
 {
   SandboxExecOptions own = SANDBOX_EXEC_OPTIONS_INIT;
   g_autoptr (SandboxSsh) ssh = NULL;
+  g_autoptr (GError) local = NULL;
   g_autofree char *command = NULL;
 
   if (!_sandbox_options_copy (&own, sizeof own, options, error))
@@ -70,8 +71,20 @@ sandbox_machine_exec (SandboxMachine *machine, const SandboxExecOptions *options
     return FALSE;
   if (own.argv != NULL || own.cwd != NULL || own.env != NULL)
     command = _sandbox_ssh_command (own.argv, own.cwd, own.env);
-  return _sandbox_ssh_exec (ssh, command, own.pty, own.stdin_fd, own.stdout_fd, own.stderr_fd,
-                            own.timeout_usec, cancellable, ret_status, error);
+  if (_sandbox_ssh_exec (ssh, command, own.pty, own.stdin_fd, own.stdout_fd, own.stderr_fd,
+                         own.timeout_usec, cancellable, ret_status, &local))
+    return TRUE;
+  if (g_error_matches (local, SANDBOX_ERROR, SANDBOX_ERROR_TIMED_OUT) && own.timeout_usec > 0)
+    {
+      g_autofree char *what =
+          sandbox_escape (own.argv != NULL ? own.argv[0] : "the login shell", -1, 80);
+
+      return sandbox_fail (error, SANDBOX_ERROR_TIMED_OUT,
+                           "exec in %s: %s did not end within %.1f s and was ended", machine->name,
+                           what, (double)own.timeout_usec / G_USEC_PER_SEC);
+    }
+  g_propagate_error (error, g_steal_pointer (&local));
+  return FALSE;
 }
 
 char **

@@ -155,6 +155,23 @@ exec_argv (const SandboxSsh *ssh, const char *remote_command, gboolean pty, int 
   return argv;
 }
 
+static gboolean
+wait_command (pid_t pid, gint64 timeout_usec, GCancellable *cancellable, int *ret_status,
+              GError **error)
+{
+  g_autoptr (GError) local = NULL;
+
+  if (sandbox_child_wait (pid, FALSE, timeout_usec, cancellable, ret_status, &local))
+    return TRUE;
+  if (g_error_matches (local, SANDBOX_ERROR, SANDBOX_ERROR_TIMED_OUT))
+    return sandbox_fail (error, SANDBOX_ERROR_TIMED_OUT,
+                         "running a command in the machine: it did not end within %.1f seconds; it "
+                         "may still run there",
+                         (double)timeout_usec / G_USEC_PER_SEC);
+  g_propagate_error (error, g_steal_pointer (&local));
+  return FALSE;
+}
+
 gboolean
 _sandbox_ssh_exec (const SandboxSsh *ssh, const char *remote_command, gboolean pty, int stdin_fd,
                    int stdout_fd, int stderr_fd, gint64 timeout_usec, GCancellable *cancellable,
@@ -176,7 +193,7 @@ _sandbox_ssh_exec (const SandboxSsh *ssh, const char *remote_command, gboolean p
       options.stderr_fd = stderr_fd;
       ok = !g_cancellable_set_error_if_cancelled (cancellable, error)
            && sandbox_child_spawn (&options, &pid, error)
-           && sandbox_child_wait (pid, FALSE, timeout_usec, cancellable, &status, error);
+           && wait_command (pid, timeout_usec, cancellable, &status, error);
     }
   log_finish (&log);
   if (!ok)

@@ -106,7 +106,8 @@ gboolean _sandbox_virt_volume_create (SandboxVirt *virt, const char *xml, gboole
 gboolean _sandbox_virt_volume_clone (SandboxVirt *virt, const char *source_name, const char *xml,
                                      GError **error);
 /* Larger only, of a machine that is off; as large already: success. The test driver cannot. */
-gboolean _sandbox_virt_volume_grow (SandboxVirt *virt, const char *name, guint64 bytes, GError **error);
+gboolean
+_sandbox_virt_volume_grow (SandboxVirt *virt, const char *name, guint64 bytes, GError **error);
 gboolean _sandbox_virt_volume_remove (SandboxVirt *virt, const char *name,
                                       GError **error); /* none: success */
 typedef void (*SandboxVirtTransferFunc) (guint64 done, guint64 total, gpointer user_data);

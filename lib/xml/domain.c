@@ -99,11 +99,13 @@ add_topology (xmlNode *cpu, const SandboxPlan *plan)
 
 /* KVM: the host's processor as it is. TCG: a plain one up to x86-64-v2. Programs built for today's
  * distributions run on that, and libraries do not choose the wide vector code that TCG emulates
- * slowly. Nowhere nested virtualisation: it is a large part of KVM that a guest need not reach. */
+ * slowly. rdrand makes the guest's random numbers ready before its second processor is up; later,
+ * the kernel would patch code while that processor runs it, which QEMU 7.2's TCG does not always
+ * survive. Nowhere nested virtualisation: it is a large part of KVM that a guest need not reach. */
 static void
 add_cpu (xmlNode *domain, const SandboxPlan *plan)
 {
-  static const char *const level_2[] = { "popcnt", "sse4.1", "sse4.2", "ssse3", NULL };
+  static const char *const wanted[] = { "popcnt", "rdrand", "sse4.1", "sse4.2", "ssse3", NULL };
   xmlNode *cpu;
 
   if (plan->accel == SANDBOX_ACCEL_KVM)
@@ -118,8 +120,8 @@ add_cpu (xmlNode *domain, const SandboxPlan *plan)
   cpu = sandbox_xml_add (domain, "cpu", "mode", "custom", "match", "exact", "check", "none", NULL);
   sandbox_xml_add_text (cpu, "model", "qemu64", "fallback", "forbid", NULL);
   add_topology (cpu, plan);
-  for (guint i = 0; level_2[i]; i++)
-    add_feature (cpu, "require", level_2[i]);
+  for (guint i = 0; wanted[i]; i++)
+    add_feature (cpu, "require", wanted[i]);
   add_feature (cpu, "disable", "svm");
 }
 

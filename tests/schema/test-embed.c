@@ -149,7 +149,8 @@ check_command_line (const SandboxPlan *plan, const char *argv)
 
   assert_has (argv, kvm ? "-accel kvm" : "-accel tcg");
   assert_has (argv, kvm ? "-cpu host," : "-cpu qemu64,");
-  assert_has (argv, kvm ? "vmx=off,svm=off" : "svm=off");
+  assert_has (argv, kvm ? "vmx=off,svm=off" : "rdrand=on,");
+  assert_has (argv, "svm=off");
   assert_has (argv, seed);
   assert_has (argv, mac);
   assert_has (argv, cores);

@@ -107,7 +107,7 @@ domain_xml (const char *name, const char *network)
   node = sandbox_xml_add (root, "os", NULL);
   sandbox_xml_add_text (node, "type", "hvm", "arch", "x86_64", "machine", "q35", NULL);
   sandbox_xml_add (node, "bios", "useserial", "yes", NULL);
-  sandbox_xml_add (node, "bootmenu", "enable", "yes", "timeout", "1500", NULL);
+  sandbox_xml_add (node, "bootmenu", "enable", "yes", "timeout", "800", NULL);
   node = sandbox_xml_add (root, "features", NULL);
   sandbox_xml_add (node, "acpi", NULL);
   devices = sandbox_xml_add (root, "devices", NULL);

@@ -237,7 +237,7 @@ test_facts (void)
 static gpointer
 hammer (gpointer data)
 {
-  for (int i = 0; i < 50; i++)
+  for (int i = 0; i < 15; i++)
     {
       g_autofree char *name = g_strdup_printf (TEST_PREFIX "%d-%d", GPOINTER_TO_INT (data), i);
       g_autofree char *xml = test_domain_xml (name);

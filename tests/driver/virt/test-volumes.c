@@ -377,6 +377,28 @@ test_clone_sparse (Fixture *f, gconstpointer data)
   _sandbox_virt_volume_free (volume);
 }
 
+static void
+test_grow (Fixture *f, gconstpointer data)
+{
+  const guint64 wanted[] = { 2 * MIB, 3 * MIB, 3 * MIB, MIB };
+  g_autoptr (GError) error = NULL;
+
+  make (f, f->name, 2 * MIB);
+  for (gsize i = 0; i < G_N_ELEMENTS (wanted); i++)
+    {
+      SandboxVirtVolume *volume = NULL;
+
+      // never smaller
+      g_assert_true (_sandbox_virt_volume_grow (f->virt, f->name, wanted[i], &error));
+      g_assert_no_error (error);
+      volume = _sandbox_virt_volume_get (f->virt, f->name, &error);
+      g_assert_cmpuint (volume->capacity_bytes, ==, i == 0 ? 2 * MIB : 3 * MIB);
+      _sandbox_virt_volume_free (volume);
+    }
+  g_assert_false (_sandbox_virt_volume_grow (f->virt, "t-virt-none", MIB, &error));
+  g_assert_error (error, SANDBOX_ERROR, SANDBOX_ERROR_NOT_FOUND);
+}
+
 /* A file that libvirt has not seen yet, and one that it still believes in. */
 static void
 test_refresh (Fixture *f, gconstpointer data)
@@ -423,6 +445,7 @@ main (int argc, char **argv)
   ADD ("race", test_race);
   ADD ("clone", test_clone);
   ADD ("clone-sparse", test_clone_sparse);
+  ADD ("grow", test_grow);
   ADD ("refresh", test_refresh);
 #undef ADD
   return run_with_system ();

@@ -237,6 +237,7 @@ test_timeout (void)
       g_assert_false (
           run (&fixture, "echo begun; sleep 60", NULL, 2 * G_USEC_PER_SEC, NULL, &result, &error));
       g_assert_error (error, SANDBOX_ERROR, SANDBOX_ERROR_TIMED_OUT);
+      g_assert_nonnull (strstr (error->message, "2.0 seconds"));
       g_assert_cmpstr (result.out, ==, "begun\n");
       g_assert_cmpint (g_get_monotonic_time () - before, <, 30 * G_USEC_PER_SEC);
       result_clear (&result);

@@ -2,9 +2,11 @@
 // The command vms: reads the command line, runs the verb, turns what comes back into an exit
 // status.
 #include <errno.h>
+#include <fcntl.h>
 #include <locale.h>
 #include <stdio.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "context.h"
 #include "help.h"
@@ -78,6 +80,20 @@ run (VmsContext *context, const VmsArgs *args)
   return status_of (args->verb, error);
 }
 
+/* Whoever starts us with 0, 1 or 2 closed would have our locks, pipes and sockets get these numbers,
+ * and what we say would be written into them. */
+static void
+fill_standard_descriptors (void)
+{
+  int fd;
+
+  do
+    fd = open ("/dev/null", O_RDWR);
+  while (fd >= 0 && fd <= STDERR_FILENO);
+  if (fd >= 0)
+    close (fd);
+}
+
 int
 main (int argc, char **argv)
 {
@@ -87,6 +103,7 @@ main (int argc, char **argv)
   const VmsVerb *verb = NULL;
   g_autoptr (VmsArgs) args = NULL;
 
+  fill_standard_descriptors ();
   setlocale (LC_ALL, "");
   g_set_prgname ("vms");
   args = vms_args_parse (argv + 1, &verb, &error);

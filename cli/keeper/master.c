@@ -11,6 +11,7 @@
 #include <signal.h>
 #include <string.h>
 #include <sys/pidfd.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #define RETRY_FIRST_USEC (100 * 1000)
@@ -19,6 +20,8 @@
 #define WORKED_USEC   (30 * G_USEC_PER_SEC)
 #define END_USEC      (3 * G_USEC_PER_SEC)
 #define COMPLAINT_MAX 2048
+/* Where there is no pidfd to wait for. */
+#define LOOK_MSEC 500
 
 struct _KeeperMaster
 {
@@ -133,9 +136,10 @@ forget (KeeperMaster *master)
 static gboolean
 has_ended (KeeperMaster *master)
 {
-  GPollFD fd = { .fd = master->pid_fd, .events = G_IO_IN };
+  siginfo_t info = { 0 };
 
-  return master->pid_fd < 0 || g_poll (&fd, 1, 0) > 0;
+  return waitid (P_PID, (id_t)master->pid, &info, WEXITED | WNOHANG | WNOWAIT) < 0
+         || info.si_pid == master->pid;
 }
 
 int
@@ -155,7 +159,7 @@ keeper_master_step (KeeperMaster *master)
   if (!master->pid && g_get_monotonic_time () >= master->next_start)
     start (master);
   if (master->pid)
-    return -1;
+    return master->pid_fd < 0 ? LOOK_MSEC : -1;
   return (int)MAX (1, (master->next_start - g_get_monotonic_time ()) / 1000 + 1);
 }
 
@@ -164,12 +168,9 @@ keeper_master_free (KeeperMaster *master)
 {
   if (master->pid)
     {
-      GPollFD fd = { .fd = master->pid_fd, .events = G_IO_IN };
-
       kill (master->pid, SIGTERM);
-      if (g_poll (&fd, 1, (int)(END_USEC / 1000)) <= 0)
-        kill (master->pid, SIGKILL);
-      sandbox_child_wait (master->pid, FALSE, 0, NULL, NULL, NULL);
+      /* after that time KILL */
+      sandbox_child_wait (master->pid, FALSE, END_USEC, NULL, NULL, NULL);
       forget (master);
     }
   unlinkat (master->state_fd, "ssh.sock", 0);

@@ -241,7 +241,7 @@ check_place (Walk *walk, GError **error)
 }
 
 gboolean
-sandbox_share_source_check (const char *path, uid_t uid, GError **error)
+sandbox_share_source_check (const char *path, uid_t uid, char **ret_resolved, GError **error)
 {
   g_autofree char *shown = sandbox_escape (path, -1, 200);
   g_autoptr (GString) resolved = g_string_new (NULL);
@@ -256,5 +256,9 @@ sandbox_share_source_check (const char *path, uid_t uid, GError **error)
     return FALSE;
   if (resolved->len == 0)
     g_string_assign (resolved, "/");
-  return check_place (&walk, error) && check_last (&walk, error);
+  if (!check_place (&walk, error) || !check_last (&walk, error))
+    return FALSE;
+  if (ret_resolved)
+    *ret_resolved = g_strdup (resolved->str);
+  return TRUE;
 }

@@ -11,6 +11,8 @@ _sandbox_step_boot (gpointer data, GCancellable *cancellable, GError **error)
 
   if (_sandbox_pieces_running (&work->pieces))
     return TRUE;
+  if (!_sandbox_shares_check_apart (work, error))
+    return FALSE;
   work->made.boot = TRUE;
   return _sandbox_virt_domain_start (work->host->virt, work->machine->object, error);
 }

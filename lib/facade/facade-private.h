@@ -242,6 +242,12 @@ gboolean _sandbox_step_seed (gpointer work, GCancellable *cancellable, GError **
 void _sandbox_undo_seed (gpointer work);
 gboolean _sandbox_step_domain (gpointer work, GCancellable *cancellable, GError **error);
 void _sandbox_undo_domain (gpointer work);
+/* shares.c */
+/* Sources without links, as far as they are there: what is checked is then what libvirt is given. */
+void _sandbox_shares_pin (SandboxPlan *plan);
+/* No share of ours inside, or around, one of another machine of the caller's. After the domain is
+ * defined, so that of two starts at once at least one sees the other. */
+gboolean _sandbox_shares_check_apart (SandboxWork *work, GError **error);
 /* boot-steps.c */
 gboolean _sandbox_step_boot (gpointer work, GCancellable *cancellable, GError **error);
 void _sandbox_undo_boot (gpointer work);

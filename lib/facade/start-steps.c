@@ -4,10 +4,7 @@
 // undone.
 #include "facade/facade-private.h"
 
-#include <errno.h>
 #include <string.h>
-#include <sys/stat.h>
-#include <unistd.h>
 
 #define STOPPING_WAIT_USEC (60 * G_USEC_PER_SEC)
 
@@ -169,81 +166,6 @@ _sandbox_undo_keys (gpointer data)
   if (fd >= 0)
     sandbox_remove_at (fd, work->machine->name, NULL);
   _sandbox_ssh_config_refresh (work->host, NULL);
-}
-
-/* Makes @path with its parents, private; what was made is remembered, outermost first. */
-static gboolean
-make_directories (SandboxWork *work, const char *path, GError **error)
-{
-  g_autofree char *parent = g_path_get_dirname (path);
-
-  if (g_file_test (path, G_FILE_TEST_IS_DIR))
-    return TRUE;
-  if (strcmp (parent, path) != 0 && !make_directories (work, parent, error))
-    return FALSE;
-  if (mkdir (path, 0700) < 0)
-    return sandbox_fail_errno (error, errno, "start %s: making the shared directory %s",
-                               work->machine->name, path);
-  if (work->made.directories == NULL)
-    work->made.directories = g_ptr_array_new_with_free_func (g_free);
-  g_ptr_array_add (work->made.directories, g_strdup (path));
-  return TRUE;
-}
-
-/* As whom the source has to be fit for sharing: root may share what belongs to the guest's user,
- * too. */
-static uid_t
-share_owner (const SandboxWork *work, const SandboxPlanShare *share)
-{
-  struct stat info;
-
-  if (work->host->uid == 0 && stat (share->source, &info) == 0 && info.st_uid == work->plan->uid)
-    return work->plan->uid;
-  return work->host->uid;
-}
-
-static gboolean
-make_share (SandboxWork *work, const SandboxPlanShare *share, GError **error)
-{
-  gboolean there = g_file_test (share->source, G_FILE_TEST_EXISTS);
-
-  if (!there && share->create)
-    {
-      if (!make_directories (work, share->source, error))
-        return FALSE;
-      /* Root's guests have an ordinary user all the same, who could not write in a directory of
-       * root's. */
-      if (work->host->uid == 0 && chown (share->source, work->plan->uid, work->plan->gid) < 0)
-        return sandbox_fail_errno (error, errno, "start %s: giving %s to uid %u",
-                                   work->machine->name, share->source, work->plan->uid);
-    }
-  return sandbox_share_source_check (share->source, share_owner (work, share), error);
-}
-
-gboolean
-_sandbox_step_shares (gpointer data, GCancellable *cancellable, GError **error)
-{
-  SandboxWork *work = data;
-
-  if (_sandbox_pieces_running (&work->pieces))
-    return TRUE;
-  for (guint i = 0; i < work->plan->shares->len; i++)
-    if (!make_share (work, work->plan->shares->pdata[i], error))
-      {
-        g_prefix_error (error,
-                        "share \"%s\": ", ((SandboxPlanShare *)work->plan->shares->pdata[i])->tag);
-        return FALSE;
-      }
-  return TRUE;
-}
-
-void
-_sandbox_undo_shares (gpointer data)
-{
-  SandboxWork *work = data;
-
-  for (guint i = work->made.directories != NULL ? work->made.directories->len : 0; i > 0; i--)
-    rmdir (work->made.directories->pdata[i - 1]);
 }
 
 gboolean

@@ -122,6 +122,17 @@ current_subnet (SandboxMachine *machine, const SandboxDomainMeta *meta)
   return meta != NULL ? g_strdup (meta->subnet) : NULL;
 }
 
+static SandboxPlan *
+resolve_plan (SandboxProfile *profile, const SandboxFacts *facts, const SandboxIdentity *identity,
+              GError **error)
+{
+  SandboxPlan *plan = _sandbox_plan_resolve (profile, facts, identity, error);
+
+  if (plan != NULL)
+    _sandbox_shares_pin (plan);
+  return plan;
+}
+
 SandboxPlan *
 _sandbox_work_plan (SandboxMachine *machine, SandboxProfile *profile, const SandboxImageRef *image,
                     const SandboxDomainMeta *meta, GError **error)
@@ -154,7 +165,7 @@ _sandbox_work_plan (SandboxMachine *machine, SandboxProfile *profile, const Sand
       identity.image_kernel = image->kernel;
       identity.image_initrd = image->initrd;
       identity.image_cmdline = image->cmdline;
-      return _sandbox_plan_resolve (profile, facts, &identity, error);
+      return resolve_plan (profile, facts, &identity, error);
     }
   /* Not built yet, or the test driver, which boots nothing: names that say so. */
   id = g_strconcat (_sandbox_profile_values (profile)->image, "-unbuilt", NULL);
@@ -167,7 +178,7 @@ _sandbox_work_plan (SandboxMachine *machine, SandboxProfile *profile, const Sand
   identity.image_kernel = kernel;
   identity.image_initrd = initrd;
   identity.image_cmdline = "";
-  return _sandbox_plan_resolve (profile, facts, &identity, error);
+  return resolve_plan (profile, facts, &identity, error);
 }
 
 /* The image below the disk that is there; NULL without error when there is no disk. */

@@ -209,10 +209,11 @@ _sandbox_stream_finish (SandboxStream *stream, int *ret_status, char **ret_text,
   gboolean ok;
 
   sandbox_close_fd (&stream->data_fd);
-  if (!wait_ready (stream, stream->pid_fd, G_IO_IN, error))
+  /* without a pidfd (no descriptor was left) only the child is waited for, not its words */
+  if (stream->pid_fd >= 0 && !wait_ready (stream, stream->pid_fd, G_IO_IN, error))
     return FALSE;
   drain_text (stream);
-  ok = sandbox_child_wait (stream->pid, FALSE, 0, NULL, ret_status, error);
+  ok = sandbox_child_wait (stream->pid, FALSE, 0, stream->cancellable, ret_status, error);
   stream->pid = 0;
   if (ok && ret_text)
     *ret_text = g_strdup (stream->text->str);

@@ -74,6 +74,16 @@ def test_json_only_where_it_is_promised():
         expect(offers == shows, (verb, sub))
 
 
+def test_closed_descriptors_are_no_one_elses():
+    """Started with 0, 1 or 2 closed, as by cron or a daemon: what is said must not land in a lock, a pipe or a socket."""
+    home = Home()
+    for closed in (">&- 2>&-", "<&- >&- 2>&-", "<&-", "2>&-"):
+        for argv, status in ((["list"], 0), (["status", "absent"], 3), (["create", "absent/x"], 2)):
+            r = subprocess.run(["sh", "-c", 'exec "$@" ' + closed, "sh", VMS, "-c", "test:///default"] + argv,
+                               env=home.env, capture_output=True, timeout=60)
+            expect(r.returncode == status, (closed, argv, r))
+
+
 def test_did_you_mean():
     home = Home()
     for argv, nearest in ((["strat", "work"], "start"), (["lsit"], "list"), (["proflie", "list"], "profile"),

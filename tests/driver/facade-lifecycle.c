@@ -137,6 +137,51 @@ test_shares_are_kept (void)
   driver_test_destroy (machine, TRUE);
 }
 
+/* What runs in a machine may replace a directory of its share by a link: nobody else's share may
+ * lie on that way, whatever links it is named by. */
+static void
+test_shares_of_others_are_kept_apart (void)
+{
+  g_autoptr (SandboxHost) host = driver_test_open (TEST_URI, NULL);
+  g_autofree char *outer = g_build_filename (g_get_home_dir (), "apart", NULL);
+  g_autofree char *group = g_build_filename (outer, "group", NULL);
+  g_autofree char *inner = g_build_filename (group, "project", NULL);
+  g_autofree char *link = g_build_filename (g_get_home_dir (), "apart-link", NULL);
+  g_autofree char *by_link = g_build_filename (link, "project", NULL);
+  const char *const sources[] = { inner, by_link, outer };
+  const char *const first[] = { outer, NULL };
+  SandboxStartOptions options = SANDBOX_START_OPTIONS_INIT;
+  g_autoptr (SandboxMachine) machine = driver_test_lookup (host, "work");
+  g_autoptr (GError) error = NULL;
+
+  g_assert_cmpint (g_mkdir_with_parents (inner, 0700), ==, 0);
+  g_assert_cmpint (symlink (group, link), ==, 0);
+  options.shares = first;
+  g_assert_true (sandbox_machine_start (machine, &options, NULL, NULL, NULL, &error));
+  g_assert_no_error (error);
+  for (gsize i = 0; i < G_N_ELEMENTS (sources); i++)
+    {
+      const char *const shares[] = { sources[i], NULL };
+      g_autofree char *name = g_strdup_printf ("other-%u", (guint)i);
+      g_autoptr (GError) refused = NULL;
+      g_autoptr (SandboxMachine) other =
+          sandbox_host_create (host, name, "ci", shares, NULL, &error);
+
+      g_assert_no_error (error);
+      /* the very same directory in two machines is the user's choice */
+      if (sandbox_machine_start (other, NULL, NULL, NULL, NULL, &refused))
+        g_assert_true (sources[i] == outer);
+      else
+        {
+          g_assert_error (refused, SANDBOX_ERROR, SANDBOX_ERROR_INVALID);
+          g_assert_nonnull (strstr (refused->message, "work"));
+          g_assert_true (sources[i] != outer);
+        }
+      driver_test_destroy (other, TRUE);
+    }
+  driver_test_destroy (machine, TRUE);
+}
+
 static void
 test_plan_and_changes (void)
 {
@@ -394,6 +439,7 @@ main (int argc, char **argv)
   g_test_add_func ("/driver/shipped-needs-no-create", test_shipped_needs_no_create);
   g_test_add_func ("/driver/create-refuses", test_create_refuses);
   g_test_add_func ("/driver/shares-are-kept", test_shares_are_kept);
+  g_test_add_func ("/driver/shares-of-others-are-kept-apart", test_shares_of_others_are_kept_apart);
   g_test_add_func ("/driver/plan-and-changes", test_plan_and_changes);
   g_test_add_func ("/driver/status", test_status);
   g_test_add_func ("/driver/broken-profile-can-be-stopped", test_broken_profile_can_be_stopped);

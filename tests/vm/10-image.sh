@@ -8,12 +8,22 @@ volumes() {
 	root_virsh vol-list --pool vms 2>/dev/null | awk '{ print $1 }' | grep '^image\.' | sort
 }
 
-# Nothing of a build is left: no volumes but those of before, no directories of it, no processes of the user.
-nothing_of_a_build() {
-	eq "$(volumes)" "$1" "image volumes in the pool"
-	eq "$(find "$TEST_HOME/.cache/vms" /tmp /var/tmp -user "$TEST_USER" \( -name '*build*' -o -name '*mmdebstrap*' -o -name '*.qcow2' \) \
-		! -name '*.lock' ! -path "$TEST_HOME/.cache/vms/build" 2>/dev/null)" "" "files of the build"
-	eq "$(pgrep -u "$TEST_USER" -f 'mmdebstrap|build-image|mke2fs|qemu-img')" "" "processes of the build"
+# What a build may leave: image volumes, directories, processes of the user.
+traces() {
+	volumes | sed 's/^/volume /'
+	find "$TEST_HOME/.cache/vms" /tmp /var/tmp -user "$TEST_USER" \( -name '*build*' -o -name '*mmdebstrap*' -o -name '*.qcow2' \) \
+		! -name '*.lock' ! -path "$TEST_HOME/.cache/vms/build" -printf 'file %p\n' 2>/dev/null
+	pgrep -u "$TEST_USER" -f 'mmdebstrap|build-image|mke2fs|qemu-img' | sed 's/^/process /'
+}
+
+# nothing_new BEFORE: what ran in a name space of the build's may take a moment to be gone
+nothing_new() {
+	local tries=0
+	until [ "$(traces)" = "$1" ]; do
+		tries=$((tries + 1))
+		[ "$tries" -le 15 ] || fail "left behind: $(diff <(echo "$1") <(traces) | grep '^>')"
+		sleep 1
+	done
 }
 
 builds_once() {
@@ -45,31 +55,22 @@ assert any(i["name"] == "debian-13" for i in images), images'
 	status 3 vms image show debian-99
 }
 
-# interrupted SIGNAL SECONDS WANTED-STATUS
+# interrupted SIGNAL SECONDS WANTED-STATUSES
 interrupted() {
 	local before have=0
-	before=$(volumes)
+	before=$(traces)
 	as_user timeout --foreground --preserve-status -k 60 -s "$1" "$2" vms image build debian-12 || have=$?
-	case $3 in
-	*" $have "*) ;;
-	*) fail "exit status $have, should be one of $3" ;;
-	esac
-	nothing_of_a_build "$before"
+	[[ $3 == *" $have "* ]] || fail "exit status $have, should be one of $3"
+	nothing_new "$before"
 }
 
 killed_build_is_repaired() {
 	local before
-	before=$(volumes)
+	before=$(traces)
 	as_user timeout --foreground -s KILL 6 vms image build debian-12 || true
+	sleep 3
 	vms doctor --repair --yes
-	# what ran in the build's name space may take a moment to be gone
-	for _ in 1 2 3 4 5 6 7 8 9 10; do
-		if (nothing_of_a_build "$before") >/dev/null; then
-			break
-		fi
-		sleep 1
-	done
-	nothing_of_a_build "$before"
+	nothing_new "$before"
 }
 
 t "debian-13 is built by an ordinary user" builds_once

@@ -11,7 +11,8 @@ vms create ctrl --profile credentials >/dev/null
 interrupted_after() {
 	local have=0
 	as_user timeout --foreground --preserve-status -k 60 -s INT "$1" vms start ctrl || have=$?
-	[ "$have" -eq 130 ] || fail "exit status $have, should be 130"
+	# a machine that was ready before the signal came is ready
+	[ "$have" -eq 130 ] || [ "$have:$(domain_state ctrl)" = "0:running" ] || fail "exit status $have, should be 130"
 	vms list >/dev/null
 	# all or nothing: either it is gone, or a machine that runs and can be used further
 	if [ -n "$(remains ctrl)" ]; then
@@ -29,7 +30,7 @@ a_terminal_too() {
 		pid, terminal = pty.fork()
 		if pid == 0:
 		    os.execvp("vms", ["vms", "start", "ctrl"])
-		time.sleep(5)
+		time.sleep(2)
 		os.write(terminal, b"\x03")
 		try:
 		    while os.read(terminal, 1000):
@@ -67,7 +68,7 @@ several_names() {
 	nothing_remains ctrl2
 }
 
-for seconds in $(printf '%s\n' 0.1 0.3 0.6 1 1.5 2 3 4 6 8 12 16 | sample 5); do
+for seconds in $(printf '%s\n' 0.1 0.2 0.4 0.6 0.8 1 1.5 2 3 4 5 6 7 8 10 | sample 5); do
 	t "Ctrl-C ${seconds} s after start" interrupted_after "$seconds"
 done
 t "Ctrl-C on a terminal" a_terminal_too

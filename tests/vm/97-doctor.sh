@@ -41,11 +41,12 @@ leaves_machines_alone() {
 }
 
 foreign_domain_is_not_touched() {
+	root_virsh undefine "$(object foreign)" || true
+	vms create foreign --profile credentials
 	root_virsh define /dev/stdin <<-END
 		<domain type='qemu'><name>$(object foreign)</name><memory unit='MiB'>64</memory><os><type arch='x86_64'>hvm</type></os></domain>
 	END
-	vms create foreign --profile credentials
-	status 1 vms start foreign
+	status 4 vms start foreign
 	vms destroy --yes foreign || true
 	eq "$(domain_state foreign)" "shut off" "a domain that is not ours"
 	root_virsh undefine "$(object foreign)"

@@ -30,7 +30,7 @@ assert_good (const char *path)
 {
   g_autoptr (GError) error = NULL;
 
-  sandbox_share_source_check (path, geteuid (), &error);
+  sandbox_share_source_check (path, geteuid (), NULL, &error);
   g_assert_no_error (error);
 }
 
@@ -39,7 +39,7 @@ assert_bad (const char *path, SandboxError code, const char *part)
 {
   g_autoptr (GError) error = NULL;
 
-  g_assert_false (sandbox_share_source_check (path, geteuid (), &error));
+  g_assert_false (sandbox_share_source_check (path, geteuid (), NULL, &error));
   g_assert_error (error, SANDBOX_ERROR, (int)code);
   if (!strstr (error->message, part))
     g_error ("\"%s\" lacks \"%s\"", error->message, part);
@@ -175,7 +175,7 @@ test_owners (void)
   g_assert_cmpint (lchown (link, 12345, 12345), ==, 0);
   assert_bad (link, SANDBOX_ERROR_INVALID, "who could turn it");
   /* a directory of root is not the user's, even where root asks for the user */
-  g_assert_false (sandbox_share_source_check (good, 12345, NULL));
+  g_assert_false (sandbox_share_source_check (good, 12345, NULL, NULL));
 }
 
 int

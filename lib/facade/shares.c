@@ -1,0 +1,206 @@
+// SPDX-License-Identifier: LGPL-2.1-or-later
+// Shared directories on the host: made when wanted, found without links, checked, and kept apart
+// from those of other machines.
+//
+// Root in a machine may put anything into what is shared with it, symbolic links that belong to the
+// host's user included. So no path that we hand to libvirt may lead through another machine's
+// share: that machine would choose what this one gets.
+#include "facade/facade-private.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+/* @path without links; what is not there yet stays as it is written. */
+static char *
+resolve (const char *path)
+{
+  g_autofree char *rest = g_strdup ("");
+  g_autofree char *head = g_strdup (path);
+
+  while (strcmp (head, "/") != 0)
+    {
+      char *real = realpath (head, NULL);
+      char *parent, *longer;
+
+      if (real != NULL)
+        {
+          char *result = g_strconcat (real, rest, NULL);
+
+          free (real);
+          return result;
+        }
+      longer = g_strconcat (strrchr (head, '/'), rest, NULL);
+      g_free (rest);
+      rest = longer;
+      parent = g_path_get_dirname (head);
+      g_free (head);
+      head = parent;
+    }
+  return g_strdup (path);
+}
+
+void
+_sandbox_shares_pin (SandboxPlan *plan)
+{
+  for (guint i = 0; i < plan->shares->len; i++)
+    {
+      SandboxPlanShare *share = plan->shares->pdata[i];
+      char *resolved = resolve (share->source);
+
+      g_free (share->source);
+      share->source = resolved;
+    }
+}
+
+/* Makes @path with its parents, private; what was made is remembered, outermost first. */
+static gboolean
+make_directories (SandboxWork *work, const char *path, GError **error)
+{
+  g_autofree char *parent = g_path_get_dirname (path);
+
+  if (g_file_test (path, G_FILE_TEST_IS_DIR))
+    return TRUE;
+  if (strcmp (parent, path) != 0 && !make_directories (work, parent, error))
+    return FALSE;
+  if (mkdir (path, 0700) < 0)
+    return sandbox_fail_errno (error, errno, "start %s: making the shared directory %s",
+                               work->machine->name, path);
+  if (work->made.directories == NULL)
+    work->made.directories = g_ptr_array_new_with_free_func (g_free);
+  g_ptr_array_add (work->made.directories, g_strdup (path));
+  return TRUE;
+}
+
+/* As whom the source has to be fit for sharing: root may share what belongs to the guest's user,
+ * too. */
+static uid_t
+share_owner (const SandboxWork *work, const SandboxPlanShare *share)
+{
+  struct stat info;
+
+  if (work->host->uid == 0 && stat (share->source, &info) == 0 && info.st_uid == work->plan->uid)
+    return work->plan->uid;
+  return work->host->uid;
+}
+
+static gboolean
+check_share (SandboxWork *work, guint index, GError **error)
+{
+  const SandboxPlanShare *share = work->plan->shares->pdata[index];
+  g_autofree char *resolved = NULL;
+
+  if (!sandbox_share_source_check (share->source, share_owner (work, share), &resolved, error))
+    return FALSE;
+  if (strcmp (resolved, share->source) != 0)
+    return sandbox_fail (error, SANDBOX_ERROR_INVALID,
+                         "sharing directory %s: it became a link to %s just now; try again",
+                         share->source, resolved);
+  for (guint i = 0; i < index; i++)
+    {
+      const SandboxPlanShare *other = work->plan->shares->pdata[i];
+
+      if (sandbox_path_overlaps (share->source, other->source))
+        return sandbox_fail (error, SANDBOX_ERROR_INVALID,
+                             "sharing directory %s: it and %s of the share \"%s\" lie one in the "
+                             "other; use separate directories",
+                             share->source, other->source, other->tag);
+    }
+  return TRUE;
+}
+
+static gboolean
+make_share (SandboxWork *work, guint index, GError **error)
+{
+  const SandboxPlanShare *share = work->plan->shares->pdata[index];
+
+  if (share->create && !g_file_test (share->source, G_FILE_TEST_EXISTS))
+    {
+      if (!make_directories (work, share->source, error))
+        return FALSE;
+      /* Root's guests have an ordinary user all the same, who could not write in a directory of
+       * root's. */
+      if (work->host->uid == 0 && chown (share->source, work->plan->uid, work->plan->gid) < 0)
+        return sandbox_fail_errno (error, errno, "start %s: giving %s to uid %u",
+                                   work->machine->name, share->source, work->plan->uid);
+    }
+  return check_share (work, index, error);
+}
+
+gboolean
+_sandbox_step_shares (gpointer data, GCancellable *cancellable, GError **error)
+{
+  SandboxWork *work = data;
+
+  if (_sandbox_pieces_running (&work->pieces))
+    return TRUE;
+  for (guint i = 0; i < work->plan->shares->len; i++)
+    if (!make_share (work, i, error))
+      {
+        g_prefix_error (error,
+                        "share \"%s\": ", ((SandboxPlanShare *)work->plan->shares->pdata[i])->tag);
+        return FALSE;
+      }
+  return TRUE;
+}
+
+void
+_sandbox_undo_shares (gpointer data)
+{
+  SandboxWork *work = data;
+
+  for (guint i = work->made.directories != NULL ? work->made.directories->len : 0; i > 0; i--)
+    rmdir (work->made.directories->pdata[i - 1]);
+}
+
+static gboolean
+check_apart (const SandboxPlan *plan, const SandboxDomainMeta *meta, GError **error)
+{
+  for (guint i = 0; i < plan->shares->len; i++)
+    for (guint k = 0; k < meta->shares->len; k++)
+      {
+        const SandboxPlanShare *mine = plan->shares->pdata[i], *theirs = meta->shares->pdata[k];
+
+        /* the same directory in both is the user's choice, and neither can turn it elsewhere */
+        if (strcmp (mine->source, theirs->source) == 0
+            || !sandbox_path_overlaps (mine->source, theirs->source))
+          continue;
+        return sandbox_fail (error, SANDBOX_ERROR_INVALID,
+                             "start %s: its share %s and %s, which machine \"%s\" shares, lie one "
+                             "in the other: what runs in one machine could choose what the other "
+                             "one gets; share separate directories, or the same one",
+                             plan->name, mine->source, theirs->source, meta->name);
+      }
+  return TRUE;
+}
+
+gboolean
+_sandbox_shares_check_apart (SandboxWork *work, GError **error)
+{
+  SandboxHost *host = work->host;
+  g_autofree char *prefix = _sandbox_host_prefix (host);
+  g_autoptr (GPtrArray) domains = NULL;
+
+  if (work->plan->shares->len == 0)
+    return TRUE;
+  domains = _sandbox_virt_list_domains (host->virt, prefix, error);
+  if (domains == NULL)
+    return FALSE;
+  for (guint i = 0; i < domains->len; i++)
+    {
+      const SandboxVirtDomain *domain = domains->pdata[i];
+      g_autoptr (SandboxDomainMeta) meta = NULL;
+      g_autofree char *xml = NULL;
+
+      if (strcmp (domain->name, work->machine->object) == 0)
+        continue;
+      /* one that vanished meanwhile shares nothing */
+      xml = _sandbox_virt_domain_xml (host->virt, domain->name, FALSE, NULL);
+      meta = xml != NULL ? _sandbox_xml_read_domain (xml, NULL) : NULL;
+      if (meta != NULL && !check_apart (work->plan, meta, error))
+        return FALSE;
+    }
+  return TRUE;
+}

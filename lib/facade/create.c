@@ -157,6 +157,15 @@ _sandbox_profile_text_with_shares (SandboxHost *host, const char *name, const ch
   return g_string_free (g_steal_pointer (&out), FALSE);
 }
 
+/* A destroy that was killed at its very end has left only that. */
+static gboolean
+has_lock_file (SandboxMachine *machine)
+{
+  g_autofree char *path = g_strconcat (machine->state_path, ".lock", NULL);
+
+  return g_file_test (path, G_FILE_TEST_EXISTS);
+}
+
 SandboxMachine *
 sandbox_host_lookup (SandboxHost *host, const char *name, GCancellable *cancellable, GError **error)
 {
@@ -173,6 +182,7 @@ sandbox_host_lookup (SandboxHost *host, const char *name, GCancellable *cancella
   /* A profile with a mistake in it, or one that was deleted, must not keep anybody from stopping
    * the machine. */
   if (profile != NULL || !g_error_matches (local, SANDBOX_ERROR, SANDBOX_ERROR_NOT_FOUND)
+      || has_lock_file (machine)
       || (_sandbox_machine_pieces (machine, &pieces, NULL) && _sandbox_pieces_any (&pieces)))
     return g_steal_pointer (&machine);
   g_propagate_error (error, g_steal_pointer (&local));

@@ -440,6 +440,11 @@ sandbox_host_build_image (SandboxHost *host, const char *name, gboolean update,
   build.release = find_release (name, error);
   if (build.release == NULL)
     return FALSE;
+  if (_sandbox_host_is_test (host))
+    return sandbox_fail (error, SANDBOX_ERROR_UNSUPPORTED,
+                         "image build %s: libvirt's test driver keeps no images; use a host with "
+                         "QEMU (qemu:///system)",
+                         name);
   build.build_fd = _sandbox_image_build_fd (host, TRUE, error);
   if (build.build_fd < 0)
     return FALSE;

@@ -368,23 +368,28 @@ as_owner() {
 	fi
 }
 
+# build_option NAME: what the build directory was set up with.
+build_option() {
+	meson introspect --buildoptions "$top/build" | python3 -c 'import json, sys
+print(next(o["value"] for o in json.load(sys.stdin) if o["name"] == sys.argv[1]))' "$1"
+}
+
 build_and_install() {
 	local build=$top/build
 
 	say "Building and installing to $prefix"
 	if [ ! -f "$build/build.ninja" ]; then
-		quiet "meson setup" as_owner meson setup --prefix "$prefix" --buildtype release "$build" "$top" ||
+		quiet "meson setup" as_owner meson setup --prefix "$prefix" --libdir lib --buildtype release "$build" "$top" ||
 			die "the build could not be set up" "remove $build and run this again"
-	elif [ "$(meson introspect --buildoptions "$build" | python3 -c 'import json, sys
-print(next(o["value"] for o in json.load(sys.stdin) if o["name"] == "prefix"))')" != "$prefix" ]; then
-		quiet "meson configure" as_owner meson configure "-Dprefix=$prefix" "$build"
+	elif [ "$(build_option prefix)" != "$prefix" ] || [ "$(build_option libdir)" != lib ]; then
+		quiet "meson configure" as_owner meson configure "-Dprefix=$prefix" -Dlibdir=lib "$build"
 	fi
 	quiet "the build" as_owner meson compile -C "$build" || die "the build failed" "read the log above"
 	quiet "the installation" meson install --no-rebuild --only-changed -C "$build" || die "the installation failed" "read the log above"
 	ldconfig
 	# a first command that does not need libvirt: says at once when the installation does not work
-	as_caller "$prefix/bin/vms" version >>"$log" 2>&1 ||
-		die "$prefix/bin/vms was installed but does not run" "ldconfig -p | grep sandbox; $prefix/bin/vms version"
+	quiet "$prefix/bin/vms version" as_caller "$prefix/bin/vms" version ||
+		die "$prefix/bin/vms was installed but does not run" "read the log above; /sbin/ldconfig -p should know libsandbox-1.so.0"
 }
 
 # --- the machine ---------------------------------------------------------------------------------------------

@@ -4,6 +4,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <locale.h>
+#include <signal.h>
 #include <stdio.h>
 #include <string.h>
 #include <unistd.h>
@@ -80,8 +81,8 @@ run (VmsContext *context, const VmsArgs *args)
   return status_of (args->verb, error);
 }
 
-/* Whoever starts us with 0, 1 or 2 closed would have our locks, pipes and sockets get these numbers,
- * and what we say would be written into them. */
+/* Whoever starts us with 0, 1 or 2 closed would have our locks, pipes and sockets get these
+ * numbers, and what we say would be written into them. */
 static void
 fill_standard_descriptors (void)
 {
@@ -104,6 +105,8 @@ main (int argc, char **argv)
   g_autoptr (VmsArgs) args = NULL;
 
   fill_standard_descriptors ();
+  /* whoever started us may ignore it, and then our children's ends could not be waited for */
+  signal (SIGCHLD, SIG_DFL);
   setlocale (LC_ALL, "");
   g_set_prgname ("vms");
   args = vms_args_parse (argv + 1, &verb, &error);

@@ -170,8 +170,11 @@ main (int argc, char **argv)
 {
   Keeper keeper = { .state_fd = -1, .signal_fd = -1, .stopped_fd = -1 };
   g_autoptr (GError) error = NULL;
-  int helper = keeper_helper (argc, argv);
+  int helper;
 
+  /* inherited through exec: with it ignored, no child's end could be waited for */
+  signal (SIGCHLD, SIG_DFL);
+  helper = keeper_helper (argc, argv);
   if (helper >= 0)
     return helper;
   if (argc != 7)

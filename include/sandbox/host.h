@@ -43,7 +43,9 @@ typedef struct
     .lock_wait_usec = -1                                                                           \
   }
 
-/* Connects. May be used from several threads afterwards. Errors: HOST, DENIED, INVALID. */
+/* Connects. May be used from several threads afterwards. The library runs programs (ssh,
+ * ssh-keygen) and waits for each by its process id: a caller that ignores SIGCHLD, or reaps every
+ * child with waitpid (-1), makes these calls fail. Errors: HOST, DENIED, INVALID. */
 SandboxHost *
 sandbox_host_open (const SandboxHostOptions *options, GCancellable *cancellable, GError **error);
 SandboxHost *sandbox_host_ref (SandboxHost *host);

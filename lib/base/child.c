@@ -17,7 +17,7 @@
 #include <unistd.h>
 
 #define NO_PIDFD_POLL_USEC (20 * 1000)
-#define TERM_GRACE_USEC (2 * G_USEC_PER_SEC)
+#define TERM_GRACE_USEC    (2 * G_USEC_PER_SEC)
 
 extern char **environ;
 
@@ -172,7 +172,8 @@ _sandbox_child_wait_pumped (pid_t pid, gboolean group, gint64 timeout_usec,
 
       for (guint i = 0; i < n_pumps; i++)
         fds[2 + i] = (GPollFD){ .fd = *pumps[i].fd, .events = G_IO_IN };
-      /* without a pidfd (an old kernel, no descriptor left) the child is asked about now and then */
+      /* without a pidfd (an old kernel, no descriptor left) the child is asked about now and then
+       */
       poll_until (fds, 2 + n_pumps,
                   pid_fd >= 0 ? deadline : g_get_monotonic_time () + NO_PIDFD_POLL_USEC);
       /* asked before the pipes are read: what an ended child wrote is in them */

@@ -40,8 +40,8 @@ gboolean sandbox_share_target_text_check (const char *text, GError **error);
  * home, nor our configuration and state. NOT_FOUND when there is none, INVALID for all else. A
  * check, not a lock: who may write above it can still change it later, and that is only @uid and
  * root. @ret_resolved (nullable): the path without links that was checked. */
-gboolean sandbox_share_source_check (const char *path, uid_t uid, char **ret_resolved,
-                                     GError **error);
+gboolean
+sandbox_share_source_check (const char *path, uid_t uid, char **ret_resolved, GError **error);
 /* TRUE when @a and @b are equal or one lies in the other; clean absolute paths (or both "~/...").
  */
 gboolean sandbox_path_overlaps (const char *a, const char *b);

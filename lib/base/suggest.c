@@ -57,8 +57,8 @@ sandbox_nearest (const char *word, const char *const *candidates)
       if (strlen (candidates[i]) > SUGGEST_WORD_MAX)
         continue;
       distance = edit_distance (word, candidates[i]);
-      if (distance >= length && length > 0)
-        continue; /* nothing in common */
+      if (distance * 2 >= length)
+        continue; /* too little in common: "on" is no slip for "no" */
       if (distance < best)
         {
           best = distance;

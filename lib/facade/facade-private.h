@@ -172,6 +172,7 @@ typedef struct
   gboolean remove_profile;
   gint64 timeout_usec, lock_wait_usec;
   SandboxLock *lock;
+  SandboxLock *addresses_lock; /* from the choice of addresses until the network has them */
 
   /* What this call made, and so has to undo. Cleared as a whole when there is no way back, or when
    * it shall stay. */
@@ -210,6 +211,9 @@ void _sandbox_work_init (SandboxWork *work, SandboxMachine *machine, SandboxProg
                          gpointer user_data);
 void _sandbox_work_clear (SandboxWork *work);
 G_DEFINE_AUTO_CLEANUP_CLEAR_FUNC (SandboxWork, _sandbox_work_clear)
+gboolean
+_sandbox_work_lock_addresses (SandboxWork *work, GCancellable *cancellable, GError **error);
+void _sandbox_work_release_addresses (SandboxWork *work);
 /* There is no way back from here on. */
 void _sandbox_work_keep (SandboxWork *work);
 /* Takes the lock, finds out what exists, runs the verb's table. */
@@ -243,7 +247,8 @@ void _sandbox_undo_seed (gpointer work);
 gboolean _sandbox_step_domain (gpointer work, GCancellable *cancellable, GError **error);
 void _sandbox_undo_domain (gpointer work);
 /* shares.c */
-/* Sources without links, as far as they are there: what is checked is then what libvirt is given. */
+/* Sources without links, as far as they are there: what is checked is then what libvirt is given.
+ */
 void _sandbox_shares_pin (SandboxPlan *plan);
 /* No share of ours inside, or around, one of another machine of the caller's. After the domain is
  * defined, so that of two starts at once at least one sees the other. */

@@ -121,13 +121,15 @@ _sandbox_step_plan (gpointer data, GCancellable *cancellable, GError **error)
 {
   SandboxWork *work = data;
 
+  if (!_sandbox_work_lock_addresses (work, cancellable, error))
+    return FALSE;
   work->plan =
       _sandbox_work_plan (work->machine, work->profile, work->image, work->old_meta, error);
   if (work->plan == NULL)
     return FALSE;
   work->ssh = _sandbox_ssh_new (work->machine->state_path, work->machine->uuid, work->plan->address,
                                 work->plan->user);
-  return TRUE;
+  return _sandbox_ssh_socket_fits (work->ssh, error);
 }
 
 static gboolean
@@ -175,8 +177,11 @@ _sandbox_step_network (gpointer data, GCancellable *cancellable, GError **error)
   g_autofree char *xml = _sandbox_xml_network (work->plan);
 
   work->made.network_active = !_sandbox_pieces_running (&work->pieces);
-  return _sandbox_virt_network_ensure (work->host->virt, work->plan->object, xml,
-                                       &work->made.network, error);
+  if (!_sandbox_virt_network_ensure (work->host->virt, work->plan->object, xml, &work->made.network,
+                                     error))
+    return FALSE;
+  _sandbox_work_release_addresses (work);
+  return TRUE;
 }
 
 void

@@ -25,9 +25,32 @@ _sandbox_work_keep (SandboxWork *work)
   memset (&work->made, 0, sizeof work->made);
 }
 
+/* Two machines that start at once must not both find the same addresses free. Between users libvirt
+ * decides: the second is told to start again. */
+gboolean
+_sandbox_work_lock_addresses (SandboxWork *work, GCancellable *cancellable, GError **error)
+{
+  sandbox_autofd int fd = _sandbox_host_state_fd (work->host, TRUE, error);
+
+  if (fd < 0)
+    return FALSE;
+  work->addresses_lock =
+      sandbox_lock_acquire (fd, "net_addresses.lock", "choosing addresses", work->lock_wait_usec,
+                            _sandbox_on_lock_wait, &work->report, cancellable, error);
+  return work->addresses_lock != NULL;
+}
+
+void
+_sandbox_work_release_addresses (SandboxWork *work)
+{
+  if (work->addresses_lock != NULL)
+    sandbox_lock_remove (g_steal_pointer (&work->addresses_lock));
+}
+
 void
 _sandbox_work_clear (SandboxWork *work)
 {
+  _sandbox_work_release_addresses (work);
   if (work->lock != NULL)
     _sandbox_machine_unlock (work->machine, g_steal_pointer (&work->lock));
   g_clear_pointer (&work->made.directories, g_ptr_array_unref);

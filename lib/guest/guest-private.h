@@ -29,8 +29,6 @@ char *_sandbox_ssh_quote_path (const char *path);
 void _sandbox_shell_quote (GString *text, const char *word);
 
 char *_sandbox_ssh_socket_path (const SandboxSsh *ssh);
-/* A socket's path has room for about 90 bytes. */
-gboolean _sandbox_ssh_socket_fits (const SandboxSsh *ssh, GError **error);
 
 /* What runs in the keeper: authenticates once, everything else goes through it. @proxy_command
  * (nullable): hands over the connection. */

@@ -44,6 +44,8 @@ gboolean _sandbox_ssh_exec (const SandboxSsh *ssh, const char *remote_command, g
 /* stdout of a short command; GUEST if it fails. */
 char *_sandbox_ssh_capture (const SandboxSsh *ssh, const char *remote_command, gsize max,
                             gint64 timeout_usec, GCancellable *cancellable, GError **error);
+/* The path of the master's socket has room for about 90 bytes: INVALID when it is longer. */
+gboolean _sandbox_ssh_socket_fits (const SandboxSsh *ssh, GError **error);
 gboolean _sandbox_ssh_master_alive (const SandboxSsh *ssh);
 /* Until a command works over ssh; GUEST at once on a host key mismatch, TIMED_OUT with what was
  * last seen. @on_wait: a note now and then. */

@@ -141,32 +141,21 @@ compare_shares (gconstpointer a, gconstpointer b)
   return strcmp ((*(Share *const *)a)->name, (*(Share *const *)b)->name);
 }
 
-/* The cells in which the values of @group are; NULL when there is no such share. */
 static Cell *
-find_cells (SandboxProfile *profile, const char *group)
+make_cells (SandboxProfile *profile, const char *group, const char *origin)
 {
   Share *share;
 
   if (!g_str_has_prefix (group, SHARE_GROUP_PREFIX))
     return profile->cells;
   share = _sandbox_profile_find_share (profile, group + strlen (SHARE_GROUP_PREFIX));
-  return share ? share->cells : NULL;
-}
-
-static Cell *
-make_cells (SandboxProfile *profile, const char *group, const char *origin)
-{
-  Cell *cells = find_cells (profile, group);
-
-  if (!cells)
+  if (!share)
     {
-      Share *share = new_share (group + strlen (SHARE_GROUP_PREFIX), origin);
-
+      share = new_share (group + strlen (SHARE_GROUP_PREFIX), origin);
       g_ptr_array_add (profile->shares, share);
       g_ptr_array_sort (profile->shares, compare_shares);
-      cells = share->cells;
     }
-  return cells;
+  return share->cells;
 }
 
 gboolean

@@ -58,6 +58,8 @@ static const Rule word_rules[] = {
   { 0, "virtiofsd", SANDBOX_ERROR_HOST, ADVICE_VIRTIOFSD },
   { 0, "already in use by interface", SANDBOX_ERROR_IN_USE, ADVICE_TEXT,
     "another network of the host has these addresses: start again to be given others" },
+  { 0, "failed to create listening socket", SANDBOX_ERROR_IN_USE, ADVICE_TEXT,
+    "another network of the host has these addresses: start again to be given others" },
   { 0, "already exists with uuid", SANDBOX_ERROR_EXISTS, ADVICE_TEXT,
     "it was not made by this program: rename or remove it with virsh" },
   { 0, "is already defined with uuid", SANDBOX_ERROR_EXISTS, ADVICE_TEXT,

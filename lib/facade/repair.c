@@ -60,6 +60,21 @@ is_abandoned (SandboxMachine *machine)
   return holder == NULL;
 }
 
+/* It has run, and there is still a profile to start it from: its disk and the keys that its user
+ * gave to others are worth more than a tidy host. `start` makes again what is missing, `destroy`
+ * removes the rest. */
+static gboolean
+can_be_started_again (SandboxMachine *machine)
+{
+  g_autofree char *log = g_build_filename (machine->state_path, "console.log", NULL);
+  g_autoptr (SandboxProfile) profile = NULL;
+
+  if (!g_file_test (log, G_FILE_TEST_EXISTS))
+    return FALSE;
+  profile = _sandbox_machine_load_profile (machine, NULL);
+  return profile != NULL;
+}
+
 /* Why @machine is an orphan; NULL when it is none. */
 static const char *
 why_orphan (SandboxMachine *machine, const SandboxPieces *pieces)
@@ -68,7 +83,7 @@ why_orphan (SandboxMachine *machine, const SandboxPieces *pieces)
     return NULL;
   if (is_abandoned (machine))
     return "a throwaway machine whose program has ended";
-  if (_sandbox_pieces_running (pieces))
+  if (_sandbox_pieces_running (pieces) || can_be_started_again (machine))
     return NULL;
   if (!pieces->domain)
     return "left by an interrupted command: no machine of that name is defined";

@@ -279,6 +279,34 @@ test_repair (void)
   driver_test_destroy (alive, FALSE);
 }
 
+/* A machine that has run, and lost its domain to somebody else: its disk and its keys are its
+ * user's, and start makes the rest again. */
+static void
+test_repair_keeps_what_has_run (void)
+{
+  g_autoptr (SandboxHost) host = driver_test_open (TEST_URI, NULL);
+  g_autoptr (SandboxMachine) machine = driver_test_lookup (host, "work");
+  g_autofree char *log = g_build_filename (machine->state_path, "console.log", NULL);
+  g_autoptr (GPtrArray) removed = NULL;
+  g_autoptr (GError) error = NULL;
+
+  driver_test_start (machine);
+  g_assert_cmpint (g_mkdir_with_parents (machine->state_path, 0700), ==, 0);
+  g_assert_true (g_file_set_contents (log, "booted\n", -1, NULL));
+  g_assert_true (sandbox_machine_stop (machine, TRUE, 0, NULL, NULL, NULL, NULL));
+  g_assert_true (_sandbox_virt_domain_undefine (host->virt, machine->object, NULL));
+  driver_test_assert_state (machine, SANDBOX_STATE_INCOMPLETE);
+  removed = sandbox_host_repair (host, TRUE, NULL, NULL, NULL, &error);
+  g_assert_no_error (error);
+  g_assert_cmpuint (removed->len, ==, 0);
+  g_assert_true (driver_test_pieces (machine).disk);
+  g_assert_true (driver_test_pieces (machine).state_dir);
+  driver_test_start (machine);
+  driver_test_assert_state (machine, SANDBOX_STATE_RUNNING);
+  driver_test_destroy (machine, TRUE);
+  driver_test_assert_nothing (machine);
+}
+
 int
 main (int argc, char **argv)
 {
@@ -295,6 +323,7 @@ main (int argc, char **argv)
   g_test_add_func ("/faults/clone", test_clone);
   g_test_add_func ("/faults/throwaway", test_throwaway);
   g_test_add_func ("/faults/repair", test_repair);
+  g_test_add_func ("/driver/repair-keeps-what-has-run", test_repair_keeps_what_has_run);
   result = g_test_run ();
   driver_test_remove_home (home);
   return result;

@@ -1,0 +1,19 @@
+# What every machine starts from. Shipped with libsandbox; an update replaces this file.
+# To change something for all of your machines, write the key into defaults.profile in ~/.config/vms;
+# for one machine, into NAME.profile there (vms edit NAME). `vms profile keys` explains every key.
+
+[machine]
+image=debian-13
+# auto follows what the host has.
+cpus=auto
+memory=auto
+# The largest the disk may grow to; on the host it takes up what is used.
+disk=40GiB
+user=dev
+# kvm where the host can and it is fast, emulation (tcg) where not.
+accel=auto
+# vms ssh, exec and cp may start a machine that does not run.
+start-on-exec=yes
+
+[network]
+mode=nat

@@ -1,0 +1,46 @@
+// SPDX-License-Identifier: LGPL-2.1-or-later
+// Names, sizes, ports, networks, and the escaper: what is accepted means one thing, and nothing
+// that a terminal would obey comes out of the escaper.
+#include "fuzz.h"
+
+#include <string.h>
+#include "base/names.h"
+#include "base/units.h"
+
+static void
+check_escape (const char *text, gsize length)
+{
+  g_autofree char *escaped = sandbox_escape (text, (gssize)length, 200);
+
+  g_assert_true (g_utf8_validate (escaped, -1, NULL));
+  /* the limit, and the mark that something was cut */
+  g_assert_cmpuint (strlen (escaped), <=, 200 + strlen ("…"));
+  for (const char *p = escaped; *p; p = g_utf8_next_char (p))
+    g_assert_false (g_unichar_iscntrl (g_utf8_get_char (p)));
+}
+
+int
+LLVMFuzzerTestOneInput (const guint8 *data, gsize length)
+{
+  g_autofree char *text = g_strndup ((const char *)data, length);
+  guint64 bytes = 0;
+  SandboxPortRange range = { 0, 0 };
+  SandboxCidr cidr = { 0, 0 };
+
+  check_escape ((const char *)data, length);
+  if (sandbox_name_check ("machine", text, NULL))
+    g_assert_cmpuint (strspn (text, "abcdefghijklmnopqrstuvwxyz0123456789-"), ==, strlen (text));
+  if (sandbox_size_parse (text, 0, G_MAXUINT64, &bytes, NULL))
+    {
+      g_autofree char *written = sandbox_size_format (bytes);
+      guint64 again = 0;
+
+      g_assert_true (sandbox_size_parse (written, 0, G_MAXUINT64, &again, NULL));
+      g_assert_cmpuint (again, ==, bytes);
+    }
+  if (sandbox_port_range_parse (text, &range, NULL))
+    g_assert_true (range.first >= 1 && range.first <= range.last);
+  if (sandbox_cidr_parse (text, &cidr, NULL))
+    g_assert_cmpuint (cidr.bits, <=, 32);
+  return 0;
+}

@@ -45,7 +45,7 @@ typedef struct
 } Sender;
 
 static gboolean send_tree (Sender *sender, int dir_fd, const char *file, const char *name,
-                           int flags, guint depth, GError **error);
+                           guint depth, GError **error);
 
 static gboolean
 fail_file (GError **error, int saved_errno, const char *name)
@@ -126,7 +126,7 @@ send_dir (Sender *sender, int fd, const char *name, const struct stat *st, guint
       const char *file = g_ptr_array_index (names, i);
       g_autofree char *child = g_strconcat (name, "/", file, NULL);
 
-      if (!send_tree (sender, fd, file, child, O_NOFOLLOW, depth + 1, error))
+      if (!send_tree (sender, fd, file, child, depth + 1, error))
         return FALSE;
     }
   return TRUE;
@@ -145,15 +145,15 @@ send_link (Sender *sender, int dir_fd, const char *file, const char *name, const
   return send_header (sender, SANDBOX_TAR_SYMLINK, name, target, st, error);
 }
 
-/* @flags: O_NOFOLLOW below the top; the top is what the caller named, links of the way included. */
+/* Links of the way to the top are the caller's; nothing from there on is followed. */
 static gboolean
-send_tree (Sender *sender, int dir_fd, const char *file, const char *name, int flags, guint depth,
+send_tree (Sender *sender, int dir_fd, const char *file, const char *name, guint depth,
            GError **error)
 {
   struct stat st;
   sandbox_autofd int fd = -1;
 
-  if (fstatat (dir_fd, file, &st, flags & O_NOFOLLOW ? AT_SYMLINK_NOFOLLOW : 0) < 0)
+  if (fstatat (dir_fd, file, &st, AT_SYMLINK_NOFOLLOW) < 0)
     return fail_file (error, errno, file);
   if (S_ISLNK (st.st_mode))
     return send_link (sender, dir_fd, file, name, &st, error);
@@ -167,7 +167,7 @@ send_tree (Sender *sender, int dir_fd, const char *file, const char *name, int f
       return sandbox_fail (error, SANDBOX_ERROR_INVALID,
                            "copying into the machine: %s is neither a file nor a directory", shown);
     }
-  fd = openat (dir_fd, file, O_RDONLY | O_NONBLOCK | O_NOCTTY | O_CLOEXEC | flags);
+  fd = openat (dir_fd, file, O_RDONLY | O_NONBLOCK | O_NOCTTY | O_NOFOLLOW | O_CLOEXEC);
   if (fd < 0 || fstat (fd, &st) < 0)
     return fail_file (error, errno, file);
   if (S_ISDIR (st.st_mode))
@@ -183,7 +183,7 @@ send_all (SandboxStream *stream, const char *host_path, GError **error)
   g_autofree char *buffer = g_malloc (CHUNK);
   Sender sender = { stream, header, buffer };
 
-  if (!send_tree (&sender, AT_FDCWD, host_path, "x", 0, 0, error))
+  if (!send_tree (&sender, AT_FDCWD, host_path, "x", 0, error))
     return FALSE;
   /* to tar an archive that ends early is whole: this file says that it is */
   g_byte_array_set_size (header, 0);
@@ -219,6 +219,25 @@ check_status (int status, const char *text, const SandboxSsh *ssh, const char *g
     }
 }
 
+/* In a directory that a guest may write in, a link could stand where a file stood, and send the
+ * user's keys instead: which of both is meant, the caller has to say. */
+static gboolean
+check_top (const char *host_path, GError **error)
+{
+  char target[SANDBOX_TAR_NAME_MAX + 1];
+  gssize n = readlink (host_path, target, sizeof target - 1);
+  g_autofree char *shown = NULL, *shown_target = NULL;
+
+  if (n < 0)
+    return access (host_path, F_OK) == 0 || fail_file (error, errno, host_path);
+  shown = sandbox_escape (host_path, -1, 200);
+  shown_target = sandbox_escape (target, n, 200);
+  return sandbox_fail (error, SANDBOX_ERROR_INVALID,
+                       "copying into the machine: %s is a symbolic link to %s; if you mean that, "
+                       "name it instead",
+                       shown, shown_target);
+}
+
 gboolean
 _sandbox_guest_copy_in (const SandboxSsh *ssh, const char *host_path, const char *guest_path,
                         gboolean overwrite, GCancellable *cancellable, GError **error)
@@ -231,8 +250,8 @@ _sandbox_guest_copy_in (const SandboxSsh *ssh, const char *host_path, const char
   g_autofree char *text = NULL;
   int status = 0;
 
-  if (access (host_path, F_OK) < 0)
-    return fail_file (error, errno, host_path);
+  if (!check_top (host_path, error))
+    return FALSE;
   stream = _sandbox_stream_open (ssh, command, FALSE, cancellable, error);
   if (!stream)
     return FALSE;

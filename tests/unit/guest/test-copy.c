@@ -104,6 +104,35 @@ test_overwrite (void)
   fixture_tear_down (&fixture);
 }
 
+/* What stands in a directory that a guest may write in can be a link to the user's keys. */
+static void
+test_link_at_the_top (void)
+{
+  Fixture fixture;
+  g_autoptr (GError) error = NULL;
+
+  fixture_set_up (&fixture);
+  if (fixture_start_sshd (&fixture, NULL))
+    {
+      g_autofree char *file = in (&fixture, "to-file"), *dir = in (&fixture, "to-dir");
+      g_autofree char *guest = in (&fixture, "guest");
+      const char *const links[] = { file, dir };
+
+      sh (&fixture, "cd \"$1\"; mkdir keys guest; echo secret >keys/id; ln -s keys/id to-file; ln "
+                    "-s keys to-dir");
+      for (gsize i = 0; i < G_N_ELEMENTS (links); i++)
+        {
+          g_assert_false (
+              _sandbox_guest_copy_in (fixture.ssh, links[i], guest, FALSE, NULL, &error));
+          g_assert_error (error, SANDBOX_ERROR, SANDBOX_ERROR_INVALID);
+          g_assert_nonnull (strstr (error->message, "keys"));
+          g_clear_error (&error);
+        }
+      sh (&fixture, "cd \"$1\"; [ $(ls -A guest | wc -l) = 0 ]");
+    }
+  fixture_tear_down (&fixture);
+}
+
 static void
 expect_out (Fixture *fixture, const char *guest_path, const char *host_path, gint code)
 {
@@ -241,6 +270,7 @@ main (int argc, char **argv)
   g_test_init (&argc, &argv, NULL);
   g_test_add_func ("/guest/copy/both-ways", test_both_ways);
   g_test_add_func ("/guest/copy/overwrite", test_overwrite);
+  g_test_add_func ("/copy/link-at-the-top", test_link_at_the_top);
   g_test_add_func ("/guest/copy/refused", test_refused);
   g_test_add_func ("/guest/copy/unreadable", test_unreadable);
   g_test_add_func ("/guest/copy/cancel", test_cancel);

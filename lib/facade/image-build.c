@@ -12,12 +12,14 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#define BUILD_LOCK     "build.lock"
-#define JOURNAL_UPLOAD "upload" /* id of the image whose volumes are not complete */
-#define JOURNAL_TMP    "tmp"    /* absolute path of the recipe's own temporary directory */
-#define JOURNAL_MAX    4096
-#define SMALL_FILE_MAX (64 * 1024 * 1024)
-#define TMP_STEM       "vms-build-"
+#define BUILD_LOCK       "build.lock"
+#define JOURNAL_UPLOAD   "upload" /* id of the image whose volumes are not complete */
+#define JOURNAL_TMP      "tmp"    /* absolute path of the recipe's own temporary directory */
+#define JOURNAL_MAX      4096
+#define SMALL_FILE_MAX   (64 * 1024 * 1024)
+#define TMP_STEM         "vms-build-"
+#define CLEAN_TRIES      100
+#define CLEAN_PAUSE_USEC (G_USEC_PER_SEC / 10)
 
 static const struct
 {
@@ -86,25 +88,42 @@ _sandbox_image_journal (int build_fd, const char *name, const char *id, GError *
 }
 
 /* What the root of mmdebstrap's user namespace owns only that root can remove. */
-static void
-remove_tmp (const char *path)
+static gboolean
+remove_tree (int parent_fd, const char *name, const char *path)
 {
   const char *const argv[] = { "mmdebstrap", "--unshare-helper", "rm", "-rf", "--", path, NULL };
+  SandboxChildOptions child = SANDBOX_CHILD_OPTIONS_INIT;
+
+  child.argv = argv;
+  if (sandbox_remove_at (parent_fd, name, NULL))
+    return TRUE;
+  sandbox_child_run (&child, 60 * G_USEC_PER_SEC, 4096, NULL, NULL, NULL, NULL, NULL);
+  return sandbox_remove_at (parent_fd, name, NULL);
+}
+
+/* The recipe of a builder that was killed a moment ago is clearing away, too: it is given time. */
+static gboolean
+remove_tmp (const char *path, GError **error)
+{
   g_autofree char *parent = g_path_get_dirname (path), *name = g_path_get_basename (path);
   sandbox_autofd int fd = open (parent, O_DIRECTORY | O_RDONLY | O_CLOEXEC);
-  SandboxChildOptions child = SANDBOX_CHILD_OPTIONS_INIT;
   struct stat info;
 
   /* The path is our own writing, but in a directory where others may write too. */
   if (fd < 0 || !g_str_has_prefix (name, TMP_STEM)
       || fstatat (fd, name, &info, AT_SYMLINK_NOFOLLOW) != 0 || !S_ISDIR (info.st_mode)
       || info.st_uid != geteuid ())
-    return;
-  if (sandbox_remove_at (fd, name, NULL))
-    return;
-  child.argv = argv;
-  sandbox_child_run (&child, 60 * G_USEC_PER_SEC, 4096, NULL, NULL, NULL, NULL, NULL);
-  sandbox_remove_at (fd, name, NULL);
+    return TRUE;
+  for (guint i = 0; i < CLEAN_TRIES; i++)
+    {
+      if (remove_tree (fd, name, path))
+        return TRUE;
+      g_usleep (CLEAN_PAUSE_USEC);
+    }
+  return sandbox_fail (error, SANDBOX_ERROR_FAILED,
+                       "removing what an interrupted image build left in %s: something still works "
+                       "in there; try again in a moment",
+                       path);
 }
 
 /* A manifest that was uploaded to its end, and so everything before it. */
@@ -118,15 +137,14 @@ is_complete (SandboxHost *host, const char *id)
          && g_str_has_suffix (g_strchomp (text), "}");
 }
 
-/* The recipe of a builder that was killed a moment ago is clearing away, too. */
 static gboolean
 remove_journal (int build_fd, const char *dir, GError **error)
 {
-  for (guint i = 0; i < 100; i++)
+  for (guint i = 0; i < CLEAN_TRIES; i++)
     {
       if (sandbox_remove_at (build_fd, dir, NULL))
         return TRUE;
-      g_usleep (G_USEC_PER_SEC / 10);
+      g_usleep (CLEAN_PAUSE_USEC);
     }
   return sandbox_remove_at (build_fd, dir, error);
 }
@@ -147,8 +165,8 @@ clean_journal (SandboxHost *host, int build_fd, const char *dir, GError **error)
         return FALSE;
     }
   if (fd >= 0 && sandbox_file_read_at (fd, JOURNAL_TMP, JOURNAL_MAX, &tmp, &length, NULL)
-      && g_path_is_absolute (tmp))
-    remove_tmp (tmp);
+      && g_path_is_absolute (tmp) && !remove_tmp (tmp, error))
+    return FALSE;
   return remove_journal (build_fd, dir, error);
 }
 

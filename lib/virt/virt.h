@@ -23,7 +23,7 @@ gboolean _sandbox_virt_is_remote (SandboxVirt *virt);
 /* Facts of the host; cached per connection except for used_nets and pool_path, which are read anew.
  * (transfer full) */
 SandboxFacts *_sandbox_virt_facts (SandboxVirt *virt, GCancellable *cancellable, GError **error);
-/* The KVM probe alone (facts page 10.1): TRUE if fast enough. @ret_reason: one sentence. */
+/* The KVM probe alone: TRUE if fast enough. @ret_reason: one sentence. */
 gboolean _sandbox_kvm_probe (char **ret_reason, double *ret_rounds_per_second);
 
 /* --- domains */

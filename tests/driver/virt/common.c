@@ -106,7 +106,8 @@ domain_xml (const char *name, const char *network)
   sandbox_xml_add_text (root, "vcpu", "1", NULL);
   node = sandbox_xml_add (root, "os", NULL);
   sandbox_xml_add_text (node, "type", "hvm", "arch", "x86_64", "machine", "q35", NULL);
-  sandbox_xml_add (node, "bios", "useserial", "yes", NULL);
+  /* again and again: what is said before anybody listens is lost */
+  sandbox_xml_add (node, "bios", "useserial", "yes", "rebootTimeout", "1000", NULL);
   sandbox_xml_add (node, "bootmenu", "enable", "yes", "timeout", "800", NULL);
   node = sandbox_xml_add (root, "features", NULL);
   sandbox_xml_add (node, "acpi", NULL);

@@ -7,7 +7,7 @@
 #include "common.h"
 #include <sandbox/error.h>
 
-/* The last thing it says; what came before may have been said before anybody listened. */
+/* The last thing it says before it boots again. */
 #define BANNER "No bootable device"
 
 typedef struct

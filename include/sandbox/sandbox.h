@@ -1,5 +1,8 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
 // The header that users of libsandbox include.
+//
+// Pointers may be NULL only where the comment of a function or a field says so; a NULL elsewhere is
+// a mistake of the caller that is not looked for, as everywhere in GLib's world.
 #pragma once
 
 #include <sandbox/error.h>

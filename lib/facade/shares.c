@@ -133,8 +133,11 @@ gboolean
 _sandbox_step_shares (gpointer data, GCancellable *cancellable, GError **error)
 {
   SandboxWork *work = data;
+  gboolean added = work->options.shares != NULL && work->options.shares[0] != NULL;
 
-  if (_sandbox_pieces_running (&work->pieces))
+  /* a running machine keeps the shares it has; one that was just asked for is checked all the same,
+   * before it stays in the profile */
+  if (_sandbox_pieces_running (&work->pieces) && !added)
     return TRUE;
   for (guint i = 0; i < work->plan->shares->len; i++)
     if (!make_share (work, i, error))

@@ -62,6 +62,26 @@ scan_include (SandboxHost *host, const char *pattern, guint depth, GHashTable *a
   globfree (&found);
 }
 
+/* A regular file of a bearable size, links followed; NULL for anything else. Nothing that stands
+ * there may hold up a start: no FIFO, no device. */
+static char *
+read_regular (const char *path)
+{
+  g_autofree char *real = realpath (path, NULL), *dir = NULL, *name = NULL;
+  sandbox_autofd int dir_fd = -1;
+  char *text = NULL;
+  gsize length;
+
+  if (real == NULL)
+    return NULL;
+  dir = g_path_get_dirname (real);
+  name = g_path_get_basename (real);
+  dir_fd = open (dir, O_PATH | O_DIRECTORY | O_CLOEXEC);
+  if (dir_fd < 0 || !sandbox_file_read_at (dir_fd, name, USER_CONFIG_MAX, &text, &length, NULL))
+    return NULL;
+  return text;
+}
+
 /* Collects the names that the user gave to hosts literally; what cannot be read has none. */
 static void
 scan_aliases (SandboxHost *host, const char *path, guint depth, GHashTable *aliases)
@@ -69,8 +89,10 @@ scan_aliases (SandboxHost *host, const char *path, guint depth, GHashTable *alia
   g_autofree char *text = NULL, *ours = g_build_filename (host->state_dir, "ssh_config", NULL);
   g_auto (GStrv) lines = NULL;
 
-  if (depth > INCLUDE_DEPTH_MAX || strcmp (path, ours) == 0
-      || !g_file_get_contents (path, &text, NULL, NULL))
+  if (depth > INCLUDE_DEPTH_MAX || strcmp (path, ours) == 0)
+    return;
+  text = read_regular (path);
+  if (text == NULL)
     return;
   lines = g_strsplit (text, "\n", -1);
   for (char **line = lines; *line != NULL; line++)
@@ -303,6 +325,10 @@ sandbox_host_ssh_config_install (SandboxHost *host, gboolean *ret_changed, GErro
       g_propagate_error (error, g_steal_pointer (&local));
       return FALSE;
     }
+  if (old != NULL && strlen (old) != length)
+    return sandbox_fail (error, SANDBOX_ERROR_INVALID,
+                         "ssh-config --install: your ssh configuration holds a NUL byte, so it is "
+                         "left as it is; remove that byte, and try again");
   if (old == NULL || !has_line (old, line))
     {
       if (!check_aliases (host, state_fd, error))

@@ -166,6 +166,32 @@ test_include_loop (void)
   g_assert_nonnull (text);
 }
 
+/* Nothing that stands in the way of the user's configuration holds up a start, and nothing in it is
+ * lost. */
+static void
+test_odd_files (void)
+{
+  g_autoptr (SandboxHost) host = driver_test_open (TEST_URI, NULL);
+  g_autofree char *path = config_path (), *fifo = g_strconcat (path, ".fifo", NULL);
+  g_autofree char *text = NULL, *after = NULL;
+  static const char with_nul[] = "Host a\0b\n  User x\n";
+  g_autoptr (GError) error = NULL;
+  gsize length = 0;
+
+  write_config ("Include config.fifo\nHost github.com\n");
+  g_assert_cmpint (mkfifo (fifo, 0600), ==, 0);
+  text = sandbox_host_ssh_config (host, NULL, NULL);
+  g_assert_nonnull (text);
+  write_config (NULL);
+  g_assert_true (g_file_set_contents_full (path, with_nul, sizeof with_nul,
+                                           G_FILE_SET_CONTENTS_NONE, 0600, NULL));
+  g_assert_false (sandbox_host_ssh_config_install (host, NULL, &error));
+  g_assert_error (error, SANDBOX_ERROR, SANDBOX_ERROR_INVALID);
+  g_assert_true (g_file_get_contents (path, &after, &length, NULL));
+  g_assert_cmpmem (after, length, with_nul, sizeof with_nul);
+  g_unlink (fifo);
+}
+
 int
 main (int argc, char **argv)
 {
@@ -177,6 +203,7 @@ main (int argc, char **argv)
   g_test_add_func ("/ssh-config/link", test_link);
   g_test_add_func ("/ssh-config/aliases", test_aliases);
   g_test_add_func ("/ssh-config/include-loop", test_include_loop);
+  g_test_add_func ("/ssh-config/odd-files", test_odd_files);
   result = g_test_run ();
   driver_test_remove_home (home);
   return result;

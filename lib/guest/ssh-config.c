@@ -28,8 +28,6 @@ static const char *const BLOCK_OPTIONS[] = {
   "HostKeyAlgorithms ssh-ed25519",
   "CanonicalizeHostname no",
   "AddressFamily inet",
-  "ProxyJump none",
-  "ProxyCommand none",
   "ControlMaster no",
   "ControlPersist no",
   "PubkeyAuthentication no",
@@ -98,6 +96,13 @@ _sandbox_ssh_config_block (const SandboxSsh *ssh, const char *alias)
     g_string_append (text, "  ClearAllForwardings yes\n");
   g_string_append_printf (text, "  HostName %s\n  Port %u\n  User %s\n  HostKeyAlias vms-%s\n",
                           ssh->address, ssh->port, ssh->user, ssh->uuid);
+  /* Only without a master does ssh get here, that is, when the machine is off: its network is gone
+   * then, and its address would be looked for in the world outside. (A ProxyJump of the user's that
+   * follows is ignored; one before it would take the place of this.) */
+  g_string_append_printf (text,
+                          "  ProxyCommand sh -c 'echo \"vms: %s does not run; start it with: vms "
+                          "start %s\" >&2; exit 1'\n",
+                          alias, alias);
   add_path (text, "UserKnownHostsFile", ssh, "known_hosts");
   add_path (text, "ControlPath", ssh, "ssh.sock");
   for (gsize i = 0; i < G_N_ELEMENTS (BLOCK_OPTIONS); i++)

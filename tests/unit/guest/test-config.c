@@ -132,13 +132,11 @@ test_without_master (void)
       config = write_config (&fixture, "");
       output = run_ssh (config, NULL, "echo in", &status);
       g_assert_cmpint (status, ==, 255);
-      g_assert_nonnull (strstr (output, "Permission denied"));
+      g_assert_nonnull (strstr (output, "does not run; start it with: vms start"));
+      g_assert_null (strstr (output, "jump.invalid"));
+      /* nobody is asked at an address that nobody of ours has now */
       log = fixture_log (&fixture);
-      g_assert_nonnull (strstr (log, "method none"));
-      g_assert_null (strstr (log, "method publickey"));
-      g_assert_null (strstr (log, "method password"));
-      g_assert_null (strstr (log, "method hostbased"));
-      g_assert_null (strstr (log, "method keyboard-interactive"));
+      g_assert_null (strstr (log, "userauth-request"));
     }
   fixture_tear_down (&fixture);
 }
@@ -166,7 +164,7 @@ test_host_key (void)
       config = write_config (&fixture, "");
       output = run_ssh (config, NULL, "echo in", &status);
       g_assert_cmpint (status, ==, 255);
-      g_assert_nonnull (strstr (output, "Host key verification failed"));
+      g_assert_nonnull (strstr (output, "does not run"));
       log = fixture_log (&fixture);
       g_assert_null (strstr (log, "userauth-request"));
     }

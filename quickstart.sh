@@ -342,10 +342,11 @@ prepare_caller() {
 session_has_group() {
 	local pid=$$ gid
 
+	# a process of which sudo made root still carries the caller as its real user: the effective one tells
 	gid=$(getent group libvirt | cut -d: -f3)
 	while [ "$pid" -gt 1 ]; do
-		if [ "$(awk '/^Uid:/ { print $2 }' "/proc/$pid/status" 2>/dev/null)" = "$(id -u "$user")" ]; then
-			awk '/^Groups:/' "/proc/$pid/status" | tr -s '[:space:]' '\n' | grep -qx "$gid"
+		if [ "$(awk '/^Uid:/ { print $3 }' "/proc/$pid/status" 2>/dev/null)" = "$(id -u "$user")" ]; then
+			awk '/^(Groups|Gid):/' "/proc/$pid/status" | tr -s '[:space:]' '\n' | grep -qx "$gid"
 			return
 		fi
 		pid=$(awk '/^PPid:/ { print $2 }' "/proc/$pid/status" 2>/dev/null) || return 1

@@ -22,7 +22,7 @@ usage() {
 	cat <<END
 usage: tests/run.sh [--full] [--seed N] [--keep] [SUITE[:PATTERN]...]
 
-  --full      whole matrices instead of a sample of them, other images, valgrind
+  --full      whole matrices instead of a sample of them, other images, valgrind, analyzer
   --seed N    choose the sample as an earlier run did
   --keep      leave the test user, its machines and the log files
 
@@ -117,7 +117,7 @@ process_ids() {
 install_needs() {
 	local pid needs=(clang-format shellcheck rsync sshfs tcpdump) missing=() package before
 
-	[ "$full" = no ] || needs+=(valgrind)
+	[ "$full" = no ] || needs+=(valgrind clang-tidy)
 	before=$(process_ids libvirtd virtlogd)
 	must "quickstart.sh --host-only" "$top/quickstart.sh" --host-only
 	for pid in $(process_ids libvirtd virtlogd); do
@@ -173,31 +173,34 @@ print(" ".join({s.split(":")[-1] for t in json.load(sys.stdin) for s in t["suite
 	done
 	[ "${#wanted[@]}" -gt 0 ] || return 0
 	say "suites without machines: ${wanted[*]}"
-	meson_tests "$build" --timeout-multiplier 3 "${wanted[@]}"
+	meson_tests "$build" "" --timeout-multiplier 3 "${wanted[@]}"
 }
 
-# meson_tests BUILD ARGUMENTS...: as root; then, as the test user, to whom the build is lent, the programs that skipped something.
+# meson_tests BUILD SETUP ARGUMENTS...: as root; then, as the test user, to whom the build is lent, the programs that skipped something.
 # Some cases need root, to make what belongs to others; some need an ordinary user. A case is skipped only if it was
 # skipped both times.
 meson_tests() {
-	local directory=$1 home logs=() skipping
-	shift
-	local settings=(PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin LANG=C.UTF-8 G_SLICE=always-malloc
+	local directory=$1 home logs=() skipping setup=()
+	[ -z "$2" ] || setup=(--setup "$2")
+	shift 2
+	local settings=(PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin LANG=C.UTF-8
 		VMS_TESTS_FULL="$full" VMS_TESTS_SEED="$seed" VMS_TESTS_PREFIX="$prefix")
-	# with a wrapper the log has another name: what counts is the one that this run writes
+	# with a setup the log has another name: what counts is the one that this run writes
 	rm -f "$directory"/meson-logs/testlog*.json
-	env "${settings[@]}" meson test -C "$directory" --no-rebuild "$@"
+	env "${settings[@]}" meson test -C "$directory" --no-rebuild "${setup[@]}" "$@"
 	must "meson's log of this run" cp "$directory"/meson-logs/testlog*.json "$work/root.json"
 	logs=("$work/root.json")
+	rm -f "$directory"/meson-logs/testlog*.json
 	mapfile -t skipping < <(python3 -B "$top/tests/report.py" --skipping "$work/root.json" | sed '/^$/d')
 	home=$(getent passwd "$TEST_USER" | cut -d: -f6)
 	if [ "${#skipping[@]}" -gt 0 ] && runuser -u "$TEST_USER" -- test -r "$directory/build.ninja" -a -r "$top/meson.build"; then
 		echo "again, as an ordinary user: ${skipping[*]}"
 		chown -R "$TEST_USER" "$directory"
 		runuser -u "$TEST_USER" -- env -i "${settings[@]}" HOME="$home" USER="$TEST_USER" LOGNAME="$TEST_USER" SHELL=/bin/sh \
-			meson test -C "$directory" --no-rebuild "${skipping[@]}"
+			meson test -C "$directory" --no-rebuild "${setup[@]}" "${skipping[@]}"
 		chown -R --reference="$top" "$directory"
-		logs+=("$directory/meson-logs/testlog.json")
+		must "meson's log of the second run" cp "$directory"/meson-logs/testlog*.json "$work/user.json"
+		logs+=("$work/user.json")
 	fi
 	add "${logs[@]}"
 }
@@ -212,8 +215,22 @@ run_valgrind() {
 	say "under valgrind: ${wanted[*]}"
 	[ -f "$plain/build.ninja" ] || must "meson setup" meson setup --buildtype debugoptimized "$plain" "$top"
 	must "the build" meson compile -C "$plain"
-	meson_tests "$plain" --timeout-multiplier 20 "${wanted[@]}" --wrapper \
-		"valgrind -q --error-exitcode=99 --leak-check=full --errors-for-leak-kinds=definite --trace-children=no --suppressions=$top/tests/valgrind.supp"
+	meson_tests "$plain" valgrind "${wanted[@]}" --no-suite no-valgrind
+}
+
+# Every C file of ours under the clang analyzer; .clang-tidy names the exceptions and their reasons.
+run_analyzer() {
+	[ "$full" = yes ] && chosen style >/dev/null || return 0
+	say "clang analyzer"
+	if run-clang-tidy -quiet -p "$build" "$top/(lib|cli)/.*[.]c\$" >"$work/analyzer.log" 2>&1 &&
+		[ "$(grep -c '^clang-tidy' "$work/analyzer.log")" -gt 100 ]; then
+		echo "ok - no finding in $(grep -c '^clang-tidy' "$work/analyzer.log") files"
+		passed=$((passed + 1))
+	else
+		grep -vE '^(clang-tidy|[0-9]+ warnings? )' "$work/analyzer.log" | tail -n 60
+		echo "not ok - clang analyzer"
+		failed=$((failed + 1))
+	fi
 }
 
 run_vm_suite() {
@@ -289,5 +306,6 @@ say "build with sanitizers"
 compile
 must "making the test users" make_test_users
 run_meson_suites
+run_analyzer
 run_valgrind
 run_vm_suite

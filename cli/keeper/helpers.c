@@ -6,6 +6,8 @@
 #include "base/units.h"
 
 #include <errno.h>
+#include <netinet/in.h>
+#include <netinet/tcp.h>
 #include <signal.h>
 #include <stdio.h>
 #include <string.h>
@@ -15,6 +17,25 @@
 
 #define CONNECT_USEC (250 * 1000)
 #define RETRY_USEC   (50 * 1000)
+
+/* A guest that crashed or was reset takes its end along and says nothing: the kernel asks. Quiet
+ * for longer than a busy emulated guest needs to answer a packet, and the connection is dead. */
+static void
+notice_death (int fd)
+{
+  static const struct
+  {
+    int level, name, value;
+  } options[] = {
+    { SOL_SOCKET, SO_KEEPALIVE, 1 },
+    { IPPROTO_TCP, TCP_KEEPIDLE, 30 },
+    { IPPROTO_TCP, TCP_KEEPINTVL, 10 },
+    { IPPROTO_TCP, TCP_KEEPCNT, 6 },
+  };
+
+  for (gsize i = 0; i < G_N_ELEMENTS (options); i++)
+    (void)setsockopt (fd, options[i].level, options[i].name, &options[i].value, sizeof (int));
+}
 
 /* Sends @fd over the socket that ssh gave us as stdout. */
 static int
@@ -60,7 +81,10 @@ helper_connect (const char *address, const char *port_text)
           _sandbox_tcp_connect (address, (guint)port, CONNECT_USEC, &saved_errno);
 
       if (fd >= 0)
-        return pass_fd (fd);
+        {
+          notice_death (fd);
+          return pass_fd (fd);
+        }
       g_usleep (RETRY_USEC);
     }
   return 1;

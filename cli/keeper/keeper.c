@@ -76,13 +76,17 @@ serve (Keeper *keeper)
 
   while (!stopped && !signalled)
     {
-      int timeout_msec = keeper_master_step (master);
+      int timeout_msec = keeper_master_step (master), master_fds[2];
       struct pollfd fds[] = {
         { .fd = keeper->signal_fd, .events = POLLIN },
         { .fd = keeper->stopped_fd, .events = POLLIN },
-        { .fd = keeper_master_fd (master), .events = POLLIN },
+        { .events = POLLIN },
+        { .events = POLLIN },
       };
 
+      keeper_master_fds (master, master_fds);
+      fds[2].fd = master_fds[0];
+      fds[3].fd = master_fds[1];
       poll (fds, G_N_ELEMENTS (fds), timeout_msec);
       signalled = fds[0].revents != 0;
       stopped = fds[1].revents != 0;

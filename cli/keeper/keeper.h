@@ -16,9 +16,9 @@ void keeper_console_end (KeeperConsole *console);
 /* --- master.c: the ssh connection that everybody shares */
 typedef struct _KeeperMaster KeeperMaster;
 KeeperMaster *keeper_master_new (const SandboxSsh *ssh, int state_fd, const char *self);
-/* For poll: readable when keeper_master_step() has something to do; fd -1 when there is nothing but
- * the time to wait for. */
-int keeper_master_fd (KeeperMaster *master);
+/* For poll: keeper_master_step() has something to do when one of them is readable; -1 where there
+ * is nothing but the time to wait for. */
+void keeper_master_fds (KeeperMaster *master, int ret_fds[2]);
 /* Starts it when it is time; sees to it when it ended. Returns when to call again at the latest, in
  * milliseconds, -1: not. */
 int keeper_master_step (KeeperMaster *master);

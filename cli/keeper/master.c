@@ -20,6 +20,8 @@
 #define WORKED_USEC   (30 * G_USEC_PER_SEC)
 #define END_USEC      (3 * G_USEC_PER_SEC)
 #define COMPLAINT_MAX 2048
+/* A guest makes ssh complain as often as it likes; who has this much to say is ended. */
+#define TALK_MAX (64 * 1024)
 /* Where there is no pidfd to wait for. */
 #define LOOK_MSEC 500
 
@@ -30,6 +32,8 @@ struct _KeeperMaster
   int state_fd;
   pid_t pid; /* 0: none runs */
   int pid_fd, stderr_fd;
+  GString *complaint; /* the end of what it said */
+  gsize said;
   gint64 started, next_start, retry_usec;
 };
 
@@ -43,14 +47,16 @@ keeper_master_new (const SandboxSsh *ssh, int state_fd, const char *self)
   master->state_fd = state_fd;
   master->pid_fd = master->stderr_fd = -1;
   master->retry_usec = RETRY_FIRST_USEC;
+  master->complaint = g_string_new (NULL);
   unlinkat (state_fd, SANDBOX_SSH_COMPLAINT, 0);
   return master;
 }
 
-int
-keeper_master_fd (KeeperMaster *master)
+void
+keeper_master_fds (KeeperMaster *master, int ret_fds[2])
 {
-  return master->pid_fd;
+  ret_fds[0] = master->pid_fd;
+  ret_fds[1] = master->stderr_fd;
 }
 
 /* ssh [with its options], tied to our life, its connection made by our own helper: that waits for
@@ -90,6 +96,8 @@ start (KeeperMaster *master)
   int fds[2] = { -1, -1 };
 
   unlinkat (master->state_fd, "ssh.sock", 0);
+  /* what the last one said is not what is the matter now */
+  unlinkat (master->state_fd, SANDBOX_SSH_COMPLAINT, 0);
   if (pipe2 (fds, O_CLOEXEC) < 0)
     {
       schedule (master);
@@ -101,6 +109,9 @@ start (KeeperMaster *master)
     {
       master->pid_fd = pidfd_open (master->pid, 0);
       master->stderr_fd = fds[0];
+      fcntl (master->stderr_fd, F_SETFL, O_NONBLOCK);
+      g_string_truncate (master->complaint, 0);
+      master->said = 0;
       master->started = g_get_monotonic_time ();
     }
   else
@@ -112,17 +123,35 @@ start (KeeperMaster *master)
   close (fds[1]);
 }
 
+/* Always read: an ssh whose pipe is full sleeps in its next complaint, and everybody with it. */
+static void
+hear_complaints (KeeperMaster *master)
+{
+  char block[COMPLAINT_MAX];
+  gssize n = 1;
+
+  while (master->stderr_fd >= 0 && (n = read (master->stderr_fd, block, sizeof block)) != -1)
+    {
+      master->said += (gsize)n;
+      g_string_append_len (master->complaint, block, n);
+      if (master->complaint->len > COMPLAINT_MAX)
+        g_string_erase (master->complaint, 0, (gssize)(master->complaint->len - COMPLAINT_MAX));
+      if (master->said > TALK_MAX)
+        kill (master->pid, SIGKILL);
+      if (n == 0 || master->said > TALK_MAX)
+        sandbox_close_fd (&master->stderr_fd);
+    }
+}
+
 /* What ssh said goes to a file: those who wait for it read there that waiting is of no use. */
 static void
 keep_complaint (KeeperMaster *master)
 {
-  char text[COMPLAINT_MAX];
-  gssize n;
+  const GString *text = master->complaint;
 
-  fcntl (master->stderr_fd, F_SETFL, O_NONBLOCK);
-  n = read (master->stderr_fd, text, sizeof text);
-  if (n > 0)
-    sandbox_file_write_at (master->state_fd, SANDBOX_SSH_COMPLAINT, text, (gsize)n, 0600, NULL);
+  if (text->len > 0)
+    sandbox_file_write_at (master->state_fd, SANDBOX_SSH_COMPLAINT, text->str, text->len, 0600,
+                           NULL);
 }
 
 static void
@@ -145,7 +174,10 @@ has_ended (KeeperMaster *master)
 int
 keeper_master_step (KeeperMaster *master)
 {
-  if (master->pid && has_ended (master))
+  gboolean ended = master->pid && has_ended (master);
+
+  hear_complaints (master);
+  if (ended)
     {
       gint64 lived_usec = g_get_monotonic_time () - master->started;
 
@@ -174,5 +206,6 @@ keeper_master_free (KeeperMaster *master)
       forget (master);
     }
   unlinkat (master->state_fd, "ssh.sock", 0);
+  g_string_free (master->complaint, TRUE);
   g_free (master);
 }

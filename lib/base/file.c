@@ -129,16 +129,28 @@ write_all (int fd, const char *data, gsize length)
   return TRUE;
 }
 
-/* Writes and syncs the new file @temp; it is the caller's to remove it on failure. */
+char *
+sandbox_user_dir (const char *dir, const char *below)
+{
+  return g_path_is_absolute (dir) ? g_strdup (dir)
+                                  : g_build_filename (g_get_home_dir (), below, NULL);
+}
+
+/* A new file under the name @temp, written and synced; it is the caller's to remove it on failure.
+ * Where the file system can, it gets that name last of all: whoever is killed leaves nothing. */
 static gboolean
 write_temp (int dir_fd, const char *temp, const void *data, gsize length, guint mode)
 {
-  sandbox_autofd int fd =
-      openat (dir_fd, temp, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0600);
+  sandbox_autofd int fd = openat (dir_fd, ".", O_WRONLY | O_TMPFILE | O_CLOEXEC, 0600);
+  gboolean unnamed = fd >= 0;
+  g_autofree char *link = NULL;
 
-  if (fd < 0 || !write_all (fd, data, length))
+  if (!unnamed)
+    fd = openat (dir_fd, temp, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0600);
+  if (fd < 0 || !write_all (fd, data, length) || fchmod (fd, mode) < 0 || fsync (fd) < 0)
     return FALSE;
-  return fchmod (fd, mode) == 0 && fsync (fd) == 0;
+  link = g_strdup_printf ("/proc/self/fd/%d", fd);
+  return !unnamed || linkat (AT_FDCWD, link, dir_fd, temp, AT_SYMLINK_FOLLOW) == 0;
 }
 
 gboolean

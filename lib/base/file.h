@@ -13,6 +13,17 @@ void sandbox_close_fd (int *fd);
  * (or root's, for system ones) that nobody else may write. Returns -1 with @error. */
 int sandbox_dir_open (const char *path, gboolean create, GError **error);
 int sandbox_dir_open_at (int dir_fd, const char *name, gboolean create, GError **error);
+/* @dir, one of GLib's user directories, if it is absolute; else @below of the home directory: the
+ * XDG specification has relative ones ignored. (transfer full) */
+char *sandbox_user_dir (const char *dir, const char *below);
+/* The directory in which the last part of @path stands, reached by descriptors: -1 with @error.
+ * Links on the way are followed, and the last part too with @follow_last; INVALID for one that lies
+ * in or below one of @untrusted (nullable; paths without links), where a guest may have put it.
+ * *@ret_name (transfer full): the last part, which may not exist; "." where @path ends in a
+ * directory by itself
+ * ("/", ".."). Slashes and dots at the end say nothing. */
+int sandbox_walk (const char *path, const char *const *untrusted, gboolean follow_last,
+                  char **ret_name, GError **error);
 /* Written to a temporary file, synced, renamed. */
 gboolean sandbox_file_write_at (int dir_fd, const char *name, const void *data, gsize length,
                                 guint mode, GError **error);

@@ -225,6 +225,8 @@ check_place (Walk *walk, GError **error)
 {
   const char *path = walk->resolved->str;
   g_autofree char *home = home_of (walk->uid);
+  g_autofree char *config = sandbox_user_dir (g_get_user_config_dir (), ".config");
+  g_autofree char *data = sandbox_user_dir (g_get_user_data_dir (), ".local/share");
   gsize length = home ? strlen (home) : 0;
 
   if (!sandbox_share_source_text_check (path, error))
@@ -236,8 +238,7 @@ check_place (Walk *walk, GError **error)
       if (!_sandbox_share_home_check (path, below, error))
         return FALSE;
     }
-  return check_own_place (walk, g_get_user_config_dir (), error)
-         && check_own_place (walk, g_get_user_data_dir (), error);
+  return check_own_place (walk, config, error) && check_own_place (walk, data, error);
 }
 
 gboolean

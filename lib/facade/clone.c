@@ -5,6 +5,10 @@
 #include "facade/facade-private.h"
 
 #include <string.h>
+#include <unistd.h>
+
+/* In the state directory of a copy that is not whole yet: what may be cleared away unasked. */
+#define MARK "cloning"
 
 static gboolean
 read_source (gpointer data, GCancellable *cancellable, GError **error)
@@ -52,6 +56,19 @@ find_image (gpointer data, GCancellable *cancellable, GError **error)
   return _sandbox_work_find_image (work->source, work->profile, FALSE, &work->image, error);
 }
 
+/* The first thing that is made of it. */
+static gboolean
+make_keys (gpointer data, GCancellable *cancellable, GError **error)
+{
+  SandboxWork *work = data;
+  sandbox_autofd int fd = -1;
+
+  if (!_sandbox_step_keys (work, cancellable, error))
+    return FALSE;
+  fd = _sandbox_machine_state_fd (work->machine, FALSE, error);
+  return fd >= 0 && sandbox_file_write_at (fd, MARK, "", 0, 0600, error);
+}
+
 static gboolean
 copy_disk (gpointer data, GCancellable *cancellable, GError **error)
 {
@@ -67,23 +84,29 @@ static gboolean
 save_profile (gpointer data, GCancellable *cancellable, GError **error)
 {
   SandboxWork *work = data;
+  sandbox_autofd int fd = _sandbox_machine_state_fd (work->machine, FALSE, NULL);
 
-  return sandbox_profile_save (&work->host->profiles, work->machine->name, work->profile_text,
-                               FALSE, error);
+  if (!sandbox_profile_save (&work->host->profiles, work->machine->name, work->profile_text, FALSE,
+                             error))
+    return FALSE;
+  work->made.profile = TRUE;
+  if (fd >= 0)
+    unlinkat (fd, MARK, 0);
+  return TRUE;
 }
 
 static const SandboxRow clone_rows[] = {
   { { "profile", "reading the profile", read_source, NULL }, SANDBOX_ROW_ALWAYS },
   { { "image", "looking for the image", find_image, NULL }, SANDBOX_ROW_REAL },
   { { "plan", "making the plan", _sandbox_step_plan, NULL }, SANDBOX_ROW_ALWAYS },
-  { { "keys", "making keys", _sandbox_step_keys, _sandbox_undo_keys }, SANDBOX_ROW_REAL },
+  { { "keys", "making keys", make_keys, _sandbox_undo_keys }, SANDBOX_ROW_REAL },
   { { "network", "making the network", _sandbox_step_network, _sandbox_undo_network },
     SANDBOX_ROW_ALWAYS },
   { { "disk", "copying the disk", copy_disk, _sandbox_undo_disk }, SANDBOX_ROW_ALWAYS },
   { { "domain", "defining the machine", _sandbox_step_domain, _sandbox_undo_domain },
     SANDBOX_ROW_ALWAYS },
   { { "idle", "taking the network down", _sandbox_step_stop_network, NULL }, SANDBOX_ROW_ALWAYS },
-  { { "save", "saving the profile", save_profile, NULL }, SANDBOX_ROW_ALWAYS },
+  { { "save", "saving the profile", save_profile, _sandbox_undo_profile }, SANDBOX_ROW_ALWAYS },
 };
 const SandboxVerb _sandbox_verb_clone = { "clone", clone_rows, G_N_ELEMENTS (clone_rows) };
 
@@ -103,8 +126,19 @@ name_is_free (SandboxHost *host, const char *name, GError **error)
                        name);
 }
 
-/* What a killed clone left of @work's machine. One that runs, or that its user made, is not
- * touched. */
+/* A killed clone's work, or not enough of anything to be a machine. */
+static gboolean
+is_leftover (SandboxWork *work)
+{
+  g_autofree char *mark = g_build_filename (work->machine->state_path, MARK, NULL);
+
+  if (_sandbox_pieces_running (&work->pieces))
+    return FALSE;
+  return g_file_test (mark, G_FILE_TEST_EXISTS) || !(work->pieces.domain || work->pieces.disk);
+}
+
+/* What a killed clone left of @work's machine. One that its user made, and whose profile is only
+ * gone, is not touched. */
 static gboolean
 clear_leftovers (SandboxWork *work, GCancellable *cancellable, GError **error)
 {
@@ -112,9 +146,11 @@ clear_leftovers (SandboxWork *work, GCancellable *cancellable, GError **error)
 
   if (!_sandbox_pieces_any (&work->pieces))
     return TRUE;
-  if (_sandbox_pieces_running (&work->pieces))
+  if (!is_leftover (work))
     return sandbox_fail (error, SANDBOX_ERROR_EXISTS,
-                         "clone to %s: a machine of that name is running", work->machine->name);
+                         "clone to %s: there is a machine of that name, without its profile; "
+                         "choose another, or remove it with `vms destroy %s`",
+                         work->machine->name, work->machine->name);
   _sandbox_work_init (&destroy, work->machine, work->report.func, work->report.user_data);
   if (!_sandbox_destroy_locked (&destroy, cancellable, error))
     return FALSE;

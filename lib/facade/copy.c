@@ -10,13 +10,17 @@ sandbox_machine_copy_in (SandboxMachine *machine, const char *host_path, const c
   SandboxReport report = { progress, user_data, machine->name };
   g_autoptr (SandboxSsh) ssh = _sandbox_machine_ready (machine, cancellable, error);
   g_autofree char *note = NULL, *shown = sandbox_escape (guest_path, -1, 200);
+  g_auto (GStrv) shared = NULL;
 
   if (ssh == NULL)
     return FALSE;
+  shared = _sandbox_shares_of_all (machine->host, error);
+  if (shared == NULL)
+    return FALSE;
   note = g_strdup_printf ("copying to %s:%s", machine->name, shown);
   _sandbox_report (&report, "copy", note, 0, 0);
-  return _sandbox_guest_copy_in (ssh, host_path, guest_path, (flags & SANDBOX_COPY_OVERWRITE) != 0,
-                                 cancellable, error);
+  return _sandbox_guest_copy_in (ssh, host_path, guest_path, (const char *const *)shared,
+                                 (flags & SANDBOX_COPY_OVERWRITE) != 0, cancellable, error);
 }
 
 gboolean
@@ -27,13 +31,17 @@ sandbox_machine_copy_out (SandboxMachine *machine, const char *guest_path, const
   SandboxReport report = { progress, user_data, machine->name };
   g_autoptr (SandboxSsh) ssh = _sandbox_machine_ready (machine, cancellable, error);
   g_autofree char *note = NULL, *shown = sandbox_escape (guest_path, -1, 200);
+  g_auto (GStrv) shared = NULL;
 
   if (ssh == NULL)
     return FALSE;
+  shared = _sandbox_shares_of_all (machine->host, error);
+  if (shared == NULL)
+    return FALSE;
   note = g_strdup_printf ("copying from %s:%s", machine->name, shown);
   _sandbox_report (&report, "copy", note, 0, 0);
-  return _sandbox_guest_copy_out (ssh, guest_path, host_path, (flags & SANDBOX_COPY_OVERWRITE) != 0,
-                                  cancellable, error);
+  return _sandbox_guest_copy_out (ssh, guest_path, host_path, (const char *const *)shared,
+                                  (flags & SANDBOX_COPY_OVERWRITE) != 0, cancellable, error);
 }
 
 char *

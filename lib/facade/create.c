@@ -185,7 +185,11 @@ sandbox_host_lookup (SandboxHost *host, const char *name, GCancellable *cancella
       || has_lock_file (machine)
       || (_sandbox_machine_pieces (machine, &pieces, NULL) && _sandbox_pieces_any (&pieces)))
     return g_steal_pointer (&machine);
-  g_propagate_error (error, g_steal_pointer (&local));
+  sandbox_fail (
+      error, SANDBOX_ERROR_NOT_FOUND,
+      "there is no machine \"%s\", and to make it, %s; `vms list` shows the machines, `vms "
+      "profile list` the profiles",
+      name, local->message);
   return NULL;
 }
 

@@ -3,12 +3,16 @@
 // it.
 #include "facade/facade-private.h"
 
+#include "base/child.h"
+
 #include <errno.h>
 #include <grp.h>
 #include <pwd.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
+
+#define QUICKSTART_CONFIG "/etc/libsandbox/libvirtd.conf"
 
 enum
 {
@@ -128,6 +132,7 @@ static void
 check_libvirt (GPtrArray *checks, SandboxHost *host, const GError *open_error)
 {
   g_autofree char *fix = NULL, *user = user_name ();
+  const struct group *group = getgrnam ("libvirt");
 
   if (host != NULL)
     {
@@ -135,10 +140,14 @@ check_libvirt (GPtrArray *checks, SandboxHost *host, const GError *open_error)
       return;
     }
   if (open_error->code == SANDBOX_ERROR_DENIED)
-    fix = g_strdup_printf ("sudo usermod -aG libvirt %s", user);
+    fix = group != NULL && is_member (group, user)
+              ? g_strdup ("newgrp libvirt")
+              : g_strdup_printf ("sudo usermod -aG libvirt %s", user);
   else if (g_file_test ("/usr/sbin/libvirtd", G_FILE_TEST_EXISTS))
     fix = g_strdup (g_file_test ("/run/systemd/system", G_FILE_TEST_EXISTS)
                         ? "sudo systemctl start libvirtd"
+                    : g_file_test (QUICKSTART_CONFIG, G_FILE_TEST_EXISTS)
+                        ? "sudo libvirtd -d -f " QUICKSTART_CONFIG
                         : "sudo libvirtd -d");
   else
     fix = g_strdup ("sudo apt-get install libvirt-daemon-system qemu-system-x86");
@@ -274,6 +283,30 @@ check_subid (GPtrArray *checks)
   add (checks, "subid", GOOD, NULL, "%s has subordinate ids", user);
 }
 
+/* Containers, a sysctl or AppArmor can forbid what building an image as an ordinary user needs. */
+static void
+check_user_namespace (GPtrArray *checks)
+{
+  static const char *const argv[] = { "unshare", "--user", "--map-root-user", "true", NULL };
+  SandboxChildOptions options = SANDBOX_CHILD_OPTIONS_INIT;
+  g_autofree char *complaint = NULL;
+  g_autofree char *shown = NULL;
+  int status = 0;
+
+  options.argv = argv;
+  if (geteuid () == 0
+      || !sandbox_child_run (&options, 10 * G_USEC_PER_SEC, 1000, NULL, NULL, &complaint, &status,
+                             NULL)
+      || status == 0)
+    return;
+  shown = sandbox_escape (g_strstrip (complaint), -1, 200);
+  add (checks, "userns", WARNING, NULL,
+       "an ordinary user cannot make a user namespace here (%s), which building images needs: look "
+       "at kernel.unprivileged_userns_clone, at kernel.apparmor_restrict_unprivileged_userns, and "
+       "whether this is a container or a chroot; or build images as root",
+       shown);
+}
+
 static void
 check_bridge_netfilter (GPtrArray *checks)
 {
@@ -342,6 +375,7 @@ sandbox_host_diagnose (const SandboxHostOptions *options, GCancellable *cancella
   check_program (checks, "mke2fs", "mke2fs", "e2fsprogs", WARNING, "needed to build images");
   check_program (checks, "qemu-img", "qemu-img", "qemu-utils", WARNING, "needed to build images");
   check_subid (checks);
+  check_user_namespace (checks);
   check_bridge_netfilter (checks);
   if (host != NULL)
     {

@@ -253,6 +253,9 @@ void _sandbox_shares_pin (SandboxPlan *plan);
 /* No share of ours inside, or around, one of another machine of the caller's. After the domain is
  * defined, so that of two starts at once at least one sees the other. */
 gboolean _sandbox_shares_check_apart (SandboxWork *work, GError **error);
+/* The directories that the user's machines share, and the place of the drop boxes, without links:
+ * whatever lies there, a machine may have put there. */
+char **_sandbox_shares_of_all (SandboxHost *host, GError **error);
 /* boot-steps.c */
 gboolean _sandbox_step_boot (gpointer work, GCancellable *cancellable, GError **error);
 void _sandbox_undo_boot (gpointer work);

@@ -4,6 +4,7 @@
 #include "facade/facade-private.h"
 
 #include <string.h>
+#include <pwd.h>
 #include <unistd.h>
 
 G_DEFINE_BOXED_TYPE (SandboxHost, sandbox_host, sandbox_host_ref, sandbox_host_unref)
@@ -50,6 +51,7 @@ static char *
 default_state_dir (const char *uri, const char *owner)
 {
   g_autoptr (GString) name = g_string_new ("vms");
+  g_autofree char *data = sandbox_user_dir (g_get_user_data_dir (), ".local/share");
 
   if (strcmp (owner, "vms") != 0)
     g_string_append_printf (name, "-%s", owner);
@@ -59,13 +61,26 @@ default_state_dir (const char *uri, const char *owner)
 
       g_string_append_printf (name, "@%.10s", digest);
     }
-  return g_build_filename (g_get_user_data_dir (), name->str, NULL);
+  return g_build_filename (data, name->str, NULL);
+}
+
+/* The user's own, whatever group `newgrp` or `sg` gave this process: the guest's user keeps one
+ * group for life. */
+static gid_t
+primary_group (uid_t uid)
+{
+  char buffer[16384];
+  struct passwd entry, *found = NULL;
+
+  return getpwuid_r (uid, &entry, buffer, sizeof buffer, &found) == 0 && found ? entry.pw_gid
+                                                                               : getegid ();
 }
 
 /* All that needs no connection: diagnose uses this part alone. */
 static SandboxHost *
 host_new (const SandboxHostOptions *options, GError **error)
 {
+  g_autofree char *cache = NULL;
   const char *uri = options->uri != NULL ? options->uri : SANDBOX_DEFAULT_URI;
   const char *owner = options->owner != NULL ? options->owner : "vms";
   const char *home = g_get_home_dir ();
@@ -86,11 +101,12 @@ host_new (const SandboxHostOptions *options, GError **error)
   host->owner = g_strdup (owner);
   host->home = g_strdup (home);
   host->uid = geteuid ();
-  host->gid = getegid ();
+  host->gid = primary_group (host->uid);
   host->lock_wait_usec = options->lock_wait_usec;
   host->state_dir = options->state_dir != NULL ? g_canonicalize_filename (options->state_dir, NULL)
                                                : default_state_dir (uri, owner);
-  host->cache_dir = g_build_filename (g_get_user_cache_dir (), "vms", NULL);
+  cache = sandbox_user_dir (g_get_user_cache_dir (), ".cache");
+  host->cache_dir = g_build_filename (cache, "vms", NULL);
   host->user_dir = g_strdup (options->profiles.user_dir);
   host->shipped_dir = g_strdup (options->profiles.shipped_dir);
   host->profiles = (SandboxProfileDirs)SANDBOX_PROFILE_DIRS_INIT;

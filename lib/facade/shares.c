@@ -158,9 +158,39 @@ _sandbox_undo_shares (gpointer data)
     rmdir (work->made.directories->pdata[i - 1]);
 }
 
+/* Calls @func for each of the user's machines but @except (nullable), until it returns FALSE. */
 static gboolean
-check_apart (const SandboxPlan *plan, const SandboxDomainMeta *meta, GError **error)
+each_machine (SandboxHost *host, const char *except,
+              gboolean (*func) (const SandboxDomainMeta *meta, gpointer user_data, GError **error),
+              gpointer user_data, GError **error)
 {
+  g_autofree char *prefix = _sandbox_host_prefix (host);
+  g_autoptr (GPtrArray) domains = _sandbox_virt_list_domains (host->virt, prefix, error);
+
+  if (domains == NULL)
+    return FALSE;
+  for (guint i = 0; i < domains->len; i++)
+    {
+      const SandboxVirtDomain *domain = domains->pdata[i];
+      g_autoptr (SandboxDomainMeta) meta = NULL;
+      g_autofree char *xml = NULL;
+
+      if (g_strcmp0 (domain->name, except) == 0)
+        continue;
+      /* one that vanished meanwhile shares nothing */
+      xml = _sandbox_virt_domain_xml (host->virt, domain->name, FALSE, NULL);
+      meta = xml != NULL ? _sandbox_xml_read_domain (xml, NULL) : NULL;
+      if (meta != NULL && !func (meta, user_data, error))
+        return FALSE;
+    }
+  return TRUE;
+}
+
+static gboolean
+check_apart (const SandboxDomainMeta *meta, gpointer user_data, GError **error)
+{
+  const SandboxPlan *plan = user_data;
+
   for (guint i = 0; i < plan->shares->len; i++)
     for (guint k = 0; k < meta->shares->len; k++)
       {
@@ -182,28 +212,32 @@ check_apart (const SandboxPlan *plan, const SandboxDomainMeta *meta, GError **er
 gboolean
 _sandbox_shares_check_apart (SandboxWork *work, GError **error)
 {
-  SandboxHost *host = work->host;
-  g_autofree char *prefix = _sandbox_host_prefix (host);
-  g_autoptr (GPtrArray) domains = NULL;
+  return work->plan->shares->len == 0
+         || each_machine (work->host, work->machine->object, check_apart, work->plan, error);
+}
 
-  if (work->plan->shares->len == 0)
-    return TRUE;
-  domains = _sandbox_virt_list_domains (host->virt, prefix, error);
-  if (domains == NULL)
-    return FALSE;
-  for (guint i = 0; i < domains->len; i++)
+static gboolean
+add_shares (const SandboxDomainMeta *meta, gpointer user_data, GError **error)
+{
+  for (guint i = 0; i < meta->shares->len; i++)
     {
-      const SandboxVirtDomain *domain = domains->pdata[i];
-      g_autoptr (SandboxDomainMeta) meta = NULL;
-      g_autofree char *xml = NULL;
+      const SandboxPlanShare *share = meta->shares->pdata[i];
 
-      if (strcmp (domain->name, work->machine->object) == 0)
-        continue;
-      /* one that vanished meanwhile shares nothing */
-      xml = _sandbox_virt_domain_xml (host->virt, domain->name, FALSE, NULL);
-      meta = xml != NULL ? _sandbox_xml_read_domain (xml, NULL) : NULL;
-      if (meta != NULL && !check_apart (work->plan, meta, error))
-        return FALSE;
+      g_ptr_array_add (user_data, resolve (share->source));
     }
   return TRUE;
+}
+
+char **
+_sandbox_shares_of_all (SandboxHost *host, GError **error)
+{
+  g_autoptr (GPtrArray) places = g_ptr_array_new_with_free_func (g_free);
+  g_autofree char *boxes = g_build_filename (host->home, "vms", NULL);
+
+  /* also what machines that are gone have left there */
+  g_ptr_array_add (places, resolve (boxes));
+  if (!each_machine (host, NULL, add_shares, places, error))
+    return NULL;
+  g_ptr_array_add (places, NULL);
+  return (char **)g_ptr_array_free (g_steal_pointer (&places), FALSE);
 }

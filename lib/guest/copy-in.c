@@ -145,7 +145,7 @@ send_link (Sender *sender, int dir_fd, const char *file, const char *name, const
   return send_header (sender, SANDBOX_TAR_SYMLINK, name, target, st, error);
 }
 
-/* Links of the way to the top are the caller's; nothing from there on is followed. */
+/* Nothing from the top on is followed. */
 static gboolean
 send_tree (Sender *sender, int dir_fd, const char *file, const char *name, guint depth,
            GError **error)
@@ -177,13 +177,13 @@ send_tree (Sender *sender, int dir_fd, const char *file, const char *name, guint
 }
 
 static gboolean
-send_all (SandboxStream *stream, const char *host_path, GError **error)
+send_all (SandboxStream *stream, int dir_fd, const char *file, GError **error)
 {
   g_autoptr (GByteArray) header = g_byte_array_new ();
   g_autofree char *buffer = g_malloc (CHUNK);
   Sender sender = { stream, header, buffer };
 
-  if (!send_tree (&sender, AT_FDCWD, host_path, "x", 0, error))
+  if (!send_tree (&sender, dir_fd, file, "x", 0, error))
     return FALSE;
   /* to tar an archive that ends early is whole: this file says that it is */
   g_byte_array_set_size (header, 0);
@@ -204,10 +204,11 @@ check_status (int status, const char *text, const SandboxSsh *ssh, const char *g
     case 0:
       return TRUE;
     case STATUS_EXISTS:
-      return sandbox_fail (error, SANDBOX_ERROR_EXISTS,
-                           "copying into the machine: %s is there already; ask for overwriting, or "
-                           "choose another name",
-                           reason);
+      return sandbox_fail (
+          error, SANDBOX_ERROR_EXISTS,
+          "copying into the machine: %s is there already; overwrite it (vms cp --force), or "
+          "choose another name",
+          reason);
     case STATUS_NO_PLACE:
       return sandbox_fail (error, SANDBOX_ERROR_NOT_FOUND,
                            "copying into the machine: the directory of %s is not there", shown);
@@ -222,14 +223,14 @@ check_status (int status, const char *text, const SandboxSsh *ssh, const char *g
 /* In a directory that a guest may write in, a link could stand where a file stood, and send the
  * user's keys instead: which of both is meant, the caller has to say. */
 static gboolean
-check_top (const char *host_path, GError **error)
+check_top (const char *host_path, int dir_fd, const char *file, GError **error)
 {
   char target[SANDBOX_TAR_NAME_MAX + 1];
-  gssize n = readlink (host_path, target, sizeof target - 1);
+  gssize n = readlinkat (dir_fd, file, target, sizeof target - 1);
   g_autofree char *shown = NULL, *shown_target = NULL;
 
   if (n < 0)
-    return access (host_path, F_OK) == 0 || fail_file (error, errno, host_path);
+    return faccessat (dir_fd, file, F_OK, 0) == 0 || fail_file (error, errno, host_path);
   shown = sandbox_escape (host_path, -1, 200);
   shown_target = sandbox_escape (target, n, 200);
   return sandbox_fail (error, SANDBOX_ERROR_INVALID,
@@ -240,7 +241,8 @@ check_top (const char *host_path, GError **error)
 
 gboolean
 _sandbox_guest_copy_in (const SandboxSsh *ssh, const char *host_path, const char *guest_path,
-                        gboolean overwrite, GCancellable *cancellable, GError **error)
+                        const char *const *shared, gboolean overwrite, GCancellable *cancellable,
+                        GError **error)
 {
   g_autofree char *base = g_path_get_basename (host_path);
   const char *argv[] = { "sh", "-c", SCRIPT, "sh", guest_path, base, overwrite ? "1" : "0", NULL };
@@ -248,15 +250,17 @@ _sandbox_guest_copy_in (const SandboxSsh *ssh, const char *host_path, const char
   g_autoptr (SandboxStream) stream = NULL;
   g_autoptr (GError) local = NULL;
   g_autofree char *text = NULL;
+  g_autofree char *file = NULL;
+  sandbox_autofd int dir_fd = sandbox_walk (host_path, shared, FALSE, &file, error);
   int status = 0;
 
-  if (!check_top (host_path, error))
+  if (dir_fd < 0 || !check_top (host_path, dir_fd, file, error))
     return FALSE;
   stream = _sandbox_stream_open (ssh, command, FALSE, cancellable, error);
   if (!stream)
     return FALSE;
   /* the guest says best why it takes no more; but a fault on our side is ours to tell */
-  if (!send_all (stream, host_path, &local)
+  if (!send_all (stream, dir_fd, file, &local)
       && !g_error_matches (local, SANDBOX_ERROR, SANDBOX_ERROR_GUEST))
     {
       /* so that the guest has tidied up when we return; not when the caller wants to be gone */

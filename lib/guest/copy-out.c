@@ -13,6 +13,7 @@
 #include <unistd.h>
 
 #define STATUS_NOT_FOUND 90
+#define OPEN_DIR         (O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC)
 
 /* In the guest. $1: what. Hard links are sent as the files that they are. */
 static const char SCRIPT[] = "t=$1\n"
@@ -59,12 +60,18 @@ check_name (const char *name, const char *path, GError **error)
 
 /* Into @host_path when that is a directory, else as @host_path. */
 static gboolean
-find_place (const char *host_path, const char *guest_path, Place *place, GError **error)
+find_place (const char *host_path, const char *guest_path, const char *const *shared, Place *place,
+            GError **error)
 {
-  g_autofree char *parent = NULL;
-  struct stat st;
+  g_autofree char *file = NULL, *end = NULL;
+  sandbox_autofd int dir_fd = sandbox_walk (host_path, shared, FALSE, &file, error);
+  sandbox_autofd int end_fd =
+      dir_fd >= 0 ? sandbox_walk (host_path, shared, TRUE, &end, error) : -1;
 
-  if (stat (host_path, &st) == 0 && S_ISDIR (st.st_mode))
+  if (end_fd < 0)
+    return FALSE;
+  place->parent_fd = openat (end_fd, end, OPEN_DIR);
+  if (place->parent_fd >= 0)
     {
       g_autofree char *base = g_path_get_basename (guest_path);
 
@@ -72,18 +79,12 @@ find_place (const char *host_path, const char *guest_path, Place *place, GError 
           || (g_str_equal (base, "~") && !check_name ("", guest_path, error)))
         return FALSE;
       place->name = g_steal_pointer (&base);
-      parent = g_strdup (host_path);
+      return TRUE;
     }
-  else
-    {
-      const char *slash = strrchr (host_path, '/');
-
-      place->name = g_strdup (slash ? slash + 1 : host_path);
-      if (!check_name (place->name, host_path, error))
-        return FALSE;
-      parent = slash ? g_strndup (host_path, (gsize)MAX (1, slash - host_path)) : g_strdup (".");
-    }
-  place->parent_fd = open (parent, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+  if (!check_name (g_str_has_suffix (host_path, "/") ? "" : file, host_path, error))
+    return FALSE;
+  place->name = g_steal_pointer (&file);
+  place->parent_fd = openat (dir_fd, ".", OPEN_DIR);
   return place->parent_fd >= 0 || fail_place (error, errno, host_path);
 }
 
@@ -97,10 +98,11 @@ check_free (const Place *place, const char *host_path, gboolean overwrite, GErro
 
   if (overwrite || fstatat (place->parent_fd, place->name, &st, AT_SYMLINK_NOFOLLOW) < 0)
     return TRUE;
-  return sandbox_fail (error, SANDBOX_ERROR_EXISTS,
-                       "copying from the machine: %s has \"%s\" already; ask for overwriting, or "
-                       "choose another name",
-                       shown, place->name);
+  return sandbox_fail (
+      error, SANDBOX_ERROR_EXISTS,
+      "copying from the machine: in %s there is \"%s\" already; overwrite it (vms cp --force), or "
+      "choose another name",
+      shown, place->name);
 }
 
 typedef struct
@@ -170,7 +172,8 @@ explain (Source *source, GError *failure, GError **error)
 
 gboolean
 _sandbox_guest_copy_out (const SandboxSsh *ssh, const char *guest_path, const char *host_path,
-                         gboolean overwrite, GCancellable *cancellable, GError **error)
+                         const char *const *shared, gboolean overwrite, GCancellable *cancellable,
+                         GError **error)
 {
   const char *argv[] = { "sh", "-c", SCRIPT, "sh", guest_path, NULL };
   g_autofree char *command = _sandbox_ssh_command (argv, NULL, NULL);
@@ -179,7 +182,7 @@ _sandbox_guest_copy_out (const SandboxSsh *ssh, const char *guest_path, const ch
   g_autoptr (GError) local = NULL;
   Source source = { .ssh = ssh, .guest_path = guest_path };
 
-  if (!find_place (host_path, guest_path, &place, error)
+  if (!find_place (host_path, guest_path, shared, &place, error)
       || !check_free (&place, host_path, overwrite, error))
     return FALSE;
   source.stream = stream = _sandbox_stream_open (ssh, command, TRUE, cancellable, error);

@@ -17,6 +17,8 @@
 
 #define TEXT_MAX  4096
 #define DRAIN_MAX (1024 * 1024)
+/* Long enough for the guest to move a large tree on an emulated disk. */
+#define IDLE_MSEC (10 * 60 * 1000)
 #define END_USEC  (2 * G_USEC_PER_SEC)
 
 struct _SandboxStream
@@ -57,18 +59,24 @@ wait_ready (SandboxStream *stream, int fd, gushort events, GError **error)
   gboolean pollable =
       stream->cancellable && g_cancellable_make_pollfd (stream->cancellable, &fds[2]);
 
+  gboolean in_time = TRUE;
+
   do
     {
       fds[1] = (GPollFD){ .fd = stream->err_fd, .events = G_IO_IN };
       fds[0].revents = 0;
-      g_poll (fds, 3, -1);
+      in_time = g_poll (fds, 3, IDLE_MSEC) != 0;
       if (fds[1].revents)
         drain_text (stream);
     }
-  while (!fds[0].revents && !g_cancellable_is_cancelled (stream->cancellable));
+  while (in_time && !fds[0].revents && !g_cancellable_is_cancelled (stream->cancellable));
   if (pollable)
     g_cancellable_release_fd (stream->cancellable);
-  return !g_cancellable_set_error_if_cancelled (stream->cancellable, error);
+  if (g_cancellable_set_error_if_cancelled (stream->cancellable, error))
+    return FALSE;
+  return in_time
+         || sandbox_fail (error, SANDBOX_ERROR_TIMED_OUT,
+                          "copying: the machine said nothing for %d minutes", IDLE_MSEC / 60000);
 }
 
 static gboolean

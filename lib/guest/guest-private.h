@@ -42,8 +42,6 @@ char *_sandbox_ssh_reason (const char *text);
 /* --- connections that are only looked at (ssh-socket.c) */
 /* Waits @timeout_usec for a TCP connection; the socket, or -1 with *@ret_errno. */
 int _sandbox_tcp_connect (const char *address, guint port, gint64 timeout_usec, int *ret_errno);
-/* Somebody accepts connections on the socket at @path. */
-gboolean _sandbox_socket_answers (const char *path);
 /* Sleeps, unless cancelled: then FALSE with @error. */
 gboolean _sandbox_pause (gint64 usec, GCancellable *cancellable, GError **error);
 

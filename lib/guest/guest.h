@@ -61,12 +61,14 @@ char *_sandbox_ssh_config_block (const SandboxSsh *ssh, const char *alias);
 /* Compares the guest's mount table with the plan: GUEST names each share that is not mounted. */
 gboolean _sandbox_guest_check_shares (const SandboxSsh *ssh, const SandboxPlan *plan,
                                       GCancellable *cancellable, GError **error);
-gboolean
-_sandbox_guest_copy_in (const SandboxSsh *ssh, const char *host_path, const char *guest_path,
-                        gboolean overwrite, GCancellable *cancellable, GError **error);
-gboolean
-_sandbox_guest_copy_out (const SandboxSsh *ssh, const char *guest_path, const char *host_path,
-                         gboolean overwrite, GCancellable *cancellable, GError **error);
+/* @shared (nullable): directories of the host, without links, that machines write to; no link in
+ * there is followed. */
+gboolean _sandbox_guest_copy_in (const SandboxSsh *ssh, const char *host_path,
+                                 const char *guest_path, const char *const *shared,
+                                 gboolean overwrite, GCancellable *cancellable, GError **error);
+gboolean _sandbox_guest_copy_out (const SandboxSsh *ssh, const char *guest_path,
+                                  const char *host_path, const char *const *shared,
+                                  gboolean overwrite, GCancellable *cancellable, GError **error);
 
 /* --- keeper: the program LIBEXECDIR/libsandbox/sandbox-keeper (or
  * $SANDBOX_LIBEXEC_DIR/sandbox-keeper), one per running machine */

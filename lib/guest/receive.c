@@ -15,14 +15,21 @@
 #include <fcntl.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/file.h>
 #include <sys/stat.h>
 #include <sys/statvfs.h>
+#include <time.h>
 #include <unistd.h>
 
 #define CHUNK             (64 * 1024)
 #define SPACE_EVERY_BYTES (16 * 1024 * 1024)
 #define COMPONENT_MAX     255
+#define ENTRY_BYTES       4096
 #define OPEN_DIR          (O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC)
+/* A copy under way is such a directory beside its target, locked for as long as it takes. */
+#define TEMP_PREFIX ".vms-cp."
+/* Who makes one needs a moment before it has the lock. */
+#define TEMP_UNLOCKED_SEC 60
 /* The one name below the temporary directory. */
 #define TOP "x"
 
@@ -218,6 +225,9 @@ receive_entry (Receiver *receiver, const SandboxTarEntry *entry, GError **error)
 
   if (++receiver->entries > SANDBOX_RECEIVE_ENTRIES_MAX)
     return fail_entry (error, entry->name, "is one file too many");
+  /* an empty one takes room too */
+  if (!check_space (receiver, ENTRY_BYTES, error))
+    return FALSE;
   if (entry->type == SANDBOX_TAR_SYMLINK)
     return fail_entry (error, entry->name, "is a link, and links are not copied from a machine");
   if (entry->type == SANDBOX_TAR_OTHER)
@@ -346,25 +356,53 @@ put_in_place (Receiver *receiver, int parent_fd, const char *name, gboolean over
   if (errno != EEXIST)
     return sandbox_fail_errno (error, errno, "copying from the machine: making %s", shown);
   if (!overwrite)
-    return sandbox_fail (error, SANDBOX_ERROR_EXISTS,
-                         "copying from the machine: %s is there already; ask for overwriting, or "
-                         "choose another name",
-                         shown);
+    return sandbox_fail (
+        error, SANDBOX_ERROR_EXISTS,
+        "copying from the machine: %s is there already; overwrite it (vms cp --force), or "
+        "choose another name",
+        shown);
   return _sandbox_merge (receiver->temp_fd, TOP, parent_fd, name, 0, error);
+}
+
+/* What a killed copy left beside its target: ours, not locked, and not of this very moment. */
+static void
+remove_abandoned (int parent_fd)
+{
+  g_autoptr (GPtrArray) names = g_ptr_array_new_with_free_func (g_free);
+
+  if (!_sandbox_list_names (parent_fd, names, NULL))
+    return;
+  for (guint i = 0; i < names->len; i++)
+    {
+      const char *name = g_ptr_array_index (names, i);
+      sandbox_autofd int fd = -1;
+      struct stat st;
+
+      if (!g_str_has_prefix (name, TEMP_PREFIX))
+        continue;
+      fd = openat (parent_fd, name, OPEN_DIR);
+      if (fd >= 0 && fstat (fd, &st) == 0 && st.st_uid == geteuid ()
+          && st.st_mtime + TEMP_UNLOCKED_SEC < time (NULL) && flock (fd, LOCK_EX | LOCK_NB) == 0)
+        sandbox_remove_at (parent_fd, name, NULL);
+    }
 }
 
 gboolean
 _sandbox_receive (SandboxTarReadFunc func, SandboxReceiveDoneFunc done, gpointer user_data,
                   int parent_fd, const char *name, gboolean overwrite, GError **error)
 {
-  g_autofree char *temp = g_strdup_printf (".vms-cp.%08x%08x", g_random_int (), g_random_int ());
+  g_autofree char *temp =
+      g_strdup_printf (TEMP_PREFIX "%08x%08x", g_random_int (), g_random_int ());
   g_autofree char *buffer = g_malloc (CHUNK);
   Receiver receiver = { .func = func, .user_data = user_data, .temp_fd = -1, .buffer = buffer };
   gboolean ok;
 
+  remove_abandoned (parent_fd);
   if (mkdirat (parent_fd, temp, 0700) < 0)
     return sandbox_fail_errno (error, errno, "copying from the machine: making a directory for it");
   receiver.temp_fd = openat (parent_fd, temp, OPEN_DIR);
+  /* a file system without locks: then nobody else removes it either */
+  (void)flock (receiver.temp_fd, LOCK_SH | LOCK_NB);
   ok = receiver.temp_fd >= 0 ? receive_all (&receiver, error) && (!done || done (user_data, error))
                                    && put_in_place (&receiver, parent_fd, name, overwrite, error)
                              : sandbox_fail_errno (error, errno, "copying from the machine");

@@ -100,8 +100,9 @@ _sandbox_ssh_config_block (const SandboxSsh *ssh, const char *alias)
    * then, and its address would be looked for in the world outside. (A ProxyJump of the user's that
    * follows is ignored; one before it would take the place of this.) */
   g_string_append_printf (text,
-                          "  ProxyCommand sh -c 'echo \"vms: %s does not run; start it with: vms "
-                          "start %s\" >&2; exit 1'\n",
+                          "  ProxyCommand sh -c 'echo \"vms: no connection to %s through its "
+                          "keeper (a ControlPath of your own "
+                          "cannot be used); see to it with: vms start %s\" >&2; exit 1'\n",
                           alias, alias);
   add_path (text, "UserKnownHostsFile", ssh, "known_hosts");
   add_path (text, "ControlPath", ssh, "ssh.sock");

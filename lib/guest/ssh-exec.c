@@ -190,7 +190,9 @@ _sandbox_ssh_exec (const SandboxSsh *ssh, const char *remote_command, gboolean p
       options.argv = (const char *const *)argv->pdata;
       options.stdin_fd = stdin_fd;
       options.stdout_fd = stdout_fd;
-      options.stderr_fd = stderr_fd;
+      /* The guest's terminal carries the command's stderr too: what is left for ssh's own is its
+       * chatter ("Shared connection to ... closed."), which nobody asked for. */
+      options.stderr_fd = pty ? log.write_fd : stderr_fd;
       ok = !g_cancellable_set_error_if_cancelled (cancellable, error)
            && sandbox_child_spawn (&options, &pid, error)
            && wait_command (pid, timeout_usec, cancellable, &status, error);

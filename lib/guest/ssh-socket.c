@@ -14,6 +14,9 @@
 #include <sys/un.h>
 #include <unistd.h>
 
+/* Far more than a master of our own host needs, however loaded that is. */
+#define MASTER_HELLO_MSEC 5000
+
 /* The result of a connect() under way, as errno; ETIMEDOUT when there is none yet. */
 static int
 finish_connect (int fd, gint64 timeout_usec)
@@ -53,25 +56,24 @@ _sandbox_tcp_connect (const char *address, guint port, gint64 timeout_usec, int 
   return result ? -1 : g_steal_fd (&fd);
 }
 
+/* A master says hello as soon as it is connected to. One that is stopped accepts a connection all
+ * the same (the kernel does that for it), and who then talks to it waits for ever. */
 gboolean
-_sandbox_socket_answers (const char *path)
+_sandbox_ssh_master_alive (const SandboxSsh *ssh)
 {
+  g_autofree char *path = _sandbox_ssh_socket_path (ssh);
   struct sockaddr_un to = { .sun_family = AF_UNIX };
   sandbox_autofd int fd = -1;
+  struct pollfd pollfd = { .events = POLLIN };
 
   if (strlen (path) >= sizeof to.sun_path)
     return FALSE;
   memcpy (to.sun_path, path, strlen (path));
   fd = socket (AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
-  return fd >= 0 && connect (fd, (struct sockaddr *)&to, sizeof to) == 0;
-}
-
-gboolean
-_sandbox_ssh_master_alive (const SandboxSsh *ssh)
-{
-  g_autofree char *path = _sandbox_ssh_socket_path (ssh);
-
-  return _sandbox_socket_answers (path);
+  if (fd < 0 || connect (fd, (struct sockaddr *)&to, sizeof to) < 0)
+    return FALSE;
+  pollfd.fd = fd;
+  return poll (&pollfd, 1, MASTER_HELLO_MSEC) == 1 && pollfd.revents == POLLIN;
 }
 
 gboolean

@@ -23,12 +23,15 @@
 /* How long one try may take once the port is open. */
 #define TRY_USEC      (60 * G_USEC_PER_SEC)
 #define COMPLAINT_MAX 4096
+/* Without the keeper's connection for this long: tries of our own, this often. */
+#define KEEPER_USEC (60 * G_USEC_PER_SEC)
+#define DIRECT_USEC (15 * G_USEC_PER_SEC)
 
 typedef struct
 {
   const SandboxSsh *ssh;
   int state_fd;
-  gint64 deadline, next_note, next_ask;
+  gint64 deadline, next_note, next_ask, next_direct;
   gboolean (*still_running) (gpointer);
   SandboxSshWaitFunc on_wait;
   gpointer user_data;
@@ -160,6 +163,12 @@ wait_loop (Wait *wait, GError **error)
       gboolean keeper = _sandbox_keeper_pid (wait->state_fd) != 0;
       gboolean ready = FALSE, works = FALSE;
 
+      if (keeper && g_get_monotonic_time () >= wait->next_direct)
+        {
+          /* the keeper's way does not work, whatever the reason: is the machine there? */
+          wait->next_direct = g_get_monotonic_time () + DIRECT_USEC;
+          keeper = FALSE;
+        }
       if (!(keeper ? look_at_keeper (wait, &ready, error) : look_at_port (wait, &ready)))
         return FALSE;
       if (ready && !try_command (wait, keeper, &works, error))
@@ -183,6 +192,7 @@ _sandbox_ssh_wait (const SandboxSsh *ssh, gint64 timeout_usec, gboolean (*still_
     .deadline = now + timeout_usec,
     .next_note = now + NOTE_USEC,
     .next_ask = now + ASK_RUNNING_USEC,
+    .next_direct = now + KEEPER_USEC,
     .still_running = still_running,
     .on_wait = on_wait,
     .user_data = user_data,

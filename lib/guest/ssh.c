@@ -206,7 +206,9 @@ _sandbox_ssh_master_argv (const SandboxSsh *ssh, const char *proxy_command)
     {
       g_ptr_array_insert (argv, 3, g_strdup ("-oProxyUseFdpass=yes"));
       g_ptr_array_insert (argv, 3, g_strdup_printf ("-oProxyCommand=%s", proxy_command));
-      g_ptr_array_insert (argv, 3, g_strdup ("-oConnectTimeout=0"));
+      /* counts from when the connection is handed over: a guest that then says nothing is not
+       * waited for for ever */
+      g_ptr_array_insert (argv, 3, g_strdup ("-oConnectTimeout=60"));
     }
   add_path_option (argv, "ControlPath", ssh->state_path, "ssh.sock");
   add_option (argv, "LogLevel=ERROR");

@@ -70,6 +70,7 @@ _sandbox_subnet_choose (const SandboxFacts *facts, const SandboxDerived *derived
             }
         }
     }
+  g_assert (net != NULL); /* something collided, or we had returned */
   address = sandbox_address_format (net->cidr.address);
   return sandbox_fail (error, SANDBOX_ERROR_HOST,
                        "choosing a network for the machine: no /29 of 10.213.0.0/16 or "

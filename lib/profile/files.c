@@ -26,9 +26,12 @@ _sandbox_profile_file_clear (ProfileFile *file)
 char *
 _sandbox_profile_user_dir (const SandboxProfileDirs *dirs)
 {
+  g_autofree char *config = NULL;
+
   if (dirs && dirs->user_dir)
     return g_strdup (dirs->user_dir);
-  return g_build_filename (g_get_user_config_dir (), "vms", NULL);
+  config = sandbox_user_dir (g_get_user_config_dir (), ".config");
+  return g_build_filename (config, "vms", NULL);
 }
 
 char *

@@ -74,14 +74,22 @@ evict (Console *console)
   return TRUE;
 }
 
-/* Until the reader has ended: if it does not at once, once more. */
+/* Until the reader has ended. When it goes on all the same, the daemon was just sending to it, and
+ * then does not tell it (libvirt calls back for streams only that wait for something). But it
+ * answers who writes into a stream that it has closed, and with that the reader ends too. */
 static void
 evict_until_done (Console *console)
 {
   GPollFD done = { .fd = console->done_fd, .events = G_IO_IN };
+  gboolean evicted = FALSE;
 
   do
-    evict (console);
+    {
+      if (evicted)
+        virStreamSend (console->stream, "", 1);
+      else
+        evicted = evict (console);
+    }
   while (g_poll (&done, 1, EVICT_PAUSE_MSEC) == 0);
 }
 

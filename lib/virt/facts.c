@@ -74,8 +74,8 @@ replace (char **text, char *value)
   *text = value ? value : g_strdup ("");
 }
 
-static xmlDoc *
-read_capabilities (virConnectPtr conn, GError **error)
+xmlDoc *
+_sandbox_virt_capabilities (virConnectPtr conn, GError **error)
 {
   char *xml = virConnectGetCapabilities (conn);
   xmlDoc *doc = NULL;
@@ -117,7 +117,7 @@ static SandboxFacts *
 read_test_facts (SandboxVirt *virt, virConnectPtr conn, GError **error)
 {
   g_autoptr (SandboxFacts) facts = sandbox_facts_new ();
-  g_autoptr (xmlDoc) doc = read_capabilities (conn, error);
+  g_autoptr (xmlDoc) doc = _sandbox_virt_capabilities (conn, error);
 
   if (!doc || !read_node (conn, facts, error))
     return NULL;
@@ -206,7 +206,7 @@ static SandboxFacts *
 read_qemu_facts (SandboxVirt *virt, virConnectPtr conn, GError **error)
 {
   g_autoptr (SandboxFacts) facts = sandbox_facts_new ();
-  g_autoptr (xmlDoc) doc = read_capabilities (conn, error);
+  g_autoptr (xmlDoc) doc = _sandbox_virt_capabilities (conn, error);
   unsigned long version = 0;
 
   if (!doc || !read_node (conn, facts, error))

@@ -6,6 +6,8 @@
 #include <unistd.h>
 #include "virt/hints.h"
 
+#define QUICKSTART_CONFIG "/etc/libsandbox/libvirtd.conf"
+
 typedef struct
 {
   const char *program;
@@ -66,6 +68,9 @@ _sandbox_hint_start (void)
     {
       if (have_systemd ())
         return g_strdup ("start libvirt: sudo systemctl start libvirtd");
+      /* the configuration that quickstart.sh writes where no polkit runs */
+      if (g_file_test (QUICKSTART_CONFIG, G_FILE_TEST_EXISTS))
+        return g_strdup ("start libvirt: sudo virtlogd -d; sudo libvirtd -d -f " QUICKSTART_CONFIG);
       return g_strdup ("start libvirt: sudo virtlogd -d; sudo libvirtd -d");
     }
   if (have_daemon ("virtqemud"))

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
-// The storage pool and its volumes, through libvirt's storage API only: no file of ours is touched
+// The volumes of the storage pool, through libvirt's storage API only: no file of ours is touched
 // directly.
 //
 // Two processes may do the same at once. So every refusal is checked against what is there then,
@@ -14,116 +14,6 @@
 #define PAUSE_USEC      (100 * 1000)
 #define BUILD_WAIT_USEC (60 * G_USEC_PER_SEC)
 
-/* Keeps libvirt's last error over the calls that look what became of it. */
-typedef virError SavedError;
-G_DEFINE_AUTOPTR_CLEANUP_FUNC (SavedError, virFreeError)
-
-/* --- the pool */
-
-/* NULL with *ret_none TRUE and no error: there is no pool. */
-static virStoragePoolPtr
-find_pool (virConnectPtr conn, gboolean *ret_none, GError **error)
-{
-  virStoragePoolPtr pool = virStoragePoolLookupByName (conn, SANDBOX_POOL);
-
-  *ret_none = !pool && virGetLastErrorCode () == VIR_ERR_NO_STORAGE_POOL;
-  if (!pool && !*ret_none)
-    _sandbox_virt_fail (error, "Cannot look for the storage pool %s", SANDBOX_POOL);
-  return pool;
-}
-
-static gboolean
-activate (virStoragePoolPtr pool, GError **error)
-{
-  g_autoptr (SavedError) why = NULL;
-
-  if (virStoragePoolIsActive (pool) == 1 || virStoragePoolCreate (pool, 0) == 0)
-    return TRUE;
-  if (virStoragePoolIsActive (pool) == 1)
-    return TRUE;
-  // the directory may be missing; one that is there is left as it is
-  virStoragePoolBuild (pool, 0);
-  if (virStoragePoolCreate (pool, 0) == 0)
-    return TRUE;
-  why = virSaveLastError ();
-  if (virStoragePoolIsActive (pool) == 1)
-    return TRUE;
-  return _sandbox_virt_fail_with (error, why, "Cannot start the storage pool " SANDBOX_POOL);
-}
-
-/* The pool, running. NULL with *ret_none TRUE and no error: there is no pool. */
-static virStoragePoolPtr
-open_pool (virConnectPtr conn, gboolean *ret_none, GError **error)
-{
-  g_autoptr (virStoragePool) pool = find_pool (conn, ret_none, error);
-
-  if (!pool || !activate (pool, error))
-    return NULL;
-  return g_steal_pointer (&pool);
-}
-
-static virStoragePoolPtr
-need_pool (virConnectPtr conn, const char *doing, GError **error)
-{
-  gboolean none;
-  virStoragePoolPtr pool = open_pool (conn, &none, error);
-
-  if (none)
-    sandbox_fail (error, SANDBOX_ERROR_NOT_FOUND,
-                  "Cannot %s: there is no storage pool " SANDBOX_POOL
-                  " yet; it is made with the first image (vms image build)",
-                  doing);
-  return pool;
-}
-
-/* Defines the pool and makes its directory, or finds that another process did. */
-static virStoragePoolPtr
-define_pool (virConnectPtr conn, GError **error)
-{
-  g_autofree char *xml = _sandbox_xml_pool (SANDBOX_POOL, SANDBOX_POOL_PATH);
-  g_autoptr (virStoragePool) pool = virStoragePoolDefineXML (conn, xml, 0);
-  g_autoptr (SavedError) why = NULL;
-
-  if (!pool)
-    {
-      why = virSaveLastError ();
-      pool = virStoragePoolLookupByName (conn, SANDBOX_POOL);
-      if (pool)
-        return g_steal_pointer (&pool);
-      _sandbox_virt_fail_with (error, why, "Cannot define the storage pool " SANDBOX_POOL);
-      return NULL;
-    }
-  if (virStoragePoolBuild (pool, 0) == 0)
-    return g_steal_pointer (&pool);
-  why = virSaveLastError ();
-  if (virStoragePoolIsActive (pool) == 1)
-    return g_steal_pointer (&pool);
-  virStoragePoolUndefine (pool);
-  _sandbox_virt_fail_with (error, why, "Cannot make the directory " SANDBOX_POOL_PATH);
-  return NULL;
-}
-
-gboolean
-_sandbox_virt_pool_ensure (SandboxVirt *virt, GError **error)
-{
-  g_autoptr (virConnect) conn = _sandbox_virt_connection (virt, error);
-  g_autoptr (virStoragePool) pool = NULL;
-  gboolean none;
-  int autostart = 0;
-
-  if (!conn)
-    return FALSE;
-  pool = find_pool (conn, &none, error);
-  if (!pool && none)
-    pool = define_pool (conn, error);
-  if (!pool || !activate (pool, error))
-    return FALSE;
-  // a convenience for other tools: we start it ourselves when it does not run
-  if (virStoragePoolGetAutostart (pool, &autostart) == 0 && !autostart)
-    virStoragePoolSetAutostart (pool, TRUE);
-  return TRUE;
-}
-
 /* Makes libvirt look into the directory. Not while another client makes a volume, and if something
  * goes wrong libvirt stops the pool: hence the tries. */
 static void
@@ -133,7 +23,7 @@ refresh (virStoragePoolPtr pool)
     {
       if (virStoragePoolRefresh (pool, 0) == 0)
         return;
-      if (virStoragePoolIsActive (pool) == 0 && activate (pool, NULL))
+      if (virStoragePoolIsActive (pool) == 0 && _sandbox_virt_pool_activate (pool, NULL))
         return;
       g_usleep (PAUSE_USEC);
     }
@@ -180,7 +70,7 @@ virStorageVolPtr
 _sandbox_virt_volume_lookup (virConnectPtr conn, const char *name, gboolean *ret_none,
                              GError **error)
 {
-  g_autoptr (virStoragePool) pool = open_pool (conn, ret_none, error);
+  g_autoptr (virStoragePool) pool = _sandbox_virt_pool_open (conn, ret_none, error);
 
   return pool ? find_volume (pool, name, ret_none, error) : NULL;
 }
@@ -264,7 +154,7 @@ _sandbox_virt_list_volumes (SandboxVirt *virt, const char *prefix, gboolean deta
 
   if (!conn)
     return NULL;
-  pool = open_pool (conn, &none, error);
+  pool = _sandbox_virt_pool_open (conn, &none, error);
   if (!pool && !none)
     return NULL;
   volumes = g_ptr_array_new_with_free_func ((GDestroyNotify)_sandbox_virt_volume_free);
@@ -345,7 +235,8 @@ gboolean
 _sandbox_virt_volume_make (virConnectPtr conn, const char *xml, char **ret_name, GError **error)
 {
   g_autofree char *name = name_in_xml (xml, error);
-  g_autoptr (virStoragePool) pool = name ? need_pool (conn, "make a volume", error) : NULL;
+  g_autoptr (virStoragePool) pool =
+      name ? _sandbox_virt_pool_need (conn, "make a volume", error) : NULL;
   g_autoptr (virStorageVol) volume = NULL;
 
   if (!pool)
@@ -394,7 +285,7 @@ _sandbox_virt_volume_create (SandboxVirt *virt, const char *xml, gboolean *ret_c
   if (!conn)
     return FALSE;
   name = name_in_xml (xml, error);
-  pool = name ? need_pool (conn, "make a volume", error) : NULL;
+  pool = name ? _sandbox_virt_pool_need (conn, "make a volume", error) : NULL;
   if (!pool)
     return FALSE;
   for (int i = 0; i < TRIES && again; i++)
@@ -438,7 +329,7 @@ _sandbox_virt_volume_remove (SandboxVirt *virt, const char *name, GError **error
 
   if (!conn)
     return FALSE;
-  pool = open_pool (conn, &none, error);
+  pool = _sandbox_virt_pool_open (conn, &none, error);
   if (!pool)
     return none;
   // a transfer of a client that was killed is still being closed

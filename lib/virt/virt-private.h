@@ -5,6 +5,7 @@
 #include <libvirt/libvirt.h>
 #include <libvirt/virterror.h>
 #include "base/error.h"
+#include "base/xml.h"
 #include "virt/virt.h"
 
 /* --- sigpipe.c: between these two SIGPIPE cannot end the process. Whoever holds a connection of
@@ -20,6 +21,9 @@ G_DEFINE_AUTOPTR_CLEANUP_FUNC (virNetwork, virNetworkFree)
 G_DEFINE_AUTOPTR_CLEANUP_FUNC (virStoragePool, virStoragePoolFree)
 G_DEFINE_AUTOPTR_CLEANUP_FUNC (virStorageVol, virStorageVolFree)
 G_DEFINE_AUTOPTR_CLEANUP_FUNC (virStream, virStreamFree)
+/* Keeps libvirt's last error over the calls that look what became of it. */
+typedef virError SavedError;
+G_DEFINE_AUTOPTR_CLEANUP_FUNC (SavedError, virFreeError)
 
 /* --- connection.c */
 gboolean _sandbox_virt_uri_is_remote (const char *uri);
@@ -33,6 +37,9 @@ typedef SandboxFacts *(*SandboxVirtFactsFunc) (SandboxVirt *virt, virConnectPtr 
                                                GError **error);
 SandboxFacts *
 _sandbox_virt_cached_facts (SandboxVirt *virt, SandboxVirtFactsFunc read, GError **error);
+
+/* What the host can do, as libvirt sees it. (transfer full) */
+xmlDoc *_sandbox_virt_capabilities (virConnectPtr conn, GError **error);
 
 /* --- quiet.c: between these two no libvirt error of this thread is printed */
 void _sandbox_virt_quiet_begin (void);
@@ -56,6 +63,14 @@ gboolean _sandbox_virt_read_network_nets (SandboxFacts *facts, const char *xml, 
 /* --- network.c */
 /* All networks of the host. (transfer full) */
 GPtrArray *_sandbox_virt_all_networks (virConnectPtr conn, GError **error);
+
+/* --- pool.c */
+/* Starts it if it does not run. */
+gboolean _sandbox_virt_pool_activate (virStoragePoolPtr pool, GError **error);
+/* The pool, running. NULL with *ret_none TRUE and no error: there is no pool. */
+virStoragePoolPtr _sandbox_virt_pool_open (virConnectPtr conn, gboolean *ret_none, GError **error);
+/* The pool, running; NOT_FOUND when there is none. */
+virStoragePoolPtr _sandbox_virt_pool_need (virConnectPtr conn, const char *doing, GError **error);
 
 /* --- storage.c */
 /* The volume, looked for again after a refresh. NULL without error (*ret_none TRUE): there is none.

@@ -60,17 +60,26 @@ _sandbox_xml_image_volume (const char *name, guint64 virtual_bytes)
 }
 
 char *
-_sandbox_xml_pool (const char *name, const char *path)
+_sandbox_xml_pool (const char *name, const char *path, const char *uuid, gint64 group)
 {
+  char number[24];
   xmlNode *root, *target, *permissions;
   g_autoptr (xmlDoc) doc = _sandbox_xml_new ("pool", &root);
 
   xmlNewProp (root, BAD_CAST "type", BAD_CAST "dir");
   sandbox_xml_add_text (root, "name", name, NULL);
+  if (uuid)
+    sandbox_xml_add_text (root, "uuid", uuid, NULL);
   target = sandbox_xml_add (root, "target", NULL);
   sandbox_xml_add_text (target, "path", path, NULL);
   permissions = sandbox_xml_add (target, "permissions", NULL);
   /* passed through by QEMU's user, listed by root only */
-  sandbox_xml_add_text (permissions, "mode", "0711", NULL);
+  sandbox_xml_add_text (permissions, "mode", group < 0 ? "0711" : "0710", NULL);
+  if (group >= 0)
+    {
+      sandbox_xml_add_text (permissions, "owner", "0", NULL);
+      sandbox_xml_add_text (permissions, "group", _sandbox_xml_number (number, (guint64)group),
+                            NULL);
+    }
   return sandbox_xml_to_string (doc);
 }

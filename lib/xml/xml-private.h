@@ -14,8 +14,9 @@ char *_sandbox_xml_disk_volume (const SandboxPlan *plan);
 char *_sandbox_xml_raw_volume (const char *name, guint64 bytes, guint mode);
 /* qcow2 image volume to be filled by upload; 0444: many machines read it, none may write it. */
 char *_sandbox_xml_image_volume (const char *name, guint64 virtual_bytes);
-/* A storage pool: a directory. */
-char *_sandbox_xml_pool (const char *name, const char *path);
+/* A storage pool: a directory that root and @group (-1: all) may pass through. @uuid (nullable): of
+ * the pool that this is to replace. */
+char *_sandbox_xml_pool (const char *name, const char *path, const char *uuid, gint64 group);
 
 /* What our metadata element (namespace SANDBOX_XMLNS) in a domain's XML says, and what else start
  * compares. */

@@ -68,6 +68,14 @@ def test_new():
     expect(not os.path.exists(os.path.join(home.config, "other.profile")), "left behind")
 
 
+def test_relative_directories_are_ignored():
+    home = Home()
+    home.env.update({name: "relative" for name in ("XDG_CONFIG_HOME", "XDG_DATA_HOME", "XDG_CACHE_HOME")})
+    expect_status(home.vms("profile", "new", "shop", uri=None), 0)
+    expect(os.path.exists(os.path.join(home.path, ".config", "vms", "shop.profile")), "not where XDG says")
+    expect(not os.path.exists(os.path.join(home.path, "relative")), "in the current directory")
+
+
 def test_a_template_can_be_filled_in():
     home = Home()
     home.vms("profile", "new", "shop", uri=None)

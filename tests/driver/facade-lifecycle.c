@@ -318,6 +318,15 @@ test_clone (void)
   g_assert_null (none);
   g_assert_error (error, SANDBOX_ERROR, SANDBOX_ERROR_EXISTS);
   driver_test_start (copy);
+  /* a machine of the user's whose profile is gone is still one */
+  g_clear_error (&error);
+  g_assert_true (sandbox_machine_stop (copy, TRUE, 0, NULL, NULL, NULL, &error));
+  g_assert_true (sandbox_profile_remove (&host->profiles, "twin", &error));
+  none = sandbox_machine_clone (machine, "twin", NULL, NULL, NULL, &error);
+  g_assert_null (none);
+  g_assert_error (error, SANDBOX_ERROR, SANDBOX_ERROR_EXISTS);
+  g_assert_nonnull (strstr (error->message, "vms destroy twin"));
+  driver_test_assert_state (copy, SANDBOX_STATE_STOPPED);
   driver_test_destroy (copy, TRUE);
   driver_test_destroy (machine, FALSE);
 }

@@ -89,6 +89,36 @@ private_keys_are_private() {
 	eq "$(stat -c %a "/var/lib/libvirt/images/vms/$(object work).seed")" 600 "seed"
 }
 
+# libvirt makes a disk readable for all and takes that back only then; whoever has it open by then reads keys out of it for ever.
+disk_is_never_open_to_others() {
+	local disk
+	disk=/var/lib/libvirt/images/vms/$(object personal).qcow2
+	vms stop --force personal
+	cat >"$T/opener.py" <<-'END'
+		import sys, time
+		tries, end = 0, time.time() + 60
+		print("ready", flush=True)
+		while time.time() < end:
+		    tries += 1
+		    try:
+		        open(sys.argv[1], "rb")
+		    except (PermissionError, FileNotFoundError) as error:
+		        if isinstance(error, PermissionError) and tries % 100000 == 0:
+		            print("refused", flush=True)
+		        continue
+		    print("opened", flush=True)
+		    break
+	END
+	chmod 644 "$T/opener.py"
+	(cd / && exec runuser -u nobody -- python3 "$T/opener.py" "$disk") >"$T/opener.out" &
+	until grep -q ready "$T/opener.out"; do sleep 0.1; done
+	vms recreate personal
+	sleep 1
+	kill $!
+	lacks "$(cat "$T/opener.out")" opened
+	contains "$(cat "$T/opener.out")" refused
+}
+
 # A user's configuration that offers everything to everybody, and a guest whose sshd writes down what it is offered.
 hostile_configuration() {
 	as_user sh -c 'ssh-keygen -q -t ed25519 -N "" -f ~/.ssh/id_ed25519 && ssh-keygen -q -t ed25519 -N "" -f ~/.ssh/other_key'

@@ -80,7 +80,7 @@ test_pool (Fixture *f, gconstpointer data)
   g_assert_no_error (error);
   g_assert_true (g_path_is_absolute (facts->pool_path));
   g_assert_cmpint (g_stat (facts->pool_path, &st), ==, 0);
-  g_assert_cmpint (st.st_mode & 07777, ==, 0711);
+  g_assert_cmpint (st.st_mode & 07777, ==, 0710);
 }
 
 static void

@@ -132,7 +132,7 @@ test_without_master (void)
       config = write_config (&fixture, "");
       output = run_ssh (config, NULL, "echo in", &status);
       g_assert_cmpint (status, ==, 255);
-      g_assert_nonnull (strstr (output, "does not run; start it with: vms start"));
+      g_assert_nonnull (strstr (output, "see to it with: vms start"));
       g_assert_null (strstr (output, "jump.invalid"));
       /* nobody is asked at an address that nobody of ours has now */
       log = fixture_log (&fixture);
@@ -164,7 +164,7 @@ test_host_key (void)
       config = write_config (&fixture, "");
       output = run_ssh (config, NULL, "echo in", &status);
       g_assert_cmpint (status, ==, 255);
-      g_assert_nonnull (strstr (output, "does not run"));
+      g_assert_nonnull (strstr (output, "see to it with"));
       log = fixture_log (&fixture);
       g_assert_null (strstr (log, "userauth-request"));
     }

@@ -52,17 +52,17 @@ test_both_ways (void)
 
       sh (&fixture, MAKE_TREE);
       /* into a directory, by its name */
-      _sandbox_guest_copy_in (fixture.ssh, tree, guest, FALSE, NULL, &error);
+      _sandbox_guest_copy_in (fixture.ssh, tree, guest, NULL, FALSE, NULL, &error);
       g_assert_no_error (error);
       sh (&fixture,
           "cd \"$1\"; diff -r tree guest/tree; [ $(stat -c %a%Y guest/tree/one) = 7001000000000 ]");
-      _sandbox_guest_copy_in (fixture.ssh, one, guest_one, FALSE, NULL, &error);
+      _sandbox_guest_copy_in (fixture.ssh, one, guest_one, NULL, FALSE, NULL, &error);
       g_assert_no_error (error);
       sh (&fixture, "cd \"$1\"; cmp tree/one \"guest/it's one\"; [ $(ls -A guest | wc -l) = 2 ]");
       /* and back, by its name and by another */
-      _sandbox_guest_copy_out (fixture.ssh, guest_tree, host, FALSE, NULL, &error);
+      _sandbox_guest_copy_out (fixture.ssh, guest_tree, host, NULL, FALSE, NULL, &error);
       g_assert_no_error (error);
-      _sandbox_guest_copy_out (fixture.ssh, guest_one, host_new, FALSE, NULL, &error);
+      _sandbox_guest_copy_out (fixture.ssh, guest_one, host_new, NULL, FALSE, NULL, &error);
       g_assert_no_error (error);
       sh (&fixture, "cd \"$1\"; diff -r tree host/tree; cmp tree/one 'host/new name'; [ $(ls -A "
                     "host | wc -l) = 2 ]");
@@ -86,16 +86,16 @@ test_overwrite (void)
       sh (&fixture, MAKE_TREE
           "; cp -a tree guest; cp -a tree host; echo old >guest/tree/one; echo old >host/tree/one; "
           "echo mine >guest/tree/mine; echo mine >host/tree/mine");
-      g_assert_false (_sandbox_guest_copy_in (fixture.ssh, tree, guest, FALSE, NULL, &error));
+      g_assert_false (_sandbox_guest_copy_in (fixture.ssh, tree, guest, NULL, FALSE, NULL, &error));
       g_assert_error (error, SANDBOX_ERROR, SANDBOX_ERROR_EXISTS);
       g_clear_error (&error);
-      g_assert_false (_sandbox_guest_copy_out (fixture.ssh, tree, host, FALSE, NULL, &error));
+      g_assert_false (_sandbox_guest_copy_out (fixture.ssh, tree, host, NULL, FALSE, NULL, &error));
       g_assert_error (error, SANDBOX_ERROR, SANDBOX_ERROR_EXISTS);
       g_clear_error (&error);
       sh (&fixture, "cd \"$1\"; grep -q old guest/tree/one; grep -q old host/tree/one");
-      _sandbox_guest_copy_in (fixture.ssh, tree, guest, TRUE, NULL, &error);
+      _sandbox_guest_copy_in (fixture.ssh, tree, guest, NULL, TRUE, NULL, &error);
       g_assert_no_error (error);
-      _sandbox_guest_copy_out (fixture.ssh, tree, host, TRUE, NULL, &error);
+      _sandbox_guest_copy_out (fixture.ssh, tree, host, NULL, TRUE, NULL, &error);
       g_assert_no_error (error);
       sh (&fixture, "cd \"$1\"; rm guest/tree/mine host/tree/mine; diff -r tree guest/tree; diff "
                     "-r tree host/tree; "
@@ -123,7 +123,7 @@ test_link_at_the_top (void)
       for (gsize i = 0; i < G_N_ELEMENTS (links); i++)
         {
           g_assert_false (
-              _sandbox_guest_copy_in (fixture.ssh, links[i], guest, FALSE, NULL, &error));
+              _sandbox_guest_copy_in (fixture.ssh, links[i], guest, NULL, FALSE, NULL, &error));
           g_assert_error (error, SANDBOX_ERROR, SANDBOX_ERROR_INVALID);
           g_assert_nonnull (strstr (error->message, "keys"));
           g_clear_error (&error);
@@ -139,7 +139,8 @@ expect_out (Fixture *fixture, const char *guest_path, const char *host_path, gin
   g_autofree char *host = in (fixture, host_path);
   g_autoptr (GError) error = NULL;
 
-  g_assert_false (_sandbox_guest_copy_out (fixture->ssh, guest_path, host, FALSE, NULL, &error));
+  g_assert_false (
+      _sandbox_guest_copy_out (fixture->ssh, guest_path, host, NULL, FALSE, NULL, &error));
   g_assert_error (error, SANDBOX_ERROR, code);
   g_test_message ("%s", error->message);
 }
@@ -151,7 +152,7 @@ expect_in (Fixture *fixture, const char *host_path, const char *guest_path, gint
   g_autofree char *host = in (fixture, host_path);
   g_autoptr (GError) error = NULL;
 
-  g_assert_false (_sandbox_guest_copy_in (fixture->ssh, host, guest, FALSE, NULL, &error));
+  g_assert_false (_sandbox_guest_copy_in (fixture->ssh, host, guest, NULL, FALSE, NULL, &error));
   g_assert_error (error, SANDBOX_ERROR, code);
   g_test_message ("%s", error->message);
 }
@@ -235,18 +236,55 @@ test_cancel (void)
 
       sh (&fixture, "cd \"$1\"; mkdir guest host; truncate -s 4G big");
       thread = g_thread_new ("cancel", cancel_later, cancellable);
-      g_assert_false (_sandbox_guest_copy_in (fixture.ssh, big, guest, FALSE, cancellable, &error));
+      g_assert_false (
+          _sandbox_guest_copy_in (fixture.ssh, big, guest, NULL, FALSE, cancellable, &error));
       g_assert_error (error, G_IO_ERROR, G_IO_ERROR_CANCELLED);
       g_thread_join (thread);
       g_clear_error (&error);
       g_cancellable_reset (cancellable);
       thread = g_thread_new ("cancel", cancel_later, cancellable);
-      g_assert_false (_sandbox_guest_copy_out (fixture.ssh, big, host, FALSE, cancellable, &error));
+      g_assert_false (
+          _sandbox_guest_copy_out (fixture.ssh, big, host, NULL, FALSE, cancellable, &error));
       g_assert_error (error, G_IO_ERROR, G_IO_ERROR_CANCELLED);
       g_thread_join (thread);
       sh (&fixture, "cd \"$1\"; [ -z \"$(ls -A host)\" ]; i=0; while [ -n \"$(ls -A guest)\" ] && "
                     "[ $i -lt 100 ]; do "
                     "i=$((i+1)); sleep 0.1; done; [ -z \"$(ls -A guest)\" ]");
+    }
+  fixture_tear_down (&fixture);
+}
+
+/* A guest put links into what it shares with the host: nothing goes through them, either way. */
+static void
+test_links_in_a_share (void)
+{
+  static const char *const ways[] = { "/dir/", "/dir/.", "/dir/id", "/dir" };
+  Fixture fixture;
+
+  fixture_set_up (&fixture);
+  if (fixture_start_sshd (&fixture, NULL))
+    {
+      g_autofree char *share = in (&fixture, "share"), *guest = in (&fixture, "guest");
+      g_autofree char *file = in (&fixture, "file");
+      const char *const shared[] = { share, NULL };
+
+      sh (&fixture,
+          "cd \"$1\"; mkdir keys guest share; echo secret >keys/id; ln -s ../keys share/dir; "
+          "echo content >file");
+      for (gsize i = 0; i < G_N_ELEMENTS (ways); i++)
+        {
+          g_autofree char *way = g_strconcat (share, ways[i], NULL);
+          g_autoptr (GError) in_error = NULL;
+          g_autoptr (GError) out_error = NULL;
+
+          g_assert_false (
+              _sandbox_guest_copy_in (fixture.ssh, way, guest, shared, FALSE, NULL, &in_error));
+          g_assert_error (in_error, SANDBOX_ERROR, SANDBOX_ERROR_INVALID);
+          g_assert_false (
+              _sandbox_guest_copy_out (fixture.ssh, file, way, shared, TRUE, NULL, &out_error));
+          g_assert_error (out_error, SANDBOX_ERROR, SANDBOX_ERROR_INVALID);
+        }
+      sh (&fixture, "cd \"$1\"; [ -z \"$(ls -A guest)\" ] && [ \"$(cat keys/*)\" = secret ]");
     }
   fixture_tear_down (&fixture);
 }
@@ -271,6 +309,7 @@ main (int argc, char **argv)
   g_test_add_func ("/guest/copy/both-ways", test_both_ways);
   g_test_add_func ("/guest/copy/overwrite", test_overwrite);
   g_test_add_func ("/copy/link-at-the-top", test_link_at_the_top);
+  g_test_add_func ("/guest/copy/links-in-a-share", test_links_in_a_share);
   g_test_add_func ("/guest/copy/refused", test_refused);
   g_test_add_func ("/guest/copy/unreadable", test_unreadable);
   g_test_add_func ("/guest/copy/cancel", test_cancel);

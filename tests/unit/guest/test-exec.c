@@ -296,7 +296,49 @@ test_capture (void)
   fixture_tear_down (&fixture);
 }
 
-/* A guest that talks without end in ssh's log, or as a terminal. */
+/* Both of the command's streams, and not a word of ssh's own ("Shared connection ... closed."). */
+static void
+check_terminal (Fixture *fixture)
+{
+  int out = memfd_create ("out", MFD_CLOEXEC), err = memfd_create ("err", MFD_CLOEXEC);
+  int status = -1;
+  g_autoptr (GError) error = NULL;
+  g_autofree char *text = NULL;
+  g_autofree char *complaint = NULL;
+
+  _sandbox_ssh_exec (fixture->ssh, "test -t 0 && test -t 1 && echo terminal; echo err >&2; exit 9",
+                     TRUE, -1, out, err, 0, NULL, &status, &error);
+  g_assert_no_error (error);
+  text = take (out);
+  complaint = take (err);
+  g_strdelimit (text, "\r", ' ');
+  g_assert_cmpstr (g_strstrip (text), ==,
+                   g_str_has_prefix (text, "terminal \n") ? "terminal \nerr" : "terminal\nerr");
+  g_assert_cmpstr (complaint, ==, "");
+  g_assert_cmpint (status, ==, 9);
+}
+
+/* A master that was stopped, as by a debugger, keeps nobody waiting for ever. */
+static void
+test_stopped_master (void)
+{
+  Fixture fixture;
+
+  fixture_set_up (&fixture);
+  if (fixture_start_sshd (&fixture, NULL))
+    {
+      pid_t master = fixture_start_master (&fixture);
+
+      g_assert_true (_sandbox_ssh_master_alive (fixture.ssh));
+      kill (master, SIGSTOP);
+      g_assert_false (_sandbox_ssh_master_alive (fixture.ssh));
+      expect (&fixture, "echo past it", NULL, 0, "past it\n", "");
+      kill (master, SIGCONT);
+      fixture_kill (master);
+    }
+  fixture_tear_down (&fixture);
+}
+
 static void
 test_pty (void)
 {
@@ -305,16 +347,12 @@ test_pty (void)
   fixture_set_up (&fixture);
   if (fixture_start_sshd (&fixture, NULL))
     {
-      int out = memfd_create ("out", MFD_CLOEXEC), status = -1;
-      g_autoptr (GError) error = NULL;
-      g_autofree char *text = NULL;
+      pid_t master;
 
-      _sandbox_ssh_exec (fixture.ssh, "test -t 0 && test -t 1 && echo terminal; exit 9", TRUE, -1,
-                         out, -1, 0, NULL, &status, &error);
-      g_assert_no_error (error);
-      text = take (out);
-      g_assert_cmpstr (text, ==, "terminal\r\n");
-      g_assert_cmpint (status, ==, 9);
+      check_terminal (&fixture);
+      master = fixture_start_master (&fixture);
+      check_terminal (&fixture);
+      fixture_kill (master);
     }
   fixture_tear_down (&fixture);
 }
@@ -326,6 +364,7 @@ main (int argc, char **argv)
   g_test_init (&argc, &argv, NULL);
   g_test_add_func ("/guest/exec/direct", test_direct);
   g_test_add_func ("/guest/exec/master", test_master);
+  g_test_add_func ("/guest/exec/stopped-master", test_stopped_master);
   g_test_add_func ("/guest/exec/lost", test_lost);
   g_test_add_func ("/guest/exec/no-guest", test_no_guest);
   g_test_add_func ("/guest/exec/host-key", test_host_key);

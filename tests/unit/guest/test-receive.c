@@ -10,6 +10,7 @@
 #include <fcntl.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/file.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -410,6 +411,37 @@ test_merge (void)
   place_tear_down (&place);
 }
 
+/* What a killed copy left goes with the next one; what another copy works on, or has only just
+ * made, and what merely begins like it stays. */
+static void
+test_abandoned (void)
+{
+  static const char *const names[] = { ".vms-cp.old", ".vms-cp.locked", ".vms-cp.new", ".vms-cpx" };
+  static const gboolean stays[] = { FALSE, TRUE, TRUE, TRUE };
+  const struct timespec old[2] = { { .tv_sec = 1000000 }, { .tv_sec = 1000000 } };
+  g_autoptr (GByteArray) archive = g_byte_array_new ();
+  g_autoptr (GError) error = NULL;
+  sandbox_autofd int lock = -1;
+  Place place;
+
+  place_set_up (&place);
+  for (gsize i = 0; i < G_N_ELEMENTS (names); i++)
+    {
+      g_assert_cmpint (mkdirat (place.fd, names[i], 0700), ==, 0);
+      if (!g_str_equal (names[i], ".vms-cp.new"))
+        g_assert_cmpint (utimensat (place.fd, names[i], old, 0), ==, 0);
+    }
+  lock = openat (place.fd, ".vms-cp.locked", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+  g_assert_cmpint (flock (lock, LOCK_SH), ==, 0);
+  add (archive, SANDBOX_TAR_FILE, "f", NULL, 0644, "content");
+  sandbox_tar_append_end (archive);
+  g_assert_true (receive (&place, archive, FALSE, &error));
+  g_assert_no_error (error);
+  for (gsize i = 0; i < G_N_ELEMENTS (names); i++)
+    g_assert_cmpint (faccessat (place.fd, names[i], F_OK, 0) == 0, ==, stays[i]);
+  place_tear_down (&place);
+}
+
 int
 main (int argc, char **argv)
 {
@@ -423,5 +455,6 @@ main (int argc, char **argv)
   g_test_add_func ("/guest/receive/pax", test_pax);
   g_test_add_func ("/guest/receive/checksum", test_checksum);
   g_test_add_func ("/guest/receive/merge", test_merge);
+  g_test_add_func ("/guest/receive/abandoned", test_abandoned);
   return g_test_run ();
 }

@@ -182,7 +182,7 @@ build_image (const SandboxPlan *plan)
 static char *
 build_pool (const SandboxPlan *plan)
 {
-  return _sandbox_xml_pool (plan->name, plan->name);
+  return _sandbox_xml_pool (plan->name, plan->name, NULL, 7);
 }
 
 static void

@@ -82,11 +82,22 @@ test_pool (void)
   static const char *const expected[][3] = {
     { "name", NULL, "vms" },
     { "target/path", NULL, "/pool" },
+    { "target/permissions/mode", NULL, "0710" },
+    { "target/permissions/owner", NULL, "0" },
+    { "target/permissions/group", NULL, "64055" },
+    { "uuid", NULL, NULL },
+    { NULL },
+  };
+  static const char *const unknown[][3] = {
+    { "uuid", NULL, "6e675e24-498e-4966-8e48-ca4342945e12" },
     { "target/permissions/mode", NULL, "0711" },
+    { "target/permissions/group", NULL, NULL },
     { NULL },
   };
 
-  assert_values (_sandbox_xml_pool ("vms", "/pool"), expected);
+  assert_values (_sandbox_xml_pool ("vms", "/pool", NULL, 64055), expected);
+  assert_values (_sandbox_xml_pool ("vms", "/pool", "6e675e24-498e-4966-8e48-ca4342945e12", -1),
+                 unknown);
 }
 
 int

@@ -395,16 +395,22 @@ build_and_install() {
 
 # --- the machine ---------------------------------------------------------------------------------------------
 
-# With another image than the default one, the user's profile of the machine says so.
-choose_image() {
-	local profile=$home/.config/vms/$machine.profile
+# With another image than the default one, or a name that no profile is shipped for, the user's profile of the machine says so.
+choose_profile() {
+	local profile=$home/.config/vms/$machine.profile text=
 
-	[ "$image" != debian-13 ] || return 0
+	if [ ! -e "$prefix/share/libsandbox/domains/$machine.profile" ]; then
+		text="[profile]"$'\n'"inherits=work"$'\n'
+	fi
+	if [ "$image" != debian-13 ]; then
+		text+="[machine]"$'\n'"image=$image"$'\n'
+	fi
+	[ -n "$text" ] || return 0
 	if [ ! -e "$profile" ]; then
-		note "writing $profile: image=$image"
+		note "writing $profile: $(tr '\n' ' ' <<<"$text")"
 		# shellcheck disable=SC2016 # expanded by the user's shell
-		as_caller sh -c 'umask 077 && mkdir -p "${1%/*}" && printf "[machine]\nimage=%s\n" "$2" >"$1"' sh "$profile" "$image"
-	elif ! grep -qx "image=$image" "$profile"; then
+		as_caller sh -c 'umask 077 && mkdir -p "${1%/*}" && printf "%s" "$2" >"$1"' sh "$profile" "$text"
+	elif [ "$image" != debian-13 ] && ! grep -qx "image=$image" "$profile"; then
 		die "your $profile does not say image=$image" "vms edit $machine, and run this again"
 	fi
 }
@@ -412,7 +418,7 @@ choose_image() {
 start_machine() {
 	say "Image $image"
 	as_caller "$prefix/bin/vms" image build "$image" || die "the image $image could not be made" "vms image build $image"
-	choose_image
+	choose_profile
 	say "Starting $machine"
 	as_caller "$prefix/bin/vms" start "$machine" || die "the machine $machine did not start" "vms start $machine; vms doctor"
 	if [ "$ssh_config" = yes ]; then
@@ -420,7 +426,7 @@ start_machine() {
 			{ ssh_config=no; note "so use: vms ssh $machine"; }
 	fi
 	say "First words of $machine (over ssh)"
-	as_caller "$prefix/bin/vms" ssh "$machine" -- 'uname -a; findmnt -n -o TARGET,SOURCE,FSTYPE ~/shared' ||
+	as_caller "$prefix/bin/vms" ssh "$machine" -- 'uname -a; findmnt -n -o TARGET,SOURCE,FSTYPE ~/shared || :' ||
 		die "the machine $machine runs, but a command in it failed" "vms ssh $machine"
 }
 
@@ -434,7 +440,7 @@ farewell() {
 	else
 		printf '    vms ssh %-15s # a shell in the machine\n' "$machine"
 	fi
-	printf '    ls %-20s # is ~/shared in the machine\n' "$home/vms/$machine"
+	[ ! -d "$home/vms/$machine" ] || printf '    ls %-20s # is ~/shared in the machine\n' "$home/vms/$machine"
 	printf '    vms stop %-14s # and: vms start %s, vms status %s, vms help\n' "$machine" "$machine" "$machine"
 	printf '\nWhat is protected, and what is not yet: docs/security.md\n'
 }

@@ -296,7 +296,9 @@ report_changes (SandboxWork *work, gboolean running)
 
       if (**line == '\0')
         continue;
-      note = running ? g_strdup_printf ("%s (applies at the next start)", *line) : g_strdup (*line);
+      note = running ? g_strdup_printf ("%s (applies at the next start: vms restart %s)", *line,
+                                        work->machine->name)
+                     : g_strdup (*line);
       _sandbox_report (&work->report, "changes", note, 0, 0);
     }
 }

@@ -206,12 +206,12 @@ test_plan_and_changes (void)
   /* Running: told, not done. */
   g_assert_true (sandbox_machine_start (machine, NULL, driver_test_record, said, NULL, &error));
   g_assert_nonnull (strstr (said->str, "changes: "));
-  g_assert_nonnull (strstr (said->str, "(applies at the next start)"));
+  g_assert_nonnull (strstr (said->str, "(applies at the next start: vms restart"));
   g_assert_true (sandbox_machine_stop (machine, TRUE, 0, NULL, NULL, NULL, &error));
   g_string_truncate (said, 0);
   g_assert_true (sandbox_machine_start (machine, NULL, driver_test_record, said, NULL, &error));
   g_assert_nonnull (strstr (said->str, "changes: "));
-  g_assert_null (strstr (said->str, "(applies at the next start)"));
+  g_assert_null (strstr (said->str, "(applies at the next start: vms restart"));
   g_string_truncate (said, 0);
   g_assert_true (sandbox_machine_start (machine, NULL, driver_test_record, said, NULL, &error));
   g_assert_null (strstr (said->str, "changes: "));

@@ -115,7 +115,7 @@ packages() {
 	# to build
 	printf '%s\n' gcc libc6-dev meson ninja-build pkgconf libglib2.0-dev libxml2-dev libvirt-dev libjson-glib-dev
 	# to run machines
-	printf '%s\n' libvirt-daemon-system libvirt-clients qemu-system-x86 qemu-utils dnsmasq-base iptables iproute2 \
+	printf '%s\n' libvirt-daemon-system libvirt-clients qemu-system-x86 qemu-utils dnsmasq-base iptables kmod procps iproute2 \
 		openssh-client
 	# to make images
 	printf '%s\n' mmdebstrap e2fsprogs uidmap ca-certificates debian-archive-keyring
@@ -242,6 +242,21 @@ permit_kvm() {
 		note "no udev here: giving /dev/kvm its usual owner and mode (root:kvm 0660)"
 		chgrp kvm /dev/kvm && chmod 0660 /dev/kvm
 	fi
+}
+
+# Half of a machine's network filter is made of iptables rules for packets that cross its bridge: the kernel has to show them to iptables.
+# That is a setting of the whole host: also for bridges of others, the host's iptables rules hold then (as with Docker, which sets the same).
+filter_bridges() {
+	local setting=net.bridge.bridge-nf-call-iptables
+
+	[ "$(sysctl -n "$setting" 2>/dev/null)" != 1 ] || return 0
+	say "Having the kernel show bridged packets to iptables ($setting=1), now and at each boot"
+	mkdir -p /etc/modules-load.d /etc/sysctl.d
+	echo br_netfilter >/etc/modules-load.d/libsandbox.conf
+	echo "$setting=1" >/etc/sysctl.d/60-libsandbox.conf
+	[ -e /proc/sys/net/bridge ] || quiet "modprobe br_netfilter" modprobe br_netfilter ||
+		die "the kernel has no br_netfilter, which the machines' network filter needs" "modprobe br_netfilter (on the host, if this is a container)"
+	quiet "sysctl $setting=1" sysctl -w "$setting=1" || die "$setting cannot be set" "sysctl -w $setting=1 (on the host, if this is a container)"
 }
 
 # No init system that would do it: the daemons are started as they are, with a configuration of our own.
@@ -463,6 +478,7 @@ main() {
 	find_caller
 	install_packages
 	permit_kvm
+	filter_bridges
 	start_libvirt
 	prepare_caller
 	[ "$host_only" = no ] || return 0

@@ -91,6 +91,7 @@ json_plan (JsonBuilder *builder, const char *name, SandboxPlan *plan, const char
   g_autofree char *plan_text = sandbox_plan_describe (plan);
   g_autofree char *domain = sandbox_plan_domain_xml (plan);
   g_autofree char *network = sandbox_plan_network_xml (plan);
+  g_autofree char *filter = sandbox_plan_filter_xml (plan);
   g_auto (GStrv) plan_lines = g_strsplit (g_strchomp (plan_text), "\n", -1);
   g_auto (GStrv) change_lines = g_strsplit (changes, "\n", -1);
 
@@ -100,6 +101,7 @@ json_plan (JsonBuilder *builder, const char *name, SandboxPlan *plan, const char
   vms_json_strings (builder, "changes", *changes != '\0' ? change_lines : NULL);
   vms_json_string (builder, "domain_xml", domain);
   vms_json_string (builder, "network_xml", network);
+  vms_json_string (builder, "filter_xml", filter);
   json_builder_end_object (builder);
 }
 
@@ -111,12 +113,14 @@ print_plan (VmsContext *context, const char *name, SandboxPlan *plan, const char
   g_autofree char *shown_changes = vms_escape_lines (changes);
   g_autofree char *domain = sandbox_plan_domain_xml (plan);
   g_autofree char *network = sandbox_plan_network_xml (plan);
+  g_autofree char *filter = sandbox_plan_filter_xml (plan);
 
   vms_print (shown);
   if (context->verbose)
     {
       vms_print (domain);
       vms_print (network);
+      vms_print (filter);
     }
   if (*changes != '\0')
     {

@@ -16,4 +16,10 @@ accel=auto
 start-on-exec=yes
 
 [network]
+# nat: the public internet, but neither your LAN nor the host. none: nothing.
 mode=nat
+# Only these ports of the public internet (without the key: all of it), for example:
+#   egress=443/tcp;22/tcp
+# Single addresses of the LAN that are open all the same, for example:
+#   allow=192.168.7.5:5432/tcp
+# A list replaces the inherited one; with a + in front (allow=+...) it adds to it.

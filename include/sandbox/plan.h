@@ -18,6 +18,9 @@ char *sandbox_plan_describe (SandboxPlan *plan);
 char *sandbox_plan_domain_xml (SandboxPlan *plan);
 /* libvirt's XML of the machine's own network. (transfer full) */
 char *sandbox_plan_network_xml (SandboxPlan *plan);
+/* libvirt's XML of the network filter that holds the machine to its network policy. (transfer full)
+ */
+char *sandbox_plan_filter_xml (SandboxPlan *plan);
 
 G_DEFINE_AUTOPTR_CLEANUP_FUNC (SandboxPlan, sandbox_plan_unref)
 

@@ -33,7 +33,7 @@ typedef struct
  * SandboxProfileKey:
  * @group: group name; shares show as "share:*"
  * @name: key name
- * @type: type in words, such as "size", "list of port ranges"
+ * @type: type in words, such as "size", "list of ports"
  * @allowed: what is allowed, in words
  * @default_value: (nullable): the built-in default as text
  * @summary: one line
@@ -79,7 +79,8 @@ const char *sandbox_profile_get (SandboxProfile *profile, const char *group, con
 /* Where the effective value came from: "FILE:LINE" or "built in". Owned by @profile. */
 const char *
 sandbox_profile_get_origin (SandboxProfile *profile, const char *group, const char *key);
-/* Checked like a line of a file; SANDBOX_ERROR_INVALID leaves the profile as it was. */
+/* Checked like a line of a file; SANDBOX_ERROR_INVALID leaves the profile as it was. The value of a
+ * list adds to what it has when it begins with "+", else replaces it. */
 gboolean sandbox_profile_set (SandboxProfile *profile, const char *group, const char *key,
                               const char *value, GError **error);
 /* @spec: "DIR[:TARGET][,mode=M][,limit=S]"; DIR absolute or ~/... */

@@ -50,6 +50,14 @@ remove_network (gpointer data, GCancellable *cancellable, GError **error)
   return _sandbox_virt_network_remove (work->host->virt, work->machine->object, error);
 }
 
+static gboolean
+remove_filter (gpointer data, GCancellable *cancellable, GError **error)
+{
+  SandboxWork *work = data;
+
+  return _sandbox_virt_filter_remove (work->host->virt, work->machine->object, error);
+}
+
 /* The drop box of a throwaway machine has a name that nobody will use again: it goes, if nothing
  * was put there. */
 static void
@@ -112,6 +120,7 @@ static const SandboxRow destroy_rows[] = {
   { { "seed", "removing its identity", remove_seed, NULL }, SANDBOX_ROW_ALWAYS },
   { { "disk", "removing the disk", _sandbox_step_remove_disk, NULL }, SANDBOX_ROW_ALWAYS },
   { { "domain", "removing the machine", remove_domain, NULL }, SANDBOX_ROW_ALWAYS },
+  { { "filter", "removing the network filter", remove_filter, NULL }, SANDBOX_ROW_REAL },
   { { "network", "removing the network", remove_network, NULL }, SANDBOX_ROW_ALWAYS },
   { { "state", "removing keys", remove_state, NULL }, SANDBOX_ROW_ALWAYS },
   { { "profile", "removing the profile", remove_user_profile, NULL }, SANDBOX_ROW_ALWAYS },

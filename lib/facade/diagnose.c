@@ -14,6 +14,12 @@
 
 #define QUICKSTART_CONFIG "/etc/libsandbox/libvirtd.conf"
 
+/* now, and at each boot */
+#define BRIDGE_FIX                                                                                 \
+  "echo br_netfilter | sudo tee /etc/modules-load.d/libsandbox.conf && echo "                      \
+  "net.bridge.bridge-nf-call-iptables=1 | sudo tee /etc/sysctl.d/60-libsandbox.conf && sudo "      \
+  "modprobe br_netfilter && sudo sysctl net.bridge.bridge-nf-call-iptables=1"
+
 enum
 {
   GOOD,
@@ -310,16 +316,12 @@ check_user_namespace (GPtrArray *checks)
 static void
 check_bridge_netfilter (GPtrArray *checks)
 {
-  g_autofree char *text = NULL;
-
-  if (!g_file_get_contents ("/proc/sys/net/bridge/bridge-nf-call-iptables", &text, NULL, NULL))
-    add (checks, "bridge-netfilter", NOTE, "sudo modprobe br_netfilter",
-         "the kernel does not filter bridged packets; nothing in this version needs it");
-  else if (*text == '1')
+  if (_sandbox_virt_bridge_filtered ())
     add (checks, "bridge-netfilter", GOOD, NULL, "the kernel filters bridged packets");
   else
-    add (checks, "bridge-netfilter", NOTE, "sudo sysctl net.bridge.bridge-nf-call-iptables=1",
-         "the kernel does not filter bridged packets; nothing in this version needs it");
+    add (checks, "bridge-netfilter", ERROR, BRIDGE_FIX,
+         "the kernel does not filter bridged packets: half of the machines' network filter would "
+         "not work, so none is started");
 }
 
 static void

@@ -80,7 +80,7 @@ void _sandbox_on_lock_wait (const char *holder, gpointer user_data);
 /* What exists of a machine. */
 typedef struct
 {
-  gboolean domain, network, disk, seed, state_dir;
+  gboolean domain, network, filter, disk, seed, state_dir;
   SandboxVirtState virt_state;
 } SandboxPieces;
 SandboxState _sandbox_pieces_state (SandboxHost *host, const SandboxPieces *pieces);
@@ -165,6 +165,7 @@ typedef struct
   SandboxImageRef *image;
   SandboxPlan *plan;
   char *changes;
+  char *old_filter; /* NULL: there was none */
   SandboxSsh *ssh;
   gboolean newest_image; /* recreate: not the one that the disk pins */
   gboolean boot;         /* recreate: it ran */
@@ -178,8 +179,8 @@ typedef struct
    * it shall stay. */
   struct
   {
-    gboolean profile, state_dir, network, network_active, disk, seed, domain, redefined, boot,
-        keeper, everything;
+    gboolean profile, state_dir, filter, network, network_active, disk, seed, domain, redefined,
+        boot, keeper, everything;
     GPtrArray *directories;
   } made;
   char *old_profile_text;
@@ -238,6 +239,8 @@ gboolean _sandbox_step_keys (gpointer work, GCancellable *cancellable, GError **
 void _sandbox_undo_keys (gpointer work);
 gboolean _sandbox_step_shares (gpointer work, GCancellable *cancellable, GError **error);
 void _sandbox_undo_shares (gpointer work);
+gboolean _sandbox_step_filter (gpointer work, GCancellable *cancellable, GError **error);
+void _sandbox_undo_filter (gpointer work);
 gboolean _sandbox_step_network (gpointer work, GCancellable *cancellable, GError **error);
 void _sandbox_undo_network (gpointer work);
 gboolean _sandbox_step_disk (gpointer work, GCancellable *cancellable, GError **error);

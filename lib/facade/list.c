@@ -71,6 +71,23 @@ add_networks (SandboxHost *host, const char *prefix, GHashTable *table, GError *
 }
 
 static gboolean
+add_filters (SandboxHost *host, const char *prefix, GHashTable *table, GError **error)
+{
+  g_auto (GStrv) filters = _sandbox_virt_list_filters (host->virt, prefix, error);
+
+  if (filters == NULL)
+    return FALSE;
+  for (char **object = filters; *object != NULL; object++)
+    {
+      g_autofree char *name = _sandbox_object_parse (host->uid, host->owner, *object);
+
+      if (name != NULL)
+        get_entry (table, name)->pieces.filter = TRUE;
+    }
+  return TRUE;
+}
+
+static gboolean
 add_volumes (SandboxHost *host, const char *prefix, GHashTable *table, GError **error)
 {
   g_autoptr (GPtrArray) volumes = _sandbox_virt_list_volumes (host->virt, prefix, FALSE, error);
@@ -156,7 +173,8 @@ _sandbox_host_scan (SandboxHost *host, GError **error)
   g_autofree char *prefix = _sandbox_host_prefix (host);
 
   if (!add_domains (host, prefix, table, error) || !add_networks (host, prefix, table, error)
-      || !add_volumes (host, prefix, table, error) || !add_state (host, table, error))
+      || !add_filters (host, prefix, table, error) || !add_volumes (host, prefix, table, error)
+      || !add_state (host, table, error))
     return NULL;
   return g_steal_pointer (&table);
 }

@@ -123,7 +123,8 @@ _sandbox_machine_unlock (SandboxMachine *machine, SandboxLock *lock)
 gboolean
 _sandbox_pieces_any (const SandboxPieces *pieces)
 {
-  return pieces->domain || pieces->network || pieces->disk || pieces->seed || pieces->state_dir;
+  return pieces->domain || pieces->network || pieces->filter || pieces->disk || pieces->seed
+         || pieces->state_dir;
 }
 
 gboolean
@@ -162,14 +163,15 @@ _sandbox_machine_pieces (SandboxMachine *machine, SandboxPieces *ret_pieces, GEr
   g_autofree char *seed = g_strconcat (machine->object, ".seed", NULL);
   g_autoptr (GPtrArray) volumes = NULL;
   SandboxPieces pieces = { 0 };
-  g_auto (GStrv) networks = NULL;
+  g_auto (GStrv) networks = NULL, filters = NULL;
 
   if (!_sandbox_virt_domain_state (virt, machine->object, &pieces.domain, &pieces.virt_state,
                                    error))
     return FALSE;
   networks = _sandbox_virt_list_networks (virt, machine->object, error);
+  filters = networks != NULL ? _sandbox_virt_list_filters (virt, machine->object, error) : NULL;
   volumes =
-      networks != NULL ? _sandbox_virt_list_volumes (virt, machine->object, FALSE, error) : NULL;
+      filters != NULL ? _sandbox_virt_list_volumes (virt, machine->object, FALSE, error) : NULL;
   if (volumes == NULL)
     return FALSE;
   for (guint i = 0; i < volumes->len; i++)
@@ -180,6 +182,7 @@ _sandbox_machine_pieces (SandboxMachine *machine, SandboxPieces *ret_pieces, GEr
       pieces.seed |= strcmp (name, seed) == 0;
     }
   pieces.network = g_strv_contains ((const char *const *)networks, machine->object);
+  pieces.filter = g_strv_contains ((const char *const *)filters, machine->object);
   pieces.state_dir = g_file_test (machine->state_path, G_FILE_TEST_EXISTS);
   *ret_pieces = pieces;
   return TRUE;

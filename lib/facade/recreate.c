@@ -47,6 +47,8 @@ static const SandboxRow recreate_rows[] = {
   { { "shares", "checking shared directories", _sandbox_step_shares, _sandbox_undo_shares },
     SANDBOX_ROW_REAL },
   { { "old-disk", "removing the old disk", remove_old_disk, NULL }, SANDBOX_ROW_ALWAYS },
+  { { "filter", "making the network filter", _sandbox_step_filter, _sandbox_undo_filter },
+    SANDBOX_ROW_REAL },
   { { "network", "making the network", _sandbox_step_network, _sandbox_undo_network },
     SANDBOX_ROW_ALWAYS },
   { { "disk", "making the disk", make_disk, NULL }, SANDBOX_ROW_ALWAYS },

@@ -38,6 +38,8 @@ add_pieces (GPtrArray *orphans, SandboxMachine *machine, const SandboxPieces *pi
     add_orphan (orphans, "domain", machine->object, reason);
   if (pieces->network)
     add_orphan (orphans, "network", machine->object, reason);
+  if (pieces->filter)
+    add_orphan (orphans, "filter", machine->object, reason);
   if (pieces->disk)
     add_orphan (orphans, "volume", disk, reason);
   if (pieces->seed)

@@ -170,6 +170,39 @@ _sandbox_undo_keys (gpointer data)
   _sandbox_ssh_config_refresh (work->host, NULL);
 }
 
+/* Before there is a network to send on. One that runs keeps the filter that it was started with: as
+ * with all else, what changed applies at the next start. */
+gboolean
+_sandbox_step_filter (gpointer data, GCancellable *cancellable, GError **error)
+{
+  SandboxWork *work = data;
+  g_autofree char *xml = _sandbox_xml_filter (work->plan);
+  g_autofree char *note = NULL;
+
+  if (_sandbox_pieces_running (&work->pieces))
+    return TRUE;
+  note = g_strdup_printf ("reaches %s", work->plan->policy);
+  _sandbox_report (&work->report, "filter", note, 0, 0);
+  g_clear_pointer (&work->old_filter, g_free);
+  work->made.filter = TRUE;
+  return _sandbox_virt_filter_ensure (work->host->virt, work->plan->object, xml, &work->old_filter,
+                                      error);
+}
+
+void
+_sandbox_undo_filter (gpointer data)
+{
+  SandboxWork *work = data;
+
+  if (!work->made.filter)
+    return;
+  if (work->old_filter != NULL)
+    _sandbox_virt_filter_ensure (work->host->virt, work->machine->object, work->old_filter, NULL,
+                                 NULL);
+  else
+    _sandbox_virt_filter_remove (work->host->virt, work->machine->object, NULL);
+}
+
 gboolean
 _sandbox_step_network (gpointer data, GCancellable *cancellable, GError **error)
 {

@@ -10,6 +10,8 @@ static const SandboxRow start_rows[] = {
   { { "keys", "making keys", _sandbox_step_keys, _sandbox_undo_keys }, SANDBOX_ROW_REAL },
   { { "shares", "checking shared directories", _sandbox_step_shares, _sandbox_undo_shares },
     SANDBOX_ROW_REAL },
+  { { "filter", "making the network filter", _sandbox_step_filter, _sandbox_undo_filter },
+    SANDBOX_ROW_REAL },
   { { "network", "making the network", _sandbox_step_network, _sandbox_undo_network },
     SANDBOX_ROW_ALWAYS },
   { { "disk", "making the disk", _sandbox_step_disk, _sandbox_undo_disk }, SANDBOX_ROW_ALWAYS },

@@ -62,6 +62,7 @@ _sandbox_work_clear (SandboxWork *work)
   g_clear_pointer (&work->image, _sandbox_image_ref_free);
   g_clear_pointer (&work->plan, sandbox_plan_unref);
   g_clear_pointer (&work->changes, g_free);
+  g_clear_pointer (&work->old_filter, g_free);
   g_clear_pointer (&work->ssh, _sandbox_ssh_free);
   g_clear_pointer (&work->source, sandbox_machine_unref);
   g_clear_pointer (&work->machine, sandbox_machine_unref);

@@ -34,13 +34,15 @@ sandbox_plan_unref (SandboxPlan *plan)
                      &plan->image_id,     &plan->image_disk,   &plan->image_kernel,
                      &plan->image_initrd, &plan->cmdline,      &plan->disk_volume,
                      &plan->seed_volume,  &plan->pool_path,    &plan->network_mode,
-                     &plan->bridge,       &plan->gateway,      &plan->address };
+                     &plan->bridge,       &plan->gateway,      &plan->address,
+                     &plan->policy };
 
   if (!g_atomic_ref_count_dec (&plan->ref_count))
     return;
   for (guint i = 0; i < G_N_ELEMENTS (texts); i++)
     g_free (*texts[i]);
   g_ptr_array_unref (plan->shares);
+  g_array_unref (plan->flows);
   g_free (plan);
 }
 
@@ -86,6 +88,7 @@ describe_network (const SandboxPlan *plan, GString *text)
 
   add_line (text, "network", "%s, %s/%u on bridge %s", plan->network_mode, subnet,
             plan->subnet.bits, plan->bridge);
+  add_line (text, "policy", "reaches %s", plan->policy);
   add_line (text, "address", "%s, gateway %s, card %s", plan->address, plan->gateway, plan->mac);
 }
 

@@ -38,6 +38,8 @@ static const struct
   { "cpus", FACT_COUNT, G_STRUCT_OFFSET (SandboxFacts, host_cpus) },
   { "memory", FACT_BYTES, G_STRUCT_OFFSET (SandboxFacts, host_memory_bytes) },
   { "pool", FACT_TEXT, G_STRUCT_OFFSET (SandboxFacts, pool_path) },
+  { "host-addresses", FACT_TEXT, G_STRUCT_OFFSET (SandboxFacts, host_addresses) },
+  { "local-ports", FACT_TEXT, G_STRUCT_OFFSET (SandboxFacts, local_ports) },
 };
 
 static void
@@ -71,6 +73,20 @@ sandbox_facts_free (SandboxFacts *facts)
       g_free (G_STRUCT_MEMBER (char *, facts, fact_table[i].offset));
   g_ptr_array_unref (facts->used_nets);
   g_free (facts);
+}
+
+SandboxFacts *
+sandbox_facts_copy (const SandboxFacts *facts)
+{
+  SandboxFacts *copy = g_new0 (SandboxFacts, 1);
+
+  *copy = *facts;
+  copy->used_nets = g_ptr_array_new_with_free_func (free_net);
+  for (guint i = 0; i < G_N_ELEMENTS (fact_table); i++)
+    if (fact_table[i].type == FACT_TEXT)
+      G_STRUCT_MEMBER (char *, copy, fact_table[i].offset) =
+          g_strdup (G_STRUCT_MEMBER (char *, facts, fact_table[i].offset));
+  return copy;
 }
 
 void

@@ -27,10 +27,14 @@ typedef struct
   guint64 host_memory_bytes;
   char *pool_path;      /* directory of the storage pool, "" when there is no pool yet */
   GPtrArray *used_nets; /* of SandboxUsedNet */
+  char *host_addresses; /* IPv4 addresses of the host but loopback's, "A;B"; "" if unknown */
+  char *local_ports;    /* what the host's own connections start from, "32768-60999" */
 } SandboxFacts;
 
 SandboxFacts *sandbox_facts_new (void);
 void sandbox_facts_free (SandboxFacts *facts);
+/* Without the used networks. */
+SandboxFacts *sandbox_facts_copy (const SandboxFacts *facts);
 void sandbox_facts_add_net (SandboxFacts *facts, const SandboxCidr *cidr, const char *device);
 /* Key file text both ways: parse (format (f)) == f. */
 SandboxFacts *sandbox_facts_parse (const char *text, GError **error);

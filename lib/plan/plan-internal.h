@@ -19,6 +19,11 @@ void _sandbox_identity_derive (guint uid, const char *owner, const char *name,
 gboolean _sandbox_subnet_choose (const SandboxFacts *facts, const SandboxDerived *derived,
                                  const char *current, SandboxCidr *ret_subnet, GError **error);
 
+/* What the guest may send where: the profile's network mode, its egress and allow lists, and what
+ * is closed to every guest. */
+gboolean _sandbox_policy_resolve (SandboxPlan *plan, SandboxProfile *profile,
+                                  const SandboxFacts *facts, GError **error);
+
 /* The profile's shares with every path made absolute and checked. */
 gboolean _sandbox_plan_resolve_shares (SandboxPlan *plan, SandboxProfile *profile,
                                        const SandboxIdentity *identity, GError **error);

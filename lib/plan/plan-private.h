@@ -35,6 +35,23 @@ typedef struct
 } SandboxPlanShare;
 void _sandbox_plan_share_free (gpointer share);
 
+/* What the guest may, or may not, send to @net: the first one that fits decides, and what fits none
+ * is denied. */
+typedef enum
+{
+  SANDBOX_FLOW_ANY, /* every protocol; only to deny */
+  SANDBOX_FLOW_TCP,
+  SANDBOX_FLOW_UDP,
+  SANDBOX_FLOW_PING, /* ICMP echo requests */
+} SandboxFlowKind;
+typedef struct
+{
+  gboolean allow;
+  SandboxFlowKind kind;
+  SandboxCidr net;
+  SandboxPortRange ports; /* TCP and UDP: of the destination */
+} SandboxFlow;
+
 struct _SandboxPlan
 {
   gatomicrefcount ref_count;
@@ -54,13 +71,16 @@ struct _SandboxPlan
   char *image_id, *image_disk, *image_kernel, *image_initrd, *cmdline;
   char *disk_volume, *seed_volume; /* "vms-1000-work.qcow2", "vms-1000-work.seed" */
   char *pool_path;
-  char *network_mode, *bridge; /* bridge "vms" + 10 hex digits, at most 15 bytes */
-  char mac[18];                /* 52:54:00 + 3 bytes of the hash */
-  SandboxCidr subnet;          /* /29 */
-  char *gateway, *address;     /* .1 and .2 */
-  gboolean virtiofs;           /* any share */
-  gboolean memfd;              /* shared memory, so that shares can be attached later too */
-  GPtrArray *shares;           /* of SandboxPlanShare */
+  char *network_mode, *bridge;  /* bridge "vms" + 10 hex digits, at most 15 bytes */
+  char mac[18];                 /* 52:54:00 + 3 bytes of the hash */
+  SandboxCidr subnet;           /* /29 */
+  char *gateway, *address;      /* .1 and .2 */
+  char *policy;                 /* one line for people: what it may reach */
+  GArray *flows;                /* of SandboxFlow */
+  SandboxPortRange local_ports; /* from which the host connects to the guest's ssh */
+  gboolean virtiofs;            /* any share */
+  gboolean memfd;               /* shared memory, so that shares can be attached later too */
+  GPtrArray *shares;            /* of SandboxPlanShare */
 };
 
 /* Pure. INVALID for what the profile gets wrong, UNSUPPORTED or HOST for what this host cannot do.

@@ -119,9 +119,10 @@ resolve_size (SandboxPlan *plan, SandboxProfile *profile, const SandboxFacts *fa
 }
 
 static gboolean
-resolve_network (SandboxPlan *plan, const SandboxProfileValues *values, const SandboxFacts *facts,
+resolve_network (SandboxPlan *plan, SandboxProfile *profile, const SandboxFacts *facts,
                  const SandboxIdentity *identity, GError **error)
 {
+  const SandboxProfileValues *values = _sandbox_profile_values (profile);
   SandboxDerived derived;
 
   _sandbox_identity_derive (identity->uid, identity->owner, identity->name, &derived);
@@ -132,7 +133,7 @@ resolve_network (SandboxPlan *plan, const SandboxProfileValues *values, const Sa
   g_strlcpy (plan->mac, derived.mac, sizeof plan->mac);
   plan->gateway = sandbox_address_format (plan->subnet.address + 1);
   plan->address = sandbox_address_format (plan->subnet.address + 2);
-  return TRUE;
+  return _sandbox_policy_resolve (plan, profile, facts, error);
 }
 
 static gboolean
@@ -203,17 +204,17 @@ SandboxPlan *
 _sandbox_plan_resolve (SandboxProfile *profile, const SandboxFacts *facts,
                        const SandboxIdentity *identity, GError **error)
 {
-  const SandboxProfileValues *values = _sandbox_profile_values (profile);
   g_autoptr (SandboxPlan) plan = g_new0 (SandboxPlan, 1);
 
   g_atomic_ref_count_init (&plan->ref_count);
   plan->shares = g_ptr_array_new_with_free_func (_sandbox_plan_share_free);
+  plan->flows = g_array_new (FALSE, FALSE, sizeof (SandboxFlow));
   resolve_names (plan, profile, identity);
   resolve_image (plan, identity);
   if (!resolve_driver (plan, facts, error) || !resolve_accel (plan, profile, facts, error)
       || !resolve_size (plan, profile, facts, identity, error)
       || !resolve_sharing (plan, profile, facts, identity, error)
-      || !resolve_network (plan, values, facts, identity, error))
+      || !resolve_network (plan, profile, facts, identity, error))
     return NULL;
   return g_steal_pointer (&plan);
 }

@@ -3,15 +3,9 @@
 #include "plan/plan-internal.h"
 
 #include "base/error.h"
+#include "base/netrule.h"
 
 #define SUBNET_BITS 29
-
-/* The first is meant for us alone. Some hosts have a route for all of 10.0.0.0/8 (company VPNs
- * do), and libvirt refuses a network inside any route: those get theirs from the second. */
-static const SandboxCidr ranges[] = {
-  { 10u << 24 | 213u << 16, 16 },
-  { 172u << 24 | 29u << 16, 16 },
-};
 
 /* The network in use that @subnet overlaps, NULL if none. */
 static const SandboxUsedNet *
@@ -34,8 +28,8 @@ is_ours (const SandboxCidr *subnet)
 {
   if (subnet->bits != SUBNET_BITS || (subnet->address & 7) != 0)
     return FALSE;
-  for (guint i = 0; i < G_N_ELEMENTS (ranges); i++)
-    if (sandbox_cidr_overlaps (&ranges[i], subnet))
+  for (guint i = 0; i < SANDBOX_N_MACHINE_RANGES; i++)
+    if (sandbox_cidr_overlaps (&sandbox_machine_ranges[i], subnet))
       return TRUE;
   return FALSE;
 }
@@ -54,13 +48,14 @@ _sandbox_subnet_choose (const SandboxFacts *facts, const SandboxDerived *derived
       *ret_subnet = subnet;
       return TRUE;
     }
-  for (guint i = 0; i < G_N_ELEMENTS (ranges); i++)
+  for (guint i = 0; i < SANDBOX_N_MACHINE_RANGES; i++)
     {
-      guint32 count = 1u << (SUBNET_BITS - ranges[i].bits);
+      guint32 count = 1u << (SUBNET_BITS - sandbox_machine_ranges[i].bits);
 
       for (guint32 step = 0; step < count; step++)
         {
-          subnet.address = ranges[i].address | (derived->position + step) % count << 3;
+          subnet.address =
+              sandbox_machine_ranges[i].address | (derived->position + step) % count << 3;
           subnet.bits = SUBNET_BITS;
           net = find_collision (facts, derived->bridge, &subnet);
           if (!net)

@@ -41,6 +41,12 @@ sandbox_profile_get_digest (SandboxProfile *profile)
   return profile->digest;
 }
 
+static const char *
+show_value (const char *value)
+{
+  return !value ? "(none)" : value[0] == '\0' ? "(empty)" : value;
+}
+
 static void
 diff_value (GString *text, const char *group, const char *name, KeyId id, const char *old_value,
             const char *new_value)
@@ -48,7 +54,7 @@ diff_value (GString *text, const char *group, const char *name, KeyId id, const 
   if (g_strcmp0 (old_value, new_value) == 0)
     return;
   g_string_append_printf (text, "%s%s/%s: %s -> %s\n", group, name, _sandbox_key_row (id)->name,
-                          old_value ? old_value : "(none)", new_value ? new_value : "(none)");
+                          show_value (old_value), show_value (new_value));
 }
 
 /* Either share may be NULL: not there. */

@@ -55,6 +55,15 @@ static const SandboxProfileKey rows[N_KEYS] = {
                           "Whether ssh, exec and cp may start the machine" },
   [KEY_NETWORK_MODE] = { "network", "mode", "word", "nat or none", "nat",
                          "nat: a network of its own with a way out; none: no way out" },
+  [KEY_NETWORK_EGRESS] = { "network", "egress", "list of ports",
+                           "empty, or PORTS/tcp or PORTS/udp separated by ;, such as "
+                           "443/tcp;8000-8010/udp; + in front adds to the inherited list",
+                           "",
+                           "Ports of the public internet that it may reach; empty: all of them" },
+  [KEY_NETWORK_ALLOW] = { "network", "allow", "list of addresses",
+                          "empty, or ADDRESS[/BITS][:PORTS]/tcp or /udp separated by ;, such as "
+                          "10.0.0.5:5432/tcp; + in front adds to the inherited list",
+                          "", "Private addresses that it may reach all the same" },
   [KEY_SHARE_SOURCE] = { SHARE_GROUP_ANY, "source", "path",
                          "a directory of yours, from / or ~/; %n is the machine's name", NULL,
                          "The shared directory on the host" },
@@ -276,6 +285,8 @@ _sandbox_key_check (KeyId id, const char *value, char **ret_value, GError **erro
                          SANDBOX_PROFILE_LINE_MAX);
   if (!check_plain (text, error))
     return FALSE;
+  if (_sandbox_key_is_list (id))
+    return _sandbox_list_check (id, text, ret_value, error);
   if (!(check->or_auto && g_str_equal (text, "auto")) && !check->func (check, text, error))
     {
       if (check->or_auto && error && *error)

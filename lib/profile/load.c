@@ -306,7 +306,11 @@ merge_layer (SandboxProfile *profile, const Layer *layer, GError **error)
         continue;
       if (!_sandbox_profile_assign (profile, entry->group, entry->key, entry->value, entry->origin,
                                     error))
-        return FALSE;
+        {
+          /* the value by itself was good: it is what it makes with those before it */
+          g_prefix_error (error, "%s: ", entry->origin);
+          return FALSE;
+        }
     }
   return TRUE;
 }

@@ -12,6 +12,7 @@
 #define SANDBOX_PROFILE_SHARES_MAX  32
 #define SANDBOX_PROFILE_DEPTH_MAX   8
 #define SANDBOX_PROFILE_SUMMARY_MAX 200
+#define SANDBOX_PROFILE_ITEMS_MAX   64
 
 /* One for each row of the key table, in its order. */
 typedef enum
@@ -26,6 +27,8 @@ typedef enum
   KEY_ACCEL,
   KEY_START_ON_EXEC,
   KEY_NETWORK_MODE,
+  KEY_NETWORK_EGRESS,
+  KEY_NETWORK_ALLOW,
   KEY_SHARE_SOURCE, /* the first one of shares */
   KEY_SHARE_TARGET,
   KEY_SHARE_MODE,
@@ -47,6 +50,16 @@ const SandboxProfileKey *_sandbox_key_row (KeyId id);
 /* Readers of values that were checked before. */
 guint64 _sandbox_key_number (const char *value);
 SandboxAccel _sandbox_accel_from_string (const char *text);
+
+/* Keys whose value is a list of network rules. */
+gboolean _sandbox_key_is_list (KeyId id);
+/* @ret_value: (transfer full): the list in canonical form, with its + if it has one. */
+gboolean _sandbox_list_check (KeyId id, const char *value, char **ret_value, GError **error);
+/* @value, which begins with +, behind @inherited; both were checked before. */
+gboolean
+_sandbox_list_merge (const char *inherited, const char *value, char **ret_value, GError **error);
+/* Of SandboxNetRule, from a value that was checked before and has no +. (transfer full) */
+GArray *_sandbox_list_rules (KeyId id, const char *value);
 
 /* Where an entry stands: @source is made fit for messages. */
 typedef struct

@@ -3,7 +3,7 @@
 #pragma once
 
 #include <sandbox/profile.h>
-#include "base/units.h"
+#include "base/netrule.h"
 
 typedef enum
 {
@@ -39,6 +39,7 @@ typedef struct
   const char *user;
   SandboxAccel accel;
   const char *network_mode; /* "nat" or "none" */
+  GArray *egress, *allow;   /* of SandboxNetRule; empty egress: all of the public internet */
   gboolean autostart_on_exec;
   GPtrArray *shares; /* of SandboxShareSpec */
 } SandboxProfileValues;

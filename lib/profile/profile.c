@@ -55,6 +55,15 @@ free_share_spec (gpointer data)
   g_free (spec);
 }
 
+/* What of it is its own. */
+static void
+clear_values (SandboxProfileValues *values)
+{
+  g_clear_pointer (&values->egress, g_array_unref);
+  g_clear_pointer (&values->allow, g_array_unref);
+  g_clear_pointer (&values->shares, g_ptr_array_unref);
+}
+
 SandboxProfile *
 _sandbox_profile_new (const char *name)
 {
@@ -80,7 +89,7 @@ sandbox_profile_unref (SandboxProfile *profile)
     return;
   clear_cells (profile->cells);
   g_ptr_array_unref (profile->shares);
-  g_clear_pointer (&profile->values.shares, g_ptr_array_unref);
+  clear_values (&profile->values);
   g_free (profile->digest);
   g_free (profile->name);
   g_free (profile);
@@ -162,7 +171,7 @@ gboolean
 _sandbox_profile_assign (SandboxProfile *profile, const char *group, const char *key,
                          const char *value, const char *origin, GError **error)
 {
-  g_autofree char *canonical = NULL;
+  g_autofree char *canonical = NULL, *merged = NULL;
   KeyId id = 0;
   Cell *cell;
 
@@ -170,7 +179,10 @@ _sandbox_profile_assign (SandboxProfile *profile, const char *group, const char 
     return _sandbox_group_check (group, error) && make_cells (profile, group, origin);
   if (!_sandbox_key_find (group, key, &id, error))
     return FALSE;
-  if (!_sandbox_key_check (id, value, &canonical, error))
+  if (!_sandbox_key_check (id, value, &canonical, error)
+      || (_sandbox_key_is_list (id) && canonical[0] == '+'
+          && !_sandbox_list_merge (_sandbox_profile_value (profile, NULL, id), canonical, &merged,
+                                   error)))
     {
       g_prefix_error (error, "[%s] %s: ", group, key);
       return FALSE;
@@ -178,7 +190,7 @@ _sandbox_profile_assign (SandboxProfile *profile, const char *group, const char 
   cell = &make_cells (profile, group, origin)[id];
   g_free (cell->value);
   g_free (cell->origin);
-  cell->value = g_steal_pointer (&canonical);
+  cell->value = merged ? g_steal_pointer (&merged) : g_steal_pointer (&canonical);
   cell->origin = g_strdup (origin);
   return TRUE;
 }
@@ -197,12 +209,13 @@ _sandbox_profile_value (SandboxProfile *profile, const Share *share, KeyId id)
 
 /* --- checks across values */
 
-/* "FILE:LINE: " of where the share was first mentioned; "" for one that a program has added. */
+/* "FILE:LINE: " of where a share was first mentioned or a value stands; "" for what a program has
+ * set. */
 static char *
-share_place (const Share *share)
+place_of (const char *origin)
 {
-  return g_str_equal (share->origin, SANDBOX_ORIGIN_SET) ? g_strdup ("")
-                                                         : g_strconcat (share->origin, ": ", NULL);
+  return g_str_equal (origin, SANDBOX_ORIGIN_SET) ? g_strdup ("")
+                                                  : g_strconcat (origin, ": ", NULL);
 }
 
 static gboolean
@@ -211,7 +224,7 @@ check_overlap (SandboxProfile *profile, const Share *a, const Share *b, KeyId id
   const char *mine = _sandbox_profile_value (profile, b, id);
   const char *other = _sandbox_profile_value (profile, a, id);
 
-  g_autofree char *place = share_place (b);
+  g_autofree char *place = place_of (b->origin);
 
   if (!sandbox_path_overlaps (mine, other))
     return TRUE;
@@ -230,7 +243,7 @@ check_shares (SandboxProfile *profile, GError **error)
   for (guint i = 0; i < profile->shares->len; i++)
     {
       const Share *share = g_ptr_array_index (profile->shares, i);
-      g_autofree char *place = share_place (share);
+      g_autofree char *place = place_of (share->origin);
 
       if (!_sandbox_profile_value (profile, share, KEY_SHARE_SOURCE))
         return sandbox_fail (error, SANDBOX_ERROR_INVALID,
@@ -242,6 +255,33 @@ check_shares (SandboxProfile *profile, GError **error)
             || !check_overlap (profile, g_ptr_array_index (profile->shares, k), share,
                                KEY_SHARE_TARGET, error))
           return FALSE;
+    }
+  return TRUE;
+}
+
+/* Lists that look as if they opened something, where nothing is open, would mislead. */
+static gboolean
+check_network (SandboxProfile *profile, GError **error)
+{
+  const char *origin = profile->cells[KEY_NETWORK_MODE].origin;
+
+  if (!g_str_equal (_sandbox_profile_value (profile, NULL, KEY_NETWORK_MODE), "none"))
+    return TRUE;
+  for (KeyId id = KEY_NETWORK_EGRESS; id <= KEY_NETWORK_ALLOW; id++)
+    {
+      const char *name = _sandbox_key_row (id)->name;
+      g_autofree char *place = NULL, *where = NULL;
+
+      if (_sandbox_profile_value (profile, NULL, id)[0] == '\0')
+        continue;
+      place = place_of (profile->cells[id].origin);
+      if (!g_str_equal (origin, SANDBOX_ORIGIN_SET))
+        where = g_strdup_printf (" (%s)", origin);
+      return sandbox_fail (error, SANDBOX_ERROR_INVALID,
+                           "%s[network] %s: mode=none%s has no way out, so %s= means nothing: "
+                           "remove it, write %s= with no value where it is inherited, or write "
+                           "mode=nat",
+                           place, name, where ? where : "", name, name);
     }
   return TRUE;
 }
@@ -268,7 +308,7 @@ make_values (SandboxProfile *profile)
   const char *inherits = _sandbox_profile_value (profile, NULL, KEY_INHERITS);
 #define VALUE(id) _sandbox_profile_value (profile, NULL, id)
 
-  g_clear_pointer (&values->shares, g_ptr_array_unref);
+  clear_values (values);
   *values = (SandboxProfileValues){
     .name = profile->name,
     .summary = VALUE (KEY_SUMMARY),
@@ -280,6 +320,8 @@ make_values (SandboxProfile *profile)
     .user = VALUE (KEY_USER),
     .accel = _sandbox_accel_from_string (VALUE (KEY_ACCEL)),
     .network_mode = VALUE (KEY_NETWORK_MODE),
+    .egress = _sandbox_list_rules (KEY_NETWORK_EGRESS, VALUE (KEY_NETWORK_EGRESS)),
+    .allow = _sandbox_list_rules (KEY_NETWORK_ALLOW, VALUE (KEY_NETWORK_ALLOW)),
     .autostart_on_exec = g_str_equal (VALUE (KEY_START_ON_EXEC), "yes"),
     .shares = g_ptr_array_new_with_free_func (free_share_spec),
   };
@@ -294,7 +336,7 @@ _sandbox_profile_finish (SandboxProfile *profile, GError **error)
 {
   g_autofree char *text = NULL;
 
-  if (!check_shares (profile, error))
+  if (!check_shares (profile, error) || !check_network (profile, error))
     return FALSE;
   make_values (profile);
   text = sandbox_profile_format (profile);

@@ -176,31 +176,6 @@ _sandbox_virt_connection_new (SandboxVirt *virt, GError **error)
   return conn;
 }
 
-/* Without used_nets and pool_path, which are never cached. */
-static SandboxFacts *
-copy_facts (const SandboxFacts *facts)
-{
-  SandboxFacts *copy = sandbox_facts_new ();
-  GPtrArray *nets = copy->used_nets;
-
-  // new() may fill in empty strings: let go of them before the struct copy overwrites the pointers
-  g_free (copy->driver);
-  g_free (copy->arch);
-  g_free (copy->emulator);
-  g_free (copy->machine);
-  g_free (copy->kvm_reason);
-  g_free (copy->pool_path);
-  *copy = *facts;
-  copy->driver = g_strdup (facts->driver);
-  copy->arch = g_strdup (facts->arch);
-  copy->emulator = g_strdup (facts->emulator);
-  copy->machine = g_strdup (facts->machine);
-  copy->kvm_reason = g_strdup (facts->kvm_reason);
-  copy->pool_path = g_strdup ("");
-  copy->used_nets = nets;
-  return copy;
-}
-
 SandboxFacts *
 _sandbox_virt_cached_facts (SandboxVirt *virt, SandboxVirtFactsFunc read, GError **error)
 {
@@ -210,5 +185,5 @@ _sandbox_virt_cached_facts (SandboxVirt *virt, SandboxVirtFactsFunc read, GError
   if (ensure_alive (virt, error) && !virt->facts)
     virt->facts = read (virt, virt->conn, error);
   _sandbox_virt_leave ();
-  return virt->facts ? copy_facts (virt->facts) : NULL;
+  return virt->facts ? sandbox_facts_copy (virt->facts) : NULL;
 }

@@ -1,11 +1,23 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
 // What the host can do, asked from libvirt and measured.
 
+#include <arpa/inet.h>
+#include <ifaddrs.h>
+#include <net/if.h>
 #include <string.h>
 #include "base/xml.h"
 #include "virt/virt-private.h"
 
 #define MEMORY_STATS_MAX 16
+
+/* The gateways of machines: in closed ranges, and they come and go. */
+#define OUR_BRIDGES "vms"
+
+static gint
+compare_texts (gconstpointer a, gconstpointer b)
+{
+  return g_strcmp0 (*(const char *const *)a, *(const char *const *)b);
+}
 
 /* TRUE if the domain capabilities list @value for the enumeration @name of @path. */
 static gboolean
@@ -252,6 +264,44 @@ add_network_nets (virConnectPtr conn, SandboxFacts *facts, GError **error)
   return TRUE;
 }
 
+/* All IPv4 addresses of this host but loopback's, as "A;B", in the order of their numbers. */
+static char *
+read_host_addresses (void)
+{
+  g_autoptr (GPtrArray) texts = g_ptr_array_new_with_free_func (g_free);
+  struct ifaddrs *list = NULL;
+
+  if (getifaddrs (&list) < 0)
+    return NULL;
+  for (const struct ifaddrs *item = list; item; item = item->ifa_next)
+    {
+      char text[INET_ADDRSTRLEN];
+      const struct sockaddr_in *in = (const struct sockaddr_in *)item->ifa_addr;
+
+      if (!in || in->sin_family != AF_INET || (item->ifa_flags & IFF_LOOPBACK)
+          || g_str_has_prefix (item->ifa_name, OUR_BRIDGES)
+          || !inet_ntop (AF_INET, &in->sin_addr, text, sizeof text)
+          || g_ptr_array_find_with_equal_func (texts, text, g_str_equal, NULL))
+        continue;
+      g_ptr_array_add (texts, g_strdup (text));
+    }
+  freeifaddrs (list);
+  g_ptr_array_sort (texts, compare_texts);
+  g_ptr_array_add (texts, NULL);
+  return g_strjoinv (";", (char **)texts->pdata);
+}
+
+static char *
+read_local_ports (void)
+{
+  g_autofree char *text = NULL;
+
+  if (!g_file_get_contents ("/proc/sys/net/ipv4/ip_local_port_range", &text, NULL, NULL))
+    return NULL;
+  g_strstrip (text);
+  return g_strdup (g_strdelimit (text, "\t ", '-'));
+}
+
 /* What may change while the connection lasts. */
 static gboolean
 add_changing (SandboxVirt *virt, virConnectPtr conn, SandboxFacts *facts, GError **error)
@@ -261,7 +311,11 @@ add_changing (SandboxVirt *virt, virConnectPtr conn, SandboxFacts *facts, GError
 
   if (!_sandbox_virt_is_remote (virt) && !_sandbox_virt_is_test (virt)
       && g_file_get_contents ("/proc/net/route", &routes, NULL, NULL))
-    _sandbox_virt_read_routes (facts, routes);
+    {
+      _sandbox_virt_read_routes (facts, routes);
+      replace (&facts->host_addresses, read_host_addresses ());
+      replace (&facts->local_ports, read_local_ports ());
+    }
   if (!add_network_nets (conn, facts, error))
     return FALSE;
   pool = virStoragePoolLookupByName (conn, SANDBOX_POOL);

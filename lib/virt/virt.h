@@ -86,6 +86,18 @@ char *
 _sandbox_virt_network_xml (SandboxVirt *virt, const char *name, GError **error); /* NOT_FOUND */
 char **_sandbox_virt_list_networks (SandboxVirt *virt, const char *prefix, GError **error);
 
+/* --- network filters */
+/* Defined like that, and read back; HOST when the kernel does not filter bridged packets. A machine
+ * that runs gets it at once. *@ret_old_xml (nullable): what was there before, NULL: nothing; set on
+ * failure too. */
+gboolean _sandbox_virt_filter_ensure (SandboxVirt *virt, const char *name, const char *xml,
+                                      char **ret_old_xml, GError **error);
+/* None: success. */
+gboolean _sandbox_virt_filter_remove (SandboxVirt *virt, const char *name, GError **error);
+char **_sandbox_virt_list_filters (SandboxVirt *virt, const char *prefix, GError **error);
+/* Whether this host's kernel gives bridged packets to iptables. */
+gboolean _sandbox_virt_bridge_filtered (void);
+
 /* --- storage pool `vms` */
 gboolean _sandbox_virt_pool_ensure (SandboxVirt *virt, GError **error); /* defined, built, active */
 typedef struct

@@ -207,6 +207,9 @@ add_card (xmlNode *devices, const SandboxPlan *plan)
   sandbox_xml_add (interface, "mac", "address", plan->mac, NULL);
   sandbox_xml_add (interface, "source", "network", plan->object, NULL);
   sandbox_xml_add (interface, "model", "type", "virtio", NULL);
+  /* the test driver has no filters */
+  if (!is_test (plan))
+    sandbox_xml_add (interface, "filterref", "filter", plan->object, NULL);
 }
 
 /* ttyS0 carries the boot log to the keeper, hvc0 is the console that people use. */

@@ -7,6 +7,8 @@
 
 #include <stdlib.h>
 
+#define DNSMASQ_NS "http://libvirt.org/schemas/network/dnsmasq/1.0"
+
 /* A network of its own needs a UUID of its own: without one libvirt draws a new one each time, and
  * then takes the definition for that of another network with the same name. */
 static void
@@ -31,6 +33,24 @@ add_bridge_mac (xmlNode *root, const SandboxPlan *plan)
   sandbox_xml_add (root, "mac", "address", mac, NULL);
 }
 
+/* The gateway's DNS passes questions on to the host's resolver, which may know names of the LAN: no
+ * answer with an address of a closed range is passed back, no question for such an address or
+ * without a domain goes out, and the host's own names stay there. */
+static void
+add_dns_options (xmlNode *root)
+{
+  static const char *const values[] = { "stop-dns-rebind", "bogus-priv", "no-hosts" };
+  xmlNs *ns = xmlNewNs (root, BAD_CAST DNSMASQ_NS, BAD_CAST "dnsmasq");
+  xmlNode *options = xmlNewChild (root, ns, BAD_CAST "options", NULL);
+
+  for (gsize i = 0; i < G_N_ELEMENTS (values); i++)
+    {
+      xmlNode *option = xmlNewChild (options, ns, BAD_CAST "option", NULL);
+
+      xmlNewProp (option, BAD_CAST "value", BAD_CAST values[i]);
+    }
+}
+
 /* The netmask's length as <ip prefix=...>; no <dhcp>: the guest is told its address in the seed,
  * and nobody else is on this network. No IPv6: libvirt switches it off on such a bridge. */
 char *
@@ -48,9 +68,14 @@ _sandbox_xml_network (const SandboxPlan *plan)
     sandbox_xml_add (root, "forward", "mode", "nat", NULL);
   sandbox_xml_add (root, "bridge", "name", plan->bridge, "stp", "off", "delay", "0", NULL);
   add_bridge_mac (root, plan);
-  sandbox_xml_add (root, "dns", "enable", nat ? "yes" : "no", NULL);
+  if (nat)
+    sandbox_xml_add (root, "dns", "forwardPlainNames", "no", NULL);
+  else
+    sandbox_xml_add (root, "dns", "enable", "no", NULL);
   sandbox_xml_add (root, "ip", "address", plan->gateway, "prefix",
                    _sandbox_xml_number (number, plan->subnet.bits), NULL);
+  if (nat)
+    add_dns_options (root);
   return sandbox_xml_to_string (doc);
 }
 

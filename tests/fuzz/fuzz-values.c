@@ -1,10 +1,11 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
-// Names, sizes, ports, networks, and the escaper: what is accepted means one thing, and nothing
-// that a terminal would obey comes out of the escaper.
+// Names, sizes, ports, networks, rules, and the escaper: what is accepted means one thing, and
+// nothing that a terminal would obey comes out of the escaper.
 #include "fuzz.h"
 
 #include <string.h>
 #include "base/names.h"
+#include "base/netrule.h"
 #include "base/units.h"
 
 static void
@@ -17,6 +18,39 @@ check_escape (const char *text, gsize length)
   g_assert_cmpuint (strlen (escaped), <=, 200 + strlen ("…"));
   for (const char *p = escaped; *p; p = g_utf8_next_char (p))
     g_assert_false (g_unichar_iscntrl (g_utf8_get_char (p)));
+}
+
+/* A rule has one form that reads back as itself, and opens nothing that is never opened. */
+static void
+check_rules (const char *text)
+{
+  SandboxNetRule rule, again;
+
+  if (sandbox_egress_parse (text, &rule, NULL))
+    {
+      g_autofree char *written = sandbox_net_rule_format (&rule);
+      g_autofree char *rewritten = NULL;
+
+      g_assert_true (rule.net.bits == 0 && rule.ports.first >= 1
+                     && rule.ports.first <= rule.ports.last);
+      g_assert_true (sandbox_egress_parse (written, &again, NULL));
+      rewritten = sandbox_net_rule_format (&again);
+      g_assert_cmpstr (written, ==, rewritten);
+    }
+  if (sandbox_allow_parse (text, &rule, NULL))
+    {
+      static const SandboxCidr loopback = { 127u << 24, 8 };
+      g_autofree char *written = sandbox_net_rule_format (&rule);
+      g_autofree char *rewritten = NULL;
+
+      g_assert_true (rule.net.bits >= 8 && rule.net.bits <= 32);
+      g_assert_false (sandbox_cidr_overlaps (&rule.net, &loopback));
+      for (guint i = 0; i < SANDBOX_N_MACHINE_RANGES; i++)
+        g_assert_false (sandbox_cidr_overlaps (&rule.net, &sandbox_machine_ranges[i]));
+      g_assert_true (sandbox_allow_parse (written, &again, NULL));
+      rewritten = sandbox_net_rule_format (&again);
+      g_assert_cmpstr (written, ==, rewritten);
+    }
 }
 
 int
@@ -42,5 +76,6 @@ LLVMFuzzerTestOneInput (const guint8 *data, gsize length)
     g_assert_true (range.first >= 1 && range.first <= range.last);
   if (sandbox_cidr_parse (text, &cidr, NULL))
     g_assert_cmpuint (cidr.bits, <=, 32);
+  check_rules (text);
   return 0;
 }

@@ -10,7 +10,8 @@
 #include <string.h>
 
 static const char *const outputs[] = { ".plan",       ".domain.xml", ".network.xml",
-                                       ".volume.xml", ".error",      NULL };
+                                       ".filter.xml", ".volume.xml", ".error",
+                                       NULL };
 
 /* @text NULL: there must be no such file. */
 static void
@@ -66,6 +67,8 @@ make_output (GoldenCase *golden, const char *suffix)
     return sandbox_plan_domain_xml (plan);
   if (g_str_equal (suffix, ".network.xml"))
     return sandbox_plan_network_xml (plan);
+  if (g_str_equal (suffix, ".filter.xml"))
+    return sandbox_plan_filter_xml (plan);
   return _sandbox_xml_disk_volume (plan);
 }
 

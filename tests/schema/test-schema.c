@@ -87,6 +87,7 @@ test_golden (void)
     return;
   check_files (dir, ".domain.xml", "domain", "", TRUE);
   check_files (dir, ".network.xml", "network", "", TRUE);
+  check_files (dir, ".filter.xml", "nwfilter", "", TRUE);
   check_files (dir, ".volume.xml", "storagevol", "", TRUE);
 }
 

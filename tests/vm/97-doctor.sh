@@ -19,6 +19,9 @@ make_orphans() {
 	root_virsh net-define /dev/stdin <<-END
 		<network><name>$(object lost)</name><bridge name='vmslost0'/><ip address='10.213.250.1' prefix='29'/></network>
 	END
+	root_virsh nwfilter-define /dev/stdin <<-END
+		<filter name='$(object lost)' chain='root'><rule action='drop' direction='inout'/></filter>
+	END
 	as_user mkdir -p "$STATE/lost"
 	as_user sh -c 'umask 077; echo x >"$1/lost/user_key"' sh "$STATE"
 }
@@ -53,7 +56,23 @@ foreign_domain_is_not_touched() {
 	vms destroy --yes --if-exists foreign
 }
 
+# Without it the half of the filter that knows connections sees nothing.
+nothing_starts_unfiltered() {
+	local have=0 setting=net.bridge.bridge-nf-call-iptables
+	vms create unfiltered --profile ci
+	sysctl -q -w "$setting=0"
+	vms doctor >"$T/out" 2>&1 || true
+	vms start unfiltered >"$T/start.out" 2>&1 || have=$?
+	sysctl -q -w "$setting=1"
+	eq "$have" 5 "exit status"
+	contains "$(cat "$T/start.out")" "sysctl $setting=1"
+	contains "$(cat "$T/out")" 'bridge-netfilter|does not filter bridged packets'
+	eq "$(remains unfiltered)" "" "what is left"
+	vms destroy --yes unfiltered
+}
+
 t "doctor reports" reports
+t "a host that does not filter bridged packets starts nothing" nothing_starts_unfiltered
 t "orphans are shown, then removed" repairs
 t "what belongs to machines stays" leaves_machines_alone
 t "a domain of our name that is not ours is not touched" foreign_domain_is_not_touched

@@ -192,6 +192,7 @@ remains() {
 
 	root_virsh list --all --name | grep -xF "$name" | sed 's/^/domain /'
 	root_virsh net-list --all --name | grep -xF "$name" | sed 's/^/network /'
+	root_virsh nwfilter-list | awk '{ print $2 }' | grep -xF "$name" | sed 's/^/filter /'
 	root_virsh vol-list --pool vms 2>/dev/null | awk '{ print $1 }' | grep -E "^$name(\.|\$)" | sed 's/^/volume /'
 	find "$STATE" -maxdepth 1 \( -name "$1" -o -name "$1.*" \) -printf 'state %p\n' 2>/dev/null
 	keeper_pids "$1" | sed 's/^/keeper /'

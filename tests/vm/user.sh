@@ -2,8 +2,8 @@
 # shellcheck shell=bash
 # The ordinary users as whom the product runs in these tests: made, and removed with everything that is theirs.
 
-TEST_USER=vmstest
-OTHER_USER=vmstest2
+TEST_USER=${VMS_TESTS_USER:-vmstest}
+OTHER_USER=${TEST_USER}2
 TEST_GECOS="libsandbox tests"
 
 root_virsh() {

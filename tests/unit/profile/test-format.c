@@ -57,6 +57,25 @@ randomize_shares (SandboxProfile *profile)
     }
 }
 
+static void
+randomize_lists (SandboxProfile *profile)
+{
+  for (gint32 n = g_test_rand_int_range (0, 6); n > 0; n--)
+    {
+      gint32 first = g_test_rand_int_range (1, 65536);
+      gint32 bits = g_test_rand_int_range (9, 33);
+      g_autofree char *ports =
+          g_strdup_printf ("%d-%d/%s", first, g_test_rand_int_range (first, 65536),
+                           g_test_rand_bit () ? "tcp" : "udp");
+      g_autofree char *egress = g_strdup_printf ("%s%s", g_test_rand_bit () ? "+" : "", ports);
+      g_autofree char *allow = g_strdup_printf (
+          "+11.0.0.0/%d%s%s", bits, g_test_rand_bit () ? ":" : ":1-65535/udp;192.0.2.7:", ports);
+
+      set (profile, "network", "egress", egress);
+      set (profile, "network", "allow", allow);
+    }
+}
+
 static SandboxProfile *
 random_profile (Fixture *fixture)
 {
@@ -77,6 +96,8 @@ random_profile (Fixture *fixture)
   set (profile, "machine", "accel", pick (accels));
   set (profile, "machine", "start-on-exec", g_test_rand_bit () ? "yes" : "no");
   set (profile, "network", "mode", pick (modes));
+  if (g_str_equal (sandbox_profile_get (profile, "network", "mode"), "nat"))
+    randomize_lists (profile);
   randomize_shares (profile);
   return profile;
 }
@@ -115,7 +136,7 @@ test_text (Fixture *fixture, gconstpointer data)
   g_assert_cmpstr (text, ==,
                    "[profile]\ninherits=base\nsummary=x\n\n"
                    "[machine]\nimage=debian-13\ncpus=auto\nmemory=auto\ndisk=40GiB\nuser=basic\n"
-                   "accel=auto\nstart-on-exec=yes\n\n[network]\nmode=nat\n\n"
+                   "accel=auto\nstart-on-exec=yes\n\n[network]\nmode=nat\negress=\nallow=\n\n"
                    "[share:a]\nsource=~/a\ntarget=~/a\nmode=rw\ncreate=no\n\n"
                    "[share:b]\nsource=~/b\ntarget=~/b\nmode=rw\ncreate=no\n");
 }
@@ -127,12 +148,15 @@ test_diff (Fixture *fixture, gconstpointer data)
   g_autofree char *diff = NULL, *same = NULL;
 
   fixture_user (fixture, "a", "[machine]\ncpus=2\n[share:x]\nsource=~/x\n[share:y]\nsource=~/y\n");
-  fixture_user (fixture, "b", "[machine]\ncpus=3\n[share:y]\nsource=~/yy\n[share:z]\nsource=~/z\n");
+  fixture_user (fixture, "b",
+                "[machine]\ncpus=3\n[network]\negress=443/tcp\n[share:y]\nsource=~/"
+                "yy\n[share:z]\nsource=~/z\n");
   old_profile = fixture_load (fixture, "a");
   new_profile = fixture_load (fixture, "b");
   diff = sandbox_profile_diff (old_profile, new_profile);
   g_assert_cmpstr (diff, ==,
                    "machine/cpus: 2 -> 3\n"
+                   "network/egress: (empty) -> 443/tcp\n"
                    "share:x/source: ~/x -> (none)\nshare:x/target: ~/x -> (none)\n"
                    "share:x/mode: rw -> (none)\nshare:x/create: no -> (none)\n"
                    "share:y/source: ~/y -> ~/yy\n"

@@ -19,7 +19,7 @@ test_written (void)
   static const struct
   {
     const char *mode, *forward, *dns;
-  } rows[] = { { "nat", "nat", "yes" }, { "none", NULL, "no" } };
+  } rows[] = { { "nat", "nat", NULL }, { "none", NULL, "no" } };
 
   for (guint i = 0; i < G_N_ELEMENTS (rows); i++)
     {

@@ -1,0 +1,166 @@
+// SPDX-License-Identifier: LGPL-2.1-or-later
+// The network policy: what a guest may send where. One list, from which both layers of the filter
+// are made.
+#include "plan/plan-internal.h"
+
+#include "base/error.h"
+
+#define DNS_PORT 53
+#define ALL_PORTS                                                                                  \
+  {                                                                                                \
+    1, 65535                                                                                       \
+  }
+
+/* The kernel's own choice, where nobody changed it. */
+static const SandboxPortRange default_local_ports = { 32768, 60999 };
+
+/* What no guest reaches unless its profile lists it: private and shared networks (the LAN), the
+ * link, where clouds have their metadata, loopback, what belongs to protocols, benchmarks,
+ * multicast and all above it. */
+static const SandboxCidr closed[] = {
+  { 0x00000000, 8 },  /* 0.0.0.0/8 */
+  { 0x0a000000, 8 },  /* 10.0.0.0/8 */
+  { 0x64400000, 10 }, /* 100.64.0.0/10 */
+  { 0x7f000000, 8 },  /* 127.0.0.0/8 */
+  { 0xa9fe0000, 16 }, /* 169.254.0.0/16 */
+  { 0xac100000, 12 }, /* 172.16.0.0/12 */
+  { 0xc0000000, 24 }, /* 192.0.0.0/24 */
+  { 0xc0a80000, 16 }, /* 192.168.0.0/16 */
+  { 0xc6120000, 15 }, /* 198.18.0.0/15 */
+  { 0xe0000000, 3 },  /* 224.0.0.0/3 */
+};
+static const SandboxCidr everywhere = { 0, 0 };
+
+static void
+add_flow (SandboxPlan *plan, gboolean allow, SandboxFlowKind kind, SandboxCidr net,
+          SandboxPortRange ports)
+{
+  SandboxFlow flow = { allow, kind, net, ports };
+
+  g_array_append_val (plan->flows, flow);
+}
+
+static void
+add_rules (SandboxPlan *plan, const GArray *rules)
+{
+  for (guint i = 0; i < rules->len; i++)
+    {
+      const SandboxNetRule *rule = &g_array_index (rules, SandboxNetRule, i);
+
+      add_flow (plan, TRUE, rule->protocol == SANDBOX_TCP ? SANDBOX_FLOW_TCP : SANDBOX_FLOW_UDP,
+                rule->net, rule->ports);
+    }
+}
+
+/* Every address of the host, the public ones above all: which of them a service listens on, nobody
+ * remembers. They come before what the profile allows: services of the host are no exception that a
+ * list of networks makes in passing. */
+static gboolean
+add_host_addresses (SandboxPlan *plan, SandboxProfile *profile, const SandboxFacts *facts,
+                    GError **error)
+{
+  const SandboxProfileValues *values = _sandbox_profile_values (profile);
+  g_auto (GStrv) texts = g_strsplit (facts->host_addresses, ";", -1);
+  SandboxPortRange ports = ALL_PORTS;
+
+  for (char **text = texts; *text; text++)
+    {
+      SandboxCidr address;
+
+      if (**text == '\0')
+        continue;
+      if (!sandbox_cidr_parse (*text, &address, error))
+        return FALSE;
+      for (guint i = 0; i < values->allow->len; i++)
+        {
+          const SandboxNetRule *rule = &g_array_index (values->allow, SandboxNetRule, i);
+          g_autofree char *where = NULL;
+
+          if (rule->net.bits < 32 || rule->net.address != address.address)
+            continue;
+          where = _sandbox_plan_where (profile, "network", "allow");
+          return sandbox_fail (error, SANDBOX_ERROR_INVALID,
+                               "%s: %s is an address of this host, and no service of the host is "
+                               "opened to a machine this way",
+                               where, *text);
+        }
+      add_flow (plan, FALSE, SANDBOX_FLOW_ANY, address, ports);
+    }
+  return TRUE;
+}
+
+static void
+add_public (SandboxPlan *plan, const GArray *egress)
+{
+  SandboxPortRange ports = ALL_PORTS;
+
+  if (egress->len > 0)
+    {
+      add_rules (plan, egress);
+      return;
+    }
+  add_flow (plan, TRUE, SANDBOX_FLOW_TCP, everywhere, ports);
+  add_flow (plan, TRUE, SANDBOX_FLOW_UDP, everywhere, ports);
+  add_flow (plan, TRUE, SANDBOX_FLOW_PING, everywhere, ports);
+}
+
+static void
+append_rules (GString *text, const GArray *rules)
+{
+  for (guint i = 0; i < rules->len; i++)
+    {
+      g_autofree char *rule = sandbox_net_rule_format (&g_array_index (rules, SandboxNetRule, i));
+
+      g_string_append_printf (text, "%s%s", i > 0 ? ", " : "", rule);
+    }
+}
+
+static char *
+describe (const SandboxPlan *plan, const SandboxProfileValues *values)
+{
+  GString *text = NULL;
+
+  if (!g_str_equal (plan->network_mode, "nat"))
+    return g_strdup ("nothing, not even DNS; this host reaches its ssh");
+  text = g_string_new ("the public internet");
+  if (values->egress->len > 0)
+    {
+      g_string_append (text, ", only ");
+      append_rules (text, values->egress);
+    }
+  if (values->allow->len > 0)
+    {
+      g_string_append (text, "; of other networks ");
+      append_rules (text, values->allow);
+    }
+  else
+    g_string_append (text, "; no LAN");
+  g_string_append (text, "; not this host, not other machines, no IPv6");
+  return g_string_free (text, FALSE);
+}
+
+gboolean
+_sandbox_policy_resolve (SandboxPlan *plan, SandboxProfile *profile, const SandboxFacts *facts,
+                         GError **error)
+{
+  const SandboxProfileValues *values = _sandbox_profile_values (profile);
+  SandboxCidr gateway = { plan->subnet.address + 1, 32 };
+  SandboxPortRange dns = { DNS_PORT, DNS_PORT }, all = ALL_PORTS;
+
+  plan->policy = describe (plan, values);
+  plan->local_ports = default_local_ports;
+  if (*facts->local_ports
+      && !sandbox_port_range_parse (facts->local_ports, &plan->local_ports, error))
+    return FALSE;
+  if (!g_str_equal (plan->network_mode, "nat"))
+    return TRUE;
+  add_flow (plan, TRUE, SANDBOX_FLOW_UDP, gateway, dns);
+  add_flow (plan, TRUE, SANDBOX_FLOW_TCP, gateway, dns);
+  if (!add_host_addresses (plan, profile, facts, error))
+    return FALSE;
+  add_rules (plan, values->allow);
+  for (gsize i = 0; i < G_N_ELEMENTS (closed); i++)
+    add_flow (plan, FALSE, SANDBOX_FLOW_ANY, closed[i], all);
+  add_public (plan, values->egress);
+  return TRUE;
+}

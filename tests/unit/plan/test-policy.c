@@ -1,0 +1,143 @@
+// SPDX-License-Identifier: LGPL-2.1-or-later
+// The network policy: what the list of flows decides, address by address.
+#include "support.h"
+
+#include "base/error.h"
+
+#include <string.h>
+
+#define HOST_PUBLIC "203.0.113.9"
+
+static SandboxPlan *
+make_plan (const char *network, GError **error)
+{
+  g_autofree char *text = g_strconcat ("[profile]\ninherits=base\n[network]\n", network, NULL);
+  g_autoptr (SandboxProfile) profile = support_profile (text);
+  g_autoptr (SandboxFacts) facts = support_facts ();
+  SandboxIdentity identity = support_identity ();
+
+  g_free (facts->host_addresses);
+  facts->host_addresses = g_strdup ("192.168.7.5;" HOST_PUBLIC);
+  return _sandbox_plan_resolve (profile, facts, &identity, error);
+}
+
+static gboolean
+covers (const SandboxCidr *net, guint32 address)
+{
+  return net->bits == 0 || (address ^ net->address) >> (32 - net->bits) == 0;
+}
+
+/* As both layers of the filter do it: the first that fits. */
+static gboolean
+allows (const SandboxPlan *plan, const char *address, SandboxFlowKind kind, guint port)
+{
+  SandboxCidr to;
+
+  g_assert_true (sandbox_cidr_parse (address, &to, NULL));
+  for (guint i = 0; i < plan->flows->len; i++)
+    {
+      const SandboxFlow *flow = &g_array_index (plan->flows, SandboxFlow, i);
+
+      if (covers (&flow->net, to.address) && (flow->kind == SANDBOX_FLOW_ANY || flow->kind == kind)
+          && (flow->kind == SANDBOX_FLOW_ANY || kind == SANDBOX_FLOW_PING
+              || (port >= flow->ports.first && port <= flow->ports.last)))
+        return flow->allow;
+    }
+  return FALSE;
+}
+
+/* The first and the last address of everything that is closed, and those just outside. */
+static void
+test_closed (void)
+{
+  static const char *const inside[] = {
+    "0.0.0.0",         "0.255.255.255",   "10.0.0.0",        "10.255.255.255", "100.64.0.0",
+    "100.127.255.255", "127.0.0.1",       "127.255.255.255", "169.254.0.0",    "169.254.169.254",
+    "172.16.0.0",      "172.31.255.255",  "192.0.0.0",       "192.0.0.255",    "192.168.0.0",
+    "192.168.255.255", "198.18.0.0",      "198.19.255.255",  "224.0.0.1",      "239.255.255.250",
+    "240.0.0.1",       "255.255.255.255", "192.168.7.5",     HOST_PUBLIC,
+  };
+  static const char *const outside[] = {
+    "1.0.0.0",      "9.255.255.255",   "11.0.0.0",        "100.63.255.255", "100.128.0.0",
+    "128.0.0.1",    "169.253.255.255", "169.255.0.0",     "172.15.255.255", "172.32.0.0",
+    "192.0.1.0",    "192.167.255.255", "192.169.0.0",     "198.17.255.255", "198.20.0.0",
+    "198.51.100.7", "203.0.113.8",     "223.255.255.255",
+  };
+  g_autoptr (GError) error = NULL;
+  g_autoptr (SandboxPlan) plan = make_plan ("mode=nat\n", &error);
+
+  g_assert_no_error (error);
+  for (SandboxFlowKind kind = SANDBOX_FLOW_TCP; kind <= SANDBOX_FLOW_PING; kind++)
+    {
+      for (gsize i = 0; i < G_N_ELEMENTS (inside); i++)
+        g_assert_false (allows (plan, inside[i], kind, 443));
+      for (gsize i = 0; i < G_N_ELEMENTS (outside); i++)
+        g_assert_true (allows (plan, outside[i], kind, 443));
+    }
+}
+
+static void
+test_gateway (void)
+{
+  g_autoptr (GError) error = NULL;
+  g_autoptr (SandboxPlan) plan = make_plan ("mode=nat\n", &error);
+  g_autoptr (SandboxPlan) none = make_plan ("mode=none\n", &error);
+
+  g_assert_no_error (error);
+  g_assert_true (allows (plan, plan->gateway, SANDBOX_FLOW_UDP, 53));
+  g_assert_true (allows (plan, plan->gateway, SANDBOX_FLOW_TCP, 53));
+  g_assert_false (allows (plan, plan->gateway, SANDBOX_FLOW_TCP, 22));
+  g_assert_false (allows (plan, plan->gateway, SANDBOX_FLOW_PING, 0));
+  g_assert_cmpuint (none->flows->len, ==, 0);
+  g_assert_nonnull (strstr (none->policy, "nothing"));
+}
+
+static void
+test_lists (void)
+{
+  g_autoptr (GError) error = NULL;
+  g_autoptr (SandboxPlan) plan = make_plan (
+      "egress=443/tcp;8000-8010/udp\nallow=192.168.7.2:8080/tcp;10.1.0.0/16/udp\n", &error);
+
+  g_assert_no_error (error);
+  g_assert_true (allows (plan, "198.51.100.7", SANDBOX_FLOW_TCP, 443));
+  g_assert_false (allows (plan, "198.51.100.7", SANDBOX_FLOW_TCP, 444));
+  g_assert_false (allows (plan, "198.51.100.7", SANDBOX_FLOW_UDP, 443));
+  g_assert_true (allows (plan, "198.51.100.7", SANDBOX_FLOW_UDP, 8010));
+  g_assert_false (allows (plan, "198.51.100.7", SANDBOX_FLOW_PING, 0));
+  g_assert_true (allows (plan, "192.168.7.2", SANDBOX_FLOW_TCP, 8080));
+  g_assert_false (allows (plan, "192.168.7.2", SANDBOX_FLOW_TCP, 443));
+  g_assert_false (allows (plan, "192.168.7.3", SANDBOX_FLOW_TCP, 8080));
+  g_assert_true (allows (plan, "10.1.255.1", SANDBOX_FLOW_UDP, 9));
+  g_assert_false (allows (plan, "10.2.0.1", SANDBOX_FLOW_UDP, 9));
+  g_assert_nonnull (strstr (plan->policy, "only 443/tcp, 8000-8010/udp"));
+  g_assert_nonnull (strstr (plan->policy, "192.168.7.2:8080/tcp"));
+}
+
+/* A network that is allowed opens no service of the host in passing, and nobody can list one. */
+static void
+test_host_addresses (void)
+{
+  g_autoptr (GError) error = NULL;
+  g_autoptr (SandboxPlan) plan = make_plan ("allow=192.168.7.0/24/tcp\n", &error);
+  g_autoptr (SandboxPlan) none = NULL;
+
+  g_assert_no_error (error);
+  g_assert_true (allows (plan, "192.168.7.4", SANDBOX_FLOW_TCP, 80));
+  g_assert_false (allows (plan, "192.168.7.5", SANDBOX_FLOW_TCP, 80));
+  none = make_plan ("allow=192.168.7.5:80/tcp\n", &error);
+  g_assert_null (none);
+  g_assert_error (error, SANDBOX_ERROR, SANDBOX_ERROR_INVALID);
+  g_assert_nonnull (strstr (error->message, "address of this host"));
+}
+
+int
+main (int argc, char **argv)
+{
+  g_test_init (&argc, &argv, NULL);
+  g_test_add_func ("/plan/policy/closed", test_closed);
+  g_test_add_func ("/plan/policy/gateway", test_gateway);
+  g_test_add_func ("/plan/policy/lists", test_lists);
+  g_test_add_func ("/plan/policy/host-addresses", test_host_addresses);
+  return g_test_run ();
+}

@@ -1,0 +1,524 @@
+#!/bin/bash
+# SPDX-License-Identifier: LGPL-2.1-or-later
+# What a guest reaches: the public internet, and nothing else. Hostile root in three machines, and canaries that judge: in
+# network namespaces, which stand for the LAN, the internet and other bridges, on the host, and in front of the other guests.
+#
+# Every address that is asked belongs to a namespace made here, or to the host on an interface made here, before any guest
+# runs: where a rule is missing a canary sees it, and nothing leaves this host. The numbers are rows of the list of threats.
+# shellcheck source=tests/vm/lib.sh
+. "$(dirname "$0")/lib.sh"
+
+HERE=$(dirname "$(readlink -f "$0")")
+PIDS=/run/vms-tests-isolation.pids
+SECONDS_MAX=900
+PUBLIC=198.51.100.2 PUBLIC6=2001:db8:66::2 HOST_PUBLIC=198.51.100.129
+LAN=192.168.77.2 LAN_NEXT=192.168.77.3 HOST_LAN=192.168.77.1
+DOCKER=172.17.66.2 HOST_DOCKER=172.17.66.1
+CLOSED=(10.66.6.6 10.255.255.254 172.16.66.6 172.31.255.254 192.168.0.66 192.168.255.254 100.64.66.6 100.127.255.254 198.18.66.6
+	198.19.255.254 192.0.0.66 169.254.66.6 240.66.6.6 0.66.6.6)
+METADATA=169.254.169.254
+# a host that asks its names there goes on doing so
+! grep -q "$METADATA" /etc/resolv.conf || METADATA=169.254.169.66
+declare -A address=() gateway=() mac=() bridge=() bridge_mac=() tap=() begin=() end=()
+
+# --- the world around the guests
+
+clean_up() {
+	local line namespace
+
+	trap - EXIT
+	while read -r line; do
+		tr '\0' ' ' 2>/dev/null <"/proc/$line/cmdline" | grep -qE 'isolation\.py canary|tcpdump .*--immediate-mode' && kill "$line"
+	done < <(cat "$PIDS" 2>/dev/null)
+	rm -f "$PIDS"
+	for line in "nat PREROUTING" "filter FORWARD"; do
+		while iptables -w -t "${line% *}" -D "${line#* }" -j VMSISO 2>/dev/null; do :; done
+		iptables -w -t "${line% *}" -F VMSISO 2>/dev/null
+		iptables -w -t "${line% *}" -X VMSISO 2>/dev/null
+	done
+	for namespace in lan public docker; do
+		for line in $(ip netns pids "vmsiso-$namespace" 2>/dev/null); do kill "$line"; done
+		ip link delete "vmsiso-${namespace:0:1}0" 2>/dev/null
+		ip netns delete "vmsiso-$namespace" 2>/dev/null
+	done
+	ip link delete vmsiso-br 2>/dev/null
+	return 0
+}
+
+inside() {
+	local namespace=vmsiso-$1
+	shift
+	ip netns exec "$namespace" "$@"
+}
+
+# namespace NAME ADDRESS HOST-ADDRESS: a host of its own behind the interface vmsiso-N0
+namespace() {
+	local name=$1 link=vmsiso-${1:0:1}0
+
+	ip netns add "vmsiso-$name"
+	ip link add "$link" type veth peer name eth0 netns "vmsiso-$name"
+	inside "$name" ip link set lo up
+	inside "$name" ip address add "$2" dev eth0
+	inside "$name" ip link set eth0 up
+	inside "$name" ip route add default via "${3%/*}"
+	ip link set "$link" up
+}
+
+makes_the_world() {
+	local place
+
+	namespace lan "$LAN/24" "$HOST_LAN"
+	inside lan ip address add "$LAN_NEXT/24" dev eth0
+	ip address add "$HOST_LAN/24" dev vmsiso-l0
+	for place in "${CLOSED[@]}" "$METADATA"; do
+		inside lan ip address add "$place/32" dev lo
+		ip route add "$place/32" via "$LAN"
+	done
+	namespace public "$PUBLIC/24" 198.51.100.1
+	inside public ip address add 198.51.100.3/24 dev eth0
+	ip address add 198.51.100.1/24 dev vmsiso-p0
+	ip address add "$HOST_PUBLIC/32" dev vmsiso-p0
+	inside public ip -6 address add "$PUBLIC6/64" dev eth0 nodad
+	ip -6 route add 2001:db8:66::/64 dev vmsiso-p0
+	ip link add vmsiso-br type bridge
+	namespace docker "$DOCKER/29" "$HOST_DOCKER"
+	ip link set vmsiso-d0 master vmsiso-br
+	ip address add "$HOST_DOCKER/29" dev vmsiso-br
+	ip link set vmsiso-br up
+	# a published port, as Docker makes it; and a host that forwards whatever comes from elsewhere
+	iptables -w -t nat -N VMSISO
+	iptables -w -t nat -A VMSISO -d "$HOST_PUBLIC" -p tcp --dport 8099 -j DNAT --to-destination "$DOCKER:80"
+	iptables -w -t nat -A VMSISO -d "$HOST_PUBLIC" -p udp --dport 8099 -j DNAT --to-destination "$DOCKER:80"
+	iptables -w -t nat -I PREROUTING -j VMSISO
+	iptables -w -t filter -N VMSISO
+	iptables -w -t filter -A VMSISO -i vmsiso-+ -j ACCEPT
+	iptables -w -t filter -I FORWARD -j VMSISO
+	for place in "$LAN" "$LAN_NEXT" "$METADATA" "${CLOSED[@]}" "$PUBLIC" 198.51.100.3 "$DOCKER"; do
+		contains "$(ip route get "$place")" 'dev vmsiso-'
+	done
+	contains "$(ip -6 route get "$PUBLIC6")" 'dev vmsiso-'
+	gcc -static -O1 -Wall -Wextra -Werror -o "$T/probe" "$HERE/probe.c"
+}
+
+# background NAME COMMAND...: with an end, and a file by which a later run finds it. Returns when it says that it is ready.
+background() {
+	local name=$1 tries
+	shift
+	"$@" >"$T/$name.log" 2>"$T/$name.err" 9>&- &
+	echo $! >>"$PIDS"
+	for ((tries = 0; tries < 300; tries++)); do
+		! grep -qsE '^ready|listening on' "$T/$name.log" "$T/$name.err" || return 0
+		kill -0 $! 2>/dev/null || break
+		sleep 0.1
+	done
+	sed 's/^/# /' "$T/$name.err"
+	return 1
+}
+
+# record NAME COMMAND... INTERFACE: all frames there, into NAME.pcap. COMMAND: for another namespace.
+record() {
+	local name=$1 interface=${!#}
+	shift
+	background "capture-$name" "${@:1:$#-1}" timeout $SECONDS_MAX tcpdump -n -U --immediate-mode -B 8192 -s 0 -Z root -w "$T/$name.pcap" \
+		-i "$interface" ${direction:+-Q "$direction"}
+}
+
+canaries_sing() {
+	local port place places=() host=()
+
+	for port in 22 53 80 443 444 8080 8081; do
+		places+=("tcp:0.0.0.0:$port" "udp:0.0.0.0:$port")
+	done
+	for place in lan public docker; do
+		background "$place" ip netns exec "vmsiso-$place" python3 -B "$HERE/isolation.py" canary $SECONDS_MAX "${places[@]}"
+		record "$place" ip netns exec "vmsiso-$place" eth0
+	done
+	for place in 0.0.0.0:18080 0.0.0.0:40022 "$HOST_LAN:18082" "$HOST_PUBLIC:18083" "$HOST_DOCKER:18085" 127.0.0.1:18084; do
+		host+=("tcp:$place" "udp:$place")
+	done
+	for port in 1 2 4 6 17 33 41 47 50 51 89 94 103 108 112 132 136 253; do
+		host+=("raw:$port")
+	done
+	background host python3 -B "$HERE/isolation.py" canary $SECONDS_MAX "${host[@]}" udp::::18080 raw6:17 raw6:58
+
+	{
+		for place in "$LAN" "$LAN_NEXT" "$METADATA" "${CLOSED[@]}" "$PUBLIC" "$DOCKER"; do
+			echo "tcp-$place tcp $place 80"
+			echo "udp-$place udp $place 80"
+			echo "ping-$place ping $place"
+		done
+		for place in "$HOST_LAN" "$HOST_PUBLIC" "$HOST_DOCKER" 127.0.0.1; do
+			echo "tcp-$place tcp $place 18080"
+			echo "udp-$place udp $place 18080"
+		done
+		echo "tcp-lan tcp $HOST_LAN 18082"
+		echo "tcp-public tcp $HOST_PUBLIC 18083"
+		echo "tcp-docker tcp $HOST_DOCKER 18085"
+		echo "tcp-loopback tcp 127.0.0.1 18084"
+	} | "$T/probe" ask 10 >"$T/control"
+	lacks "$(cat "$T/control")" 'silent|refused|unreachable'
+	# as whoever is neither the host nor a guest: the host forwards, and the published port is one
+	printf 'control-%s\n' "dnat tcp $HOST_PUBLIC 8099" "dnat-udp udp $HOST_PUBLIC 8099" "lan tcp $LAN 80" "docker tcp $DOCKER 80" |
+		inside public "$T/probe" ask 10 >"$T/control"
+	lacks "$(cat "$T/control")" 'silent|refused|unreachable'
+	contains "$(cat "$T/docker.log")" " tcp $PUBLIC $DOCKER:80\$"
+	contains "$(cat "$T/docker.log")" " udp $PUBLIC $DOCKER:80 marks=control-dnat-udp"
+	inside public "$T/probe" ask 5 <<<"control-6 udp $HOST_PUBLIC 18080" >/dev/null
+	contains "$(cat "$T/host.log")" "raw-17 $PUBLIC $HOST_PUBLIC sport=[0-9]+ dport=18080 marks=control-6"
+	contains "$(tcpdump -nr "$T/lan.pcap" "tcp and dst host $METADATA" 2>/dev/null)" ' > '
+}
+
+# --- the machines
+
+machine_profile() {
+	as_user mkdir -p "$PROFILES"
+	printf '[machine]\nmemory=512MiB\ncpus=1\n[network]\n%s\n' "$2" | as_user tee "$PROFILES/$1.profile" >/dev/null
+}
+
+starts_machines() {
+	local name jobs=()
+
+	for name in "$@"; do
+		vms start "$name" >"$T/start-$name" 2>&1 &
+		jobs+=($!)
+	done
+	for name in "${jobs[@]}"; do wait "$name" || true; done
+	for name in "$@"; do
+		[ "$(domain_state "$name")" = running ] || fail "$name: $(cat "$T/start-$name")"
+	done
+}
+
+# Where the machine is, for the shell that all cases begin in.
+learn() {
+	local name=$1 xml
+
+	[ "$(domain_state "$name")" = running ] || return 1
+	address[$name]=$(vms status "$name" --json | python3 -c 'import json, sys
+data = json.load(sys.stdin)
+print((data["machines"][0] if "machines" in data else data)["address"])')
+	xml=$(root_virsh net-dumpxml "$(object "$name")")
+	gateway[$name]=$(sed -n "s/.*<ip address='\([0-9.]*\)'.*/\1/p" <<<"$xml")
+	bridge[$name]=$(sed -n "s/.*<bridge name='\([^']*\)'.*/\1/p" <<<"$xml")
+	bridge_mac[$name]=$(cat "/sys/class/net/${bridge[$name]}/address")
+	xml=$(root_virsh domiflist "$(object "$name")" | grep network)
+	tap[$name]=$(awk '{ print $1 }' <<<"$xml")
+	mac[$name]=$(awk '{ print $5 }' <<<"$xml")
+}
+
+# Before the tap (what the guest sends), behind it (what the host's own interface gets), and on the way into the guest.
+watched() {
+	local name=$1
+
+	[ -n "${address[$name]:-}" ] || fail "$name does not run"
+	direction=in record "bridge-$name" "${bridge[$name]}"
+	direction=in record "out-$name" "${tap[$name]}"
+	direction=out record "in-$name" "${tap[$name]}"
+	vms cp "$T/probe" "$name:probe"
+	in_guest "$name" "sudo ./probe serve $SECONDS_MAX 443 8080"
+	# hosts that publish ports switch this on: the guest's own filter has to hold then
+	echo 1 >"/proc/sys/net/ipv4/conf/${bridge[$name]}/route_localnet"
+}
+
+# ask NAME SECONDS < LINES: from inside
+ask() {
+	vms ssh "$1" -- sudo ./probe ask "$2"
+}
+
+# What no guest may reach, as lines of `probe ask`, each with its row.
+closed_places() {
+	local name=$1 other=$2 place port
+
+	printf '%s\n' "1-lan tcp $LAN 80" "1-lan-udp udp $LAN 80" "1-lan-ping ping $LAN" "1-next tcp $LAN_NEXT 8080" "1-ssh tcp $LAN 22" "1-dns udp $LAN 53"
+	for place in "${CLOSED[@]}"; do
+		printf '%s\n' "2-$place tcp $place 80" "2-$place-udp udp $place 53" "2-$place-ping ping $place"
+	done
+	printf '%s\n' "3-tcp tcp $METADATA 80" "3-udp udp $METADATA 80" "3-dns udp $METADATA 53" "3-ping ping $METADATA"
+	for place in "${gateway[$name]}" "$HOST_LAN" "$HOST_PUBLIC" 198.51.100.1 "$HOST_DOCKER" "${gateway[$other]}"; do
+		for port in 18080 40022 18082 18083 18085 22; do
+			printf '%s\n' "5-$place-$port tcp $place $port" "5-$place-$port-udp udp $place $port"
+		done
+		echo "5-$place-ping ping $place"
+	done
+	printf '%s\n' "5-other-dns dns-udp ${gateway[$other]}" "5-lan-dns-udp dns-udp $HOST_LAN" "5-lan-dns-tcp dns-tcp $HOST_LAN"
+	printf '%s\n' "6-published tcp $HOST_PUBLIC 8099" "6-published-udp udp $HOST_PUBLIC 8099"
+	printf '%s\n' "8-bridge tcp $DOCKER 80" "8-bridge-udp udp $DOCKER 80" "8-bridge-ping ping $DOCKER"
+	for port in 22 443 8080; do
+		echo "10-ask-tcp-$port tcp ${address[$other]} $port"
+	done
+	printf '%s\n' "10-ask-udp udp ${address[$other]} 8080" "10-ask-ping ping ${address[$other]}"
+}
+
+# attacks NAME OTHER: everything at once; what came of it is looked at afterwards
+attacks() {
+	local name=$1 other=$2 links third=${address[$1]%.*}.$((${address[$1]##*.} + 1))
+
+	mapfile -t links < <(ip -6 -o address show dev "${tap[$name]}" scope link | awk '{ sub("/.*", "", $4); print $4 }')
+	python3 -B "$HERE/isolation.py" frames "$name" "${mac[$name]}" "${address[$name]}" "${bridge_mac[$name]}" "${gateway[$name]}" \
+		"${mac[$other]}" "${address[$other]}" "${links[@]}" >"$T/frames-$name"
+	closed_places "$name" "$other" | sed "s/^/$name-/" >"$T/asks-$name"
+	ip neigh replace "$third" lladdr 02:00:00:00:66:66 nud stale dev "${bridge[$name]}"
+	ip neigh show nud reachable nud stale nud delay nud probe nud permanent dev "${bridge[$name]}" | awk '{ print $1, $3 }' | sort >"$T/neigh-$name"
+	ask "$name" 3 <"$T/asks-$name" >"$T/answers-$name"
+	vms ssh "$name" -- sudo ./probe frames eth0 <"$T/frames-$name"
+	sleep 0.5
+}
+
+attack() {
+	begin[$1]=${EPOCHREALTIME/,/.}
+	t "(hostile root in $1 tries everything)" attacks "$@"
+	end[$1]=${EPOCHREALTIME/,/.}
+}
+
+# --- judging
+
+# What a canary or a capture has seen of the marks of NAME that match an expression. bridge: behind the tap counts, too.
+seen() {
+	local name=$1 pattern=$2 other captures=("$T/lan.pcap" "$T/public.pcap" "$T/docker.pcap")
+
+	for other in "${!address[@]}"; do
+		[ "$other" = "$name" ] || captures+=("$T/in-$other.pcap" "$T/bridge-$other.pcap")
+	done
+	[ "${3:-}" != bridge ] || captures+=("$T/bridge-$name.pcap")
+	{
+		python3 -B "$HERE/isolation.py" ids "${captures[@]}"
+		# to the gateway's DNS a guest may send what it likes
+		grep -hv " raw-17 ${address[$name]} ${gateway[$name]} sport=[0-9]* dport=53 " "$T"/{host,lan,public,docker}.log |
+			sed -n 's/.* marks=//p' | tr , '\n'
+	} | grep -E "^$name-($pattern)" | sort -u
+}
+
+# stopped NAME PATTERN [bridge]: control: the guest really sent all of it
+stopped() {
+	local name=$1 wanted
+
+	[ -s "$T/frames-$name" ] || fail "$name sent nothing"
+	wanted=$(cut -d' ' -f1 "$T/frames-$name" | grep -E "^$name-($2)" | sort -u)
+	[ -n "$wanted" ] || fail "no such frames: $2"
+	eq "$(comm -23 - <(python3 -B "$HERE/isolation.py" ids "$T/out-$name.pcap" | sort) <<<"$wanted")" "" "never sent"
+	eq "$(seen "$@")" "" "what got through"
+}
+
+# silent NAME PATTERN: nobody answered, and nobody was asked
+silent() {
+	local name=$1 answers
+
+	answers=$(grep -E "^$name-($2)" "$T/answers-$name") || fail "nobody was asked: $2"
+	eq "$(grep -E ' (open|answer)$' <<<"$answers")" "" "what answered"
+	eq "$(seen "$name" "$2")" "" "what got through"
+}
+
+# during NAME FILE: lines that begin with a time, of when this guest attacked
+during() {
+	awk -v a="${begin[$1]}" -v b="${end[$1]}" '$1 >= a && $1 <= b' "$2"
+}
+
+# What the host's own packet filter has let in, from every port to every port: DNS, and what belongs to ssh from the host.
+host_got() {
+	local name=$1
+	during "$name" "$T/host.log" | grep -E "^[0-9.]+ (tcp|udp|raw[-0-9]*) ${address[$name]} " |
+		grep -vE " raw-(6|17) [0-9.]+ ${gateway[$name]} sport=[0-9]+ dport=53 | raw-6 [0-9.]+ ${gateway[$name]} sport=22 dport=[0-9]+ flags=(1[0-9a-f]|04) "
+}
+
+host_got_nothing() {
+	contains "$(during "$1" "$T/host.log")" "raw-6 ${address[$1]} ${gateway[$1]} sport=22 dport=[0-9]+ flags=1" # control: ssh
+	eq "$(host_got "$1" | head -n 20)" "" "what came in"
+}
+
+# The capture in a namespace during the attack, but for what a filter of tcpdump names.
+namespace_got() {
+	tcpdump -nn -tt -r "$T/$2.pcap" "ip and not net 224.0.0.0/4${3:+ and not ($3)}" 2>/dev/null >"$T/got"
+	during "$1" "$T/got"
+}
+
+namespaces_got_nothing() {
+	eq "$(namespace_got "$1" lan | head -n 5)" "" "what reached the LAN"
+	eq "$(namespace_got "$1" docker | head -n 5)" "" "what reached the other bridge"
+}
+
+# New connections to another guest's ssh: nobody else begins one in this time.
+other_got_nothing() {
+	tcpdump -nn -tt -r "$T/in-$2.pcap" "tcp[13] & 0x12 = 2 or icmp or (udp and not src port 53)" 2>/dev/null >"$T/got"
+	eq "$(during "$1" "$T/got" | head -n 5)" "" "what reached $2"
+}
+
+works_with_nat() {
+	printf '%s\n' "tcp tcp $PUBLIC 443" "tcp-high tcp $PUBLIC 8080" "udp udp $PUBLIC 444" "ping ping $PUBLIC" "dns-elsewhere udp $PUBLIC 53" \
+		"dns dns-udp ${gateway[nat]}" "dns-tcp dns-tcp ${gateway[nat]}" | sed 's/^/nat-ok-/' | ask nat 20 >"$T/answers"
+	eq "$(cat "$T/answers")" "$(printf 'nat-ok-%s\n' "tcp open" "tcp-high open" "udp answer" "ping answer" "dns-elsewhere answer" "dns answer" \
+		"dns-tcp answer")"
+	contains "$(cat "$T/public.log")" ' udp 198.51.100.1 .*marks=nat-ok-udp'
+}
+
+frames_arrive() {
+	# control: what the frames are made of is right, since the good ones arrive
+	eq "$(seen nat 'ok-(udp|tcp)$' | tr '\n' ' ')" "nat-ok-tcp nat-ok-udp "
+	contains "$(python3 -B "$HERE/isolation.py" ids "$T/bridge-nat.pcap")" '^nat-ok-arp$'
+}
+
+neighbours_unchanged() {
+	local now
+	now=$(ip neigh show dev "${bridge[$1]}")
+	contains "$(cat "$T/neigh-$1")" '02:00:00:00:66:66'
+	eq "$(awk '{ print $1 }' "$T/neigh-$1")" "$(awk '/lladdr/ { print $1 }' <<<"$now" | sort)" "the host's neighbours"
+	contains "$now" "^${address[$1]} lladdr ${mac[$1]} "
+	contains "$now" ' lladdr 02:00:00:00:66:66 '
+	eq "$(ip neigh show "$LAN" | grep -o 'lladdr [^ ]*')" "lladdr $(inside lan cat /sys/class/net/eth0/address)"
+}
+
+# What an advertisement would have left on the host.
+host_has_no_ipv6_of_it() {
+	lacks "$(ip -6 address; ip -6 route show table all)" '2001:db8:6666'
+	eq "$(ip -6 address show dev "${bridge[$1]}")" "" "IPv6 of the bridge"
+}
+
+comes_in_from_outside() {
+	local from=$1 name=$2 list
+
+	list=$(printf '%s\n' "26-ssh tcp ${address[$name]} 22" "26-tcp tcp ${address[$name]} 8080" "26-udp udp ${address[$name]} 8080" \
+		"26-ping ping ${address[$name]}")
+	list=$(inside "$from" "$T/probe" ask 2 <<<"$list")
+	printf '%s\n' "$list"
+}
+
+nobody_comes_in() {
+	local from
+
+	for from in lan public docker; do
+		lacks "$(comes_in_from_outside "$from" "$1")" 'open|answer'
+	done
+	eq "$(tcpdump -nn -r "$T/in-$1.pcap" "src net 192.168.77.0/24 or (src host $PUBLIC and tcp[13] & 0x12 = 2) or src host $DOCKER" 2>/dev/null)" "" \
+		"what reached $1"
+	eq "$(python3 -B "$HERE/isolation.py" ids "$T/in-$1.pcap" | grep '^26-')" ""
+}
+
+# The profile says egress=443/tcp and allow=192.168.77.2:8080/tcp: these, and none of their neighbours.
+only_what_is_listed() {
+	printf 'allow-%s\n' "ok-egress tcp $PUBLIC 443" "ok-allow tcp $LAN 8080" "ok-dns dns-udp ${gateway[allow]}" "ok-dns-tcp dns-tcp ${gateway[allow]}" |
+		ask allow 20 >"$T/answers"
+	eq "$(cat "$T/answers")" "$(printf 'allow-ok-%s\n' "egress open" "allow open" "dns answer" "dns-tcp answer")"
+	begin[allow]=${EPOCHREALTIME/,/.}
+	printf 'allow-20-%s\n' "next-port tcp $PUBLIC 444" "udp udp $PUBLIC 443" "http tcp $PUBLIC 80" "dns udp $PUBLIC 53" "dns-tcp tcp $PUBLIC 53" \
+		"ping ping $PUBLIC" "host tcp $HOST_PUBLIC 443" "lan-443 tcp $LAN 443" "lan-next-port tcp $LAN 8081" "lan-udp udp $LAN 8080" \
+		"lan-next-address tcp $LAN_NEXT 8080" "lan-ping ping $LAN" "public-8080 tcp $PUBLIC 8080" "host-8080 tcp $HOST_LAN 8080" |
+		ask allow 3 >"$T/answers"
+	end[allow]=${EPOCHREALTIME/,/.}
+	eq "$(grep -cE ' (silent|refused|unreachable)$' "$T/answers")" 14 "what is refused of: $(cat "$T/answers")"
+	eq "$(seen allow 20-)" "" "what got through"
+	eq "$(namespace_got allow public "tcp port 443")" "" "what reached the internet"
+	eq "$(namespace_got allow lan "tcp port 8080 and host $LAN")" "" "what reached the LAN"
+}
+
+nothing_with_none() {
+	begin[none]=${EPOCHREALTIME/,/.}
+	printf 'none-20-%s\n' "tcp tcp $PUBLIC 443" "udp udp $PUBLIC 53" "ping ping $PUBLIC" "dns dns-udp ${gateway[none]}" "dns-tcp dns-tcp ${gateway[none]}" \
+		"gateway-ping ping ${gateway[none]}" | ask none 3 >"$T/answers"
+	end[none]=${EPOCHREALTIME/,/.}
+	eq "$(grep -cE ' (silent|refused|unreachable)$' "$T/answers")" 6 "what is refused of: $(cat "$T/answers")"
+	nothing_left none
+}
+
+# With mode=none also to the internet and to the gateway's DNS.
+nothing_left() {
+	eq "$(seen "$1" '')" "" "what got through"
+	eq "$(namespace_got "$1" public)" "" "what reached the internet"
+	lacks "$(during "$1" "$T/host.log" | grep " ${address[$1]} ")" 'dport=53 '
+}
+
+ssh_works() {
+	local name
+
+	for name in nat allow none; do
+		# also when both sides have to find each other again
+		ip neigh flush dev "${bridge[$name]}"
+		eq "$(in_guest "$name" 'sudo ip neigh flush dev eth0; hostname')" "$name"
+		eq "$(in_guest "$name" 'head -c 3000000 /dev/zero | sha256sum')" "$(head -c 3000000 /dev/zero | sha256sum)"
+	done
+}
+
+no_machine_is_left() {
+	vms destroy --yes nat allow none
+	nothing_remains nat
+	nothing_remains allow
+	nothing_remains none
+}
+
+exec 9>/run/lock/vms-tests-isolation.lock
+flock -w 1200 9 || {
+	echo "not ok 1 - another run of this test does not end"
+	exit 1
+}
+clean_up
+vms destroy --yes --if-exists nat allow none >/dev/null 2>&1
+trap clean_up EXIT
+trap 'exit 143' INT TERM
+need_image
+
+t "(a LAN, an internet and another bridge, of this test)" makes_the_world
+passed || finish
+t "control: every canary sees and answers whoever may ask it" canaries_sing
+
+machine_profile nat mode=nat
+machine_profile allow $'mode=nat\negress=443/tcp\nallow=192.168.77.2:8080/tcp'
+machine_profile none mode=none
+t "three machines start: mode=nat; with egress= and allow=; mode=none" starts_machines nat allow none
+for machine in nat allow none; do
+	learn "$machine"
+	t "(captures around $machine)" watched "$machine"
+done
+
+t "mode=nat: TCP, UDP, ping and DNS work" works_with_nat
+attack nat allow
+t "control: well-formed frames of the same making get through" frames_arrive
+t "1: the LAN is closed" silent nat 1-
+t "2: all private, shared and special networks are closed" silent nat 2-
+t "3: metadata of clouds is closed" silent nat 3-
+t "4: the gateway has DNS, and no other service" stopped nat 4-
+t "5: the host's other addresses are closed, private or public" silent nat 5-
+t "5: (frames)" stopped nat 5-
+t "4, 5: the host's packet filter let nothing in but DNS and answers of ssh" host_got_nothing nat
+t "6: a port that the host publishes for a container is closed" silent nat 6-
+t "7: the host's loopback is closed, also with route_localnet" stopped nat 7-
+t "8: other bridges of the host are closed" silent nat 8-
+t "1, 2, 3, 6, 8: not one packet reached the LAN or the other bridge" namespaces_got_nothing nat
+t "9: another guest is not reached directly" stopped nat 9-
+t "10: another guest is not reached through the gateway" silent nat 10-ask
+t "10: (frames)" stopped nat 10-
+t "9, 10: not one packet reached the other guest" other_got_nothing nat allow
+t "11: frames with another MAC address are dropped" stopped nat 11- bridge
+t "12: packets with another address are dropped" stopped nat 12- bridge
+t "13: ARP in another's name is dropped, and questions for other addresses of the host" stopped nat 13- bridge
+t "13: the host's neighbours are as before" neighbours_unchanged nat
+t "14: DHCP is dropped" stopped nat 14- bridge
+t "15: IPv6 on the link is dropped" stopped nat 15- bridge
+t "16: IPv6 to the world is dropped" stopped nat 16-
+t "15, 16: not even as frames on the bridge" stopped nat '15-|16-[^i]' bridge
+t "17: VLAN tags, PPPoE, LLDP and other kinds of frames are dropped" stopped nat 17- bridge
+t "22: multicast and broadcast are dropped" stopped nat 22-
+t "22: (on the bridge)" stopped nat '22-[^p]' bridge
+t "24: other protocols than TCP, UDP and echo requests are dropped" stopped nat '24-i(p|cmp)'
+t "24: fragments and source routes open nothing" stopped nat '24-(fragment|tiny|overlap|source)'
+t "24: from port 22 or 53 nothing is begun" stopped nat 24-from
+t "frames that a bridge hands to the host past its filter reach nothing" stopped nat link-
+t "15: none of it left an address or route on the host" host_has_no_ipv6_of_it nat
+t "26: nobody outside reaches a guest" nobody_comes_in nat
+
+t "20: egress= and allow= open what they list, and nothing next to it" only_what_is_listed
+attack allow nat
+t "with allow= the same is closed" silent allow ''
+t "with allow= the same frames are dropped" stopped allow '(ok-[ut]|[1-9]-|10|24-[^t]|24-tiny-[^l]|link-)'
+t "with allow= spoofed and foreign frames are dropped" stopped allow '(1[1-57]-|22-[^p])' bridge
+t "with allow= the host let nothing in" host_got_nothing allow
+t "with allow= nothing reached the other guest" other_got_nothing allow nat
+
+t "mode=none: no internet and no DNS" nothing_with_none
+attack none allow
+t "mode=none: the same is closed" silent none ''
+t "mode=none: nothing gets through" nothing_left none
+t "mode=none: frames are dropped" stopped none '(ok-[ut]|[1-9]-|10|24|link-)'
+t "mode=none: spoofed and foreign frames are dropped" stopped none '(1[1-57]-|22)' bridge
+t "mode=none: the host let nothing in" host_got_nothing none
+t "26: nobody outside reaches a guest without a network" nobody_comes_in none
+
+t "ssh from the host works through all of it" ssh_works
+t "(the machines go)" no_machine_is_left
+finish

@@ -115,7 +115,7 @@ packages() {
 	# to build
 	printf '%s\n' gcc libc6-dev meson ninja-build pkgconf libglib2.0-dev libxml2-dev libvirt-dev libjson-glib-dev
 	# to run machines
-	printf '%s\n' libvirt-daemon-system libvirt-clients qemu-system-x86 qemu-utils dnsmasq-base iptables kmod procps iproute2 \
+	printf '%s\n' libvirt-daemon-system libvirt-clients qemu-system-x86 qemu-utils dnsmasq-base iptables nftables kmod procps iproute2 \
 		openssh-client
 	# to make images
 	printf '%s\n' mmdebstrap e2fsprogs uidmap ca-certificates debian-archive-keyring
@@ -257,6 +257,51 @@ filter_bridges() {
 	[ -e /proc/sys/net/bridge ] || quiet "modprobe br_netfilter" modprobe br_netfilter ||
 		die "the kernel has no br_netfilter, which the machines' network filter needs" "modprobe br_netfilter (on the host, if this is a container)"
 	quiet "sysctl $setting=1" sysctl -w "$setting=1" || die "$setting cannot be set" "sysctl -w $setting=1 (on the host, if this is a container)"
+}
+
+# A bridge does not bridge frames to its own group addresses (01:80:c2:00:00:02 to 0f): the kernel takes them from the machine's port itself,
+# past every rule of libvirt. So nothing that arrives there and not through a bridge may get further.
+close_ports_of_machines() {
+	local rules=/etc/libsandbox/ports.nft unit=/etc/systemd/system/libsandbox-ports.service
+
+	mkdir -p "${rules%/*}"
+	cat >"$rules" <<-'END'
+		# what the kernel takes from a machine's port itself instead of bridging it
+		table inet libsandbox
+		delete table inet libsandbox
+		table inet libsandbox {
+			chain ports {
+				type filter hook prerouting priority -400; policy accept;
+				iifname "vnet*" drop
+			}
+		}
+		table arp libsandbox
+		delete table arp libsandbox
+		table arp libsandbox {
+			chain ports {
+				type filter hook input priority -400; policy accept;
+				iifname "vnet*" drop
+			}
+		}
+	END
+	quiet "nft -f $rules" nft -f "$rules" || die "the rules of $rules cannot be loaded" "nft -f $rules"
+	[ -d /run/systemd/system ] || return 0
+	cat >"$unit" <<-END
+		[Unit]
+		Description=libsandbox: nothing gets past the bridges of virtual machines
+		After=nftables.service
+		PartOf=nftables.service
+
+		[Service]
+		Type=oneshot
+		RemainAfterExit=yes
+		ExecStart=/usr/sbin/nft -f $rules
+
+		[Install]
+		WantedBy=multi-user.target
+	END
+	quiet "systemctl enable libsandbox-ports" systemctl enable --now libsandbox-ports.service ||
+		die "$unit cannot be enabled" "systemctl enable --now libsandbox-ports.service"
 }
 
 # No init system that would do it: the daemons are started as they are, with a configuration of our own.
@@ -479,6 +524,7 @@ main() {
 	install_packages
 	permit_kvm
 	filter_bridges
+	close_ports_of_machines
 	start_libvirt
 	prepare_caller
 	[ "$host_only" = no ] || return 0

@@ -19,7 +19,7 @@ CLOSED=(10.66.6.6 10.255.255.254 172.16.66.6 172.31.255.254 192.168.0.66 192.168
 METADATA=169.254.169.254
 # a host that asks its names there goes on doing so
 ! grep -q "$METADATA" /etc/resolv.conf || METADATA=169.254.169.66
-declare -A address=() gateway=() mac=() bridge=() bridge_mac=() tap=() begin=() end=()
+declare -A address=() gateway=() mac=() bridge=() bridge_mac=() tap=() since=() till=()
 
 # --- the world around the guests
 
@@ -85,13 +85,17 @@ makes_the_world() {
 	ip link set vmsiso-d0 master vmsiso-br
 	ip address add "$HOST_DOCKER/29" dev vmsiso-br
 	ip link set vmsiso-br up
-	# a published port, as Docker makes it; and a host that forwards whatever comes from elsewhere
+	# a published port, as Docker makes it; and a host that forwards what libvirt's rules for networks would stop: what holds a
+	# guest is to be its own filter. To the internet, libvirt's rules decide.
 	iptables -w -t nat -N VMSISO
 	iptables -w -t nat -A VMSISO -d "$HOST_PUBLIC" -p tcp --dport 8099 -j DNAT --to-destination "$DOCKER:80"
 	iptables -w -t nat -A VMSISO -d "$HOST_PUBLIC" -p udp --dport 8099 -j DNAT --to-destination "$DOCKER:80"
 	iptables -w -t nat -I PREROUTING -j VMSISO
 	iptables -w -t filter -N VMSISO
+	iptables -w -t filter -A VMSISO -o vmsiso-p0 -j RETURN
 	iptables -w -t filter -A VMSISO -i vmsiso-+ -j ACCEPT
+	iptables -w -t filter -A VMSISO -s 10.213.0.0/16 -j ACCEPT
+	iptables -w -t filter -A VMSISO -s 172.29.0.0/16 -j ACCEPT
 	iptables -w -t filter -I FORWARD -j VMSISO
 	for place in "$LAN" "$LAN_NEXT" "$METADATA" "${CLOSED[@]}" "$PUBLIC" 198.51.100.3 "$DOCKER"; do
 		contains "$(ip route get "$place")" 'dev vmsiso-'
@@ -257,16 +261,16 @@ attacks() {
 		"${mac[$other]}" "${address[$other]}" "${links[@]}" >"$T/frames-$name"
 	closed_places "$name" "$other" | sed "s/^/$name-/" >"$T/asks-$name"
 	ip neigh replace "$third" lladdr 02:00:00:00:66:66 nud stale dev "${bridge[$name]}"
-	ip neigh show nud reachable nud stale nud delay nud probe nud permanent dev "${bridge[$name]}" | awk '{ print $1, $3 }' | sort >"$T/neigh-$name"
+	ip neigh show dev "${bridge[$name]}" >"$T/neigh-$name"
 	ask "$name" 3 <"$T/asks-$name" >"$T/answers-$name"
 	vms ssh "$name" -- sudo ./probe frames eth0 <"$T/frames-$name"
 	sleep 0.5
 }
 
 attack() {
-	begin[$1]=${EPOCHREALTIME/,/.}
+	since[$1]=${EPOCHREALTIME/,/.}
 	t "(hostile root in $1 tries everything)" attacks "$@"
-	end[$1]=${EPOCHREALTIME/,/.}
+	till[$1]=${EPOCHREALTIME/,/.}
 }
 
 # --- judging
@@ -309,7 +313,7 @@ silent() {
 
 # during NAME FILE: lines that begin with a time, of when this guest attacked
 during() {
-	awk -v a="${begin[$1]}" -v b="${end[$1]}" '$1 >= a && $1 <= b' "$2"
+	awk -v a="${since[$1]}" -v b="${till[$1]}" '$1 >= a && $1 <= b' "$2"
 }
 
 # What the host's own packet filter has let in, from every port to every port: DNS, and what belongs to ssh from the host.
@@ -359,7 +363,7 @@ neighbours_unchanged() {
 	local now
 	now=$(ip neigh show dev "${bridge[$1]}")
 	contains "$(cat "$T/neigh-$1")" '02:00:00:00:66:66'
-	eq "$(awk '{ print $1 }' "$T/neigh-$1")" "$(awk '/lladdr/ { print $1 }' <<<"$now" | sort)" "the host's neighbours"
+	eq "$(awk '/lladdr/ { print $1, $3 }' <<<"$now" | sort)" "$(awk '/lladdr/ { print $1, $3 }' "$T/neigh-$1" | sort)" "the host's neighbours"
 	contains "$now" "^${address[$1]} lladdr ${mac[$1]} "
 	contains "$now" ' lladdr 02:00:00:00:66:66 '
 	eq "$(ip neigh show "$LAN" | grep -o 'lladdr [^ ]*')" "lladdr $(inside lan cat /sys/class/net/eth0/address)"
@@ -396,12 +400,12 @@ only_what_is_listed() {
 	printf 'allow-%s\n' "ok-egress tcp $PUBLIC 443" "ok-allow tcp $LAN 8080" "ok-dns dns-udp ${gateway[allow]}" "ok-dns-tcp dns-tcp ${gateway[allow]}" |
 		ask allow 20 >"$T/answers"
 	eq "$(cat "$T/answers")" "$(printf 'allow-ok-%s\n' "egress open" "allow open" "dns answer" "dns-tcp answer")"
-	begin[allow]=${EPOCHREALTIME/,/.}
+	since[allow]=${EPOCHREALTIME/,/.}
 	printf 'allow-20-%s\n' "next-port tcp $PUBLIC 444" "udp udp $PUBLIC 443" "http tcp $PUBLIC 80" "dns udp $PUBLIC 53" "dns-tcp tcp $PUBLIC 53" \
 		"ping ping $PUBLIC" "host tcp $HOST_PUBLIC 443" "lan-443 tcp $LAN 443" "lan-next-port tcp $LAN 8081" "lan-udp udp $LAN 8080" \
 		"lan-next-address tcp $LAN_NEXT 8080" "lan-ping ping $LAN" "public-8080 tcp $PUBLIC 8080" "host-8080 tcp $HOST_LAN 8080" |
 		ask allow 3 >"$T/answers"
-	end[allow]=${EPOCHREALTIME/,/.}
+	till[allow]=${EPOCHREALTIME/,/.}
 	eq "$(grep -cE ' (silent|refused|unreachable)$' "$T/answers")" 14 "what is refused of: $(cat "$T/answers")"
 	eq "$(seen allow 20-)" "" "what got through"
 	eq "$(namespace_got allow public "tcp port 443")" "" "what reached the internet"
@@ -409,10 +413,10 @@ only_what_is_listed() {
 }
 
 nothing_with_none() {
-	begin[none]=${EPOCHREALTIME/,/.}
+	since[none]=${EPOCHREALTIME/,/.}
 	printf 'none-20-%s\n' "tcp tcp $PUBLIC 443" "udp udp $PUBLIC 53" "ping ping $PUBLIC" "dns dns-udp ${gateway[none]}" "dns-tcp dns-tcp ${gateway[none]}" \
 		"gateway-ping ping ${gateway[none]}" | ask none 3 >"$T/answers"
-	end[none]=${EPOCHREALTIME/,/.}
+	till[none]=${EPOCHREALTIME/,/.}
 	eq "$(grep -cE ' (silent|refused|unreachable)$' "$T/answers")" 6 "what is refused of: $(cat "$T/answers")"
 	nothing_left none
 }
@@ -463,6 +467,7 @@ machine_profile none mode=none
 t "three machines start: mode=nat; with egress= and allow=; mode=none" starts_machines nat allow none
 for machine in nat allow none; do
 	learn "$machine"
+	[ "$machine" != none ] || iptables -w -t filter -I VMSISO -i "${bridge[none]}" -j ACCEPT
 	t "(captures around $machine)" watched "$machine"
 done
 

@@ -10,8 +10,14 @@
 
 #define MEMORY_STATS_MAX 16
 
-/* The gateways of machines: in closed ranges, and they come and go. */
-#define OUR_BRIDGES "vms"
+/* The gateways of machines: in closed ranges, and they come and go. "vms" and ten digits of a hash.
+ */
+static gboolean
+is_machine_bridge (const char *name)
+{
+  return g_str_has_prefix (name, "vms") && strlen (name) == 13
+         && strspn (name + 3, "0123456789abcdef") == 10;
+}
 
 static gint
 compare_texts (gconstpointer a, gconstpointer b)
@@ -279,7 +285,7 @@ read_host_addresses (void)
       const struct sockaddr_in *in = (const struct sockaddr_in *)item->ifa_addr;
 
       if (!in || in->sin_family != AF_INET || (item->ifa_flags & IFF_LOOPBACK)
-          || g_str_has_prefix (item->ifa_name, OUR_BRIDGES)
+          || is_machine_bridge (item->ifa_name)
           || !inet_ntop (AF_INET, &in->sin_addr, text, sizeof text)
           || g_ptr_array_find_with_equal_func (texts, text, g_str_equal, NULL))
         continue;

@@ -97,6 +97,46 @@ add_frame_flow (Rules *rules, const SandboxFlow *flow)
     set_ports (ip, &flow->ports);
 }
 
+static gboolean
+same_answers (const SandboxFlow *a, const SandboxFlow *b)
+{
+  return a->allow == b->allow && a->kind == b->kind && a->net.address == b->net.address
+         && a->net.bits == b->net.bits;
+}
+
+/* The way back. The second layer sees of it only what stays on the bridge, not what the host routes
+ * there: libvirt's own rules for networks hold that, as long as nothing else of the host lets it
+ * through before them. So whatever may not be asked may not send anything either. */
+static void
+add_frame_answers (Rules *rules, const SandboxPlan *plan)
+{
+  const SandboxFlow *last = NULL;
+  gboolean everywhere = FALSE;
+
+  sandbox_xml_add (add_rule (rules, TRUE, "in"), "ip", "srcipaddr", plan->gateway, "dstipaddr",
+                   plan->address, NULL);
+  for (guint i = 0; i < plan->flows->len; i++)
+    {
+      const SandboxFlow *flow = &g_array_index (plan->flows, SandboxFlow, i);
+      g_autofree char *address = sandbox_address_format (flow->net.address);
+      xmlNode *ip;
+
+      everywhere |= flow->net.bits == 0;
+      if (flow->net.bits == 0 || g_str_equal (address, plan->gateway)
+          || (last && same_answers (last, flow)))
+        continue;
+      ip = sandbox_xml_add (add_rule (rules, flow->allow, "in"), "ip", "srcipaddr", address, NULL);
+      if (flow->net.bits < 32)
+        set_number (ip, "srcipmask", flow->net.bits);
+      set (ip, "dstipaddr", plan->address);
+      if (flow->allow)
+        set (ip, "protocol", protocol_name (flow->kind));
+      last = flow;
+    }
+  if (everywhere)
+    sandbox_xml_add (add_rule (rules, TRUE, "in"), "ip", "dstipaddr", plan->address, NULL);
+}
+
 static void
 add_frames (Rules *rules, const SandboxPlan *plan)
 {
@@ -116,7 +156,7 @@ add_frames (Rules *rules, const SandboxPlan *plan)
   set_ports (node, &plan->local_ports);
   for (guint i = 0; i < plan->flows->len; i++)
     add_frame_flow (rules, &g_array_index (plan->flows, SandboxFlow, i));
-  sandbox_xml_add (add_rule (rules, TRUE, "in"), "ip", "dstipaddr", plan->address, NULL);
+  add_frame_answers (rules, plan);
   add_rule (rules, FALSE, "inout");
 }
 

@@ -259,8 +259,8 @@ filter_bridges() {
 	quiet "sysctl $setting=1" sysctl -w "$setting=1" || die "$setting cannot be set" "sysctl -w $setting=1 (on the host, if this is a container)"
 }
 
-# A bridge does not bridge frames to its own group addresses (01:80:c2:00:00:02 to 0f): the kernel takes them from the machine's port itself,
-# past every rule of libvirt. So nothing that arrives there and not through a bridge may get further.
+# What libvirt's filters cannot hold. A bridge does not bridge frames to its own group addresses (01:80:c2:00:00:02 to 0f): the kernel takes
+# them from the machine's port itself, past every rule of libvirt; so nothing that arrives there and not through a bridge may get further.
 close_ports_of_machines() {
 	local rules=/etc/libsandbox/ports.nft unit=/etc/systemd/system/libsandbox-ports.service
 
@@ -273,6 +273,16 @@ close_ports_of_machines() {
 			chain ports {
 				type filter hook prerouting priority -400; policy accept;
 				iifname "vnet*" drop
+			}
+			# the filters know the addresses that this host had when a machine started: this holds for those that it gets later, too
+			chain host {
+				type filter hook input priority -10; policy accept;
+				iifname != "vms*" accept
+				ip saddr != { 10.213.0.0/16, 172.29.0.0/16 } accept
+				ct state established accept
+				ip daddr { 10.213.0.0/16, 172.29.0.0/16 } udp dport 53 accept
+				ip daddr { 10.213.0.0/16, 172.29.0.0/16 } tcp dport 53 accept
+				drop
 			}
 		}
 		table arp libsandbox

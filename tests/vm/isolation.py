@@ -12,6 +12,7 @@ isolation.py ids FILE...
 """
 
 import ipaddress
+import os
 import random
 import re
 import selectors
@@ -232,7 +233,8 @@ class Frames:
         self.address("ok-arp", 1, self.own_mac, self.own, self.gateway)
 
     def host_ports(self):
-        for port in SERVICES:
+        chosen = random.Random(os.environ.get("VMS_TESTS_SEED", "1")).sample(range(1, 65536), 40)
+        for port in sorted({*SERVICES, *chosen} - {53}):
             self.segment(f"4-tcp-{port}", self.own, self.gateway, dport=port)
             self.datagram(f"4-udp-{port}", self.own, self.gateway, dport=port)
         for name, address in ("lan", HOST_LAN), ("public", HOST_PUBLIC), ("bridge", "172.17.66.1"):
@@ -391,9 +393,10 @@ class Frames:
                 self.datagram(f"24-from22-udp-{to_name}-{port}", self.own, to, sport=22, dport=port)
                 self.segment(f"24-from53-tcp-{to_name}-{port}", self.own, to, sport=53, dport=port)
                 self.datagram(f"24-from53-udp-{to_name}-{port}", self.own, to, sport=53, dport=port)
-        # answers to what nobody asked, to where services listen
+        # answers to what nobody asked
         for name, flags in ("ack", 16), ("syn-ack", 18), ("rst", 4), ("none", 0), ("fin", 1):
             self.segment(f"24-from22-{name}", self.own, self.gateway, sport=22, dport=HOST_PORT, flags=flags)
+            self.segment(f"24-from22-{name}-ephemeral", self.own, self.gateway, sport=22, dport=EPHEMERAL, flags=flags)
             self.segment(f"24-from22-{name}-lan", self.own, HOST_LAN, sport=22, dport=EPHEMERAL, flags=flags)
 
     def behind_the_bridge(self):

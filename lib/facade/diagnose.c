@@ -313,6 +313,22 @@ check_user_namespace (GPtrArray *checks)
        shown);
 }
 
+/* A hole in QEMU ends there, or at the rights of QEMU's user. */
+static void
+check_confinement (GPtrArray *checks, SandboxHost *host)
+{
+  g_autofree char *model = _sandbox_virt_confinement (host->virt, NULL);
+
+  if (model == NULL)
+    return;
+  if (*model != '\0')
+    add (checks, "confinement", GOOD, NULL, "libvirt confines each machine with %s", model);
+  else
+    add (checks, "confinement", NOTE, NULL,
+         "libvirt confines machines with neither AppArmor nor SELinux here: a hole in QEMU would "
+         "have all rights of QEMU's user");
+}
+
 static void
 check_bridge_netfilter (GPtrArray *checks)
 {
@@ -381,6 +397,7 @@ sandbox_host_diagnose (const SandboxHostOptions *options, GCancellable *cancella
   check_bridge_netfilter (checks);
   if (host != NULL)
     {
+      check_confinement (checks, host);
       check_state (checks, host);
       check_ssh_config (checks, host);
       check_leftovers (checks, host, cancellable);

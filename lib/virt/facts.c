@@ -355,3 +355,21 @@ _sandbox_virt_facts (SandboxVirt *virt, GCancellable *cancellable, GError **erro
     return NULL;
   return g_steal_pointer (&facts);
 }
+
+char *
+_sandbox_virt_confinement (SandboxVirt *virt, GError **error)
+{
+  g_autoptr (virConnect) conn = _sandbox_virt_connection (virt, error);
+  g_autoptr (xmlDoc) doc = conn ? _sandbox_virt_capabilities (conn, error) : NULL;
+  g_autoptr (GPtrArray) models =
+      doc ? sandbox_xml_find_all (xmlDocGetRootElement (doc), "host/secmodel") : NULL;
+
+  for (guint i = 0; models && i < models->len; i++)
+    {
+      g_autofree char *model = sandbox_xml_dup (models->pdata[i], "model", NULL);
+
+      if (g_strcmp0 (model, "apparmor") == 0 || g_strcmp0 (model, "selinux") == 0)
+        return g_steal_pointer (&model);
+    }
+  return models ? g_strdup ("") : NULL;
+}

@@ -23,6 +23,9 @@ gboolean _sandbox_virt_is_remote (SandboxVirt *virt);
 /* Facts of the host; cached per connection except for used_nets and pool_path, which are read anew.
  * (transfer full) */
 SandboxFacts *_sandbox_virt_facts (SandboxVirt *virt, GCancellable *cancellable, GError **error);
+/* What confines each machine beside the rights of its user: "apparmor", "selinux", or "" for
+ * nothing. (transfer full) */
+char *_sandbox_virt_confinement (SandboxVirt *virt, GError **error);
 /* The KVM probe alone: TRUE if fast enough. @ret_reason: one sentence. */
 gboolean _sandbox_kvm_probe (char **ret_reason, double *ret_rounds_per_second);
 

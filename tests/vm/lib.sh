@@ -74,7 +74,10 @@ contains() {
 }
 
 lacks() {
-	! grep -qE -- "$2" <<<"$1" || fail "/$2/ stands in: $1"
+	local found=0
+	grep -qE -- "$2" <<<"$1" || found=$?
+	[ "$found" -le 1 ] || fail "/$2/ is no expression"
+	[ "$found" -eq 1 ] || fail "/$2/ stands in: $1"
 }
 
 # status N COMMAND...: the exit status must be N. Output goes through.

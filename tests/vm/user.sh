@@ -22,6 +22,9 @@ remove_machines_of_uid() {
 		root_virsh net-destroy "$name" >/dev/null 2>&1
 		root_virsh net-undefine "$name" >/dev/null
 	done
+	root_virsh nwfilter-list 2>/dev/null | awk '{ print $2 }' | grep -E "^vms[a-z0-9]*-$uid-" | while read -r name; do
+		root_virsh nwfilter-undefine "$name" >/dev/null
+	done
 	root_virsh vol-list --pool vms 2>/dev/null | awk '{ print $1 }' | grep -E "^vms[a-z0-9]*-$uid-" | while read -r name; do
 		root_virsh vol-delete --pool vms "$name" >/dev/null
 	done

@@ -55,26 +55,31 @@ static gboolean
   return sandbox_fail (error, SANDBOX_ERROR_INVALID, "\"%s\" %s", shown, reason);
 }
 
-/* Takes the protocol from the end. @ret_rest: (transfer full): what stands before it. */
-static gboolean
-split_protocol (const char *item, const char *form, char **ret_rest, SandboxProtocol *ret_protocol,
-                GError **error)
+/* Takes the protocol from the end. (transfer full): what stands before it; NULL with @error. */
+static char *
+split_protocol (const char *item, const char *form, SandboxProtocol *ret_protocol, GError **error)
 {
   const char *slash = strrchr (item, '/');
 
   if (strchr (item, ' '))
-    return fail_item (error, item, "has a blank: separate items with ; alone");
+    {
+      fail_item (error, item, "has a blank: separate items with ; alone");
+      return NULL;
+    }
   if (strchr (item, ','))
-    return fail_item (
-        error, item, "has a comma: separate items with ; and write each of them in full: %s", form);
+    {
+      fail_item (error, item,
+                 "has a comma: separate items with ; and write each of them in full: %s", form);
+      return NULL;
+    }
   for (guint i = 0; slash && i < G_N_ELEMENTS (protocol_names); i++)
     if (g_str_equal (slash + 1, protocol_names[i]))
       {
-        *ret_rest = g_strndup (item, (gsize)(slash - item));
         *ret_protocol = (SandboxProtocol)i;
-        return TRUE;
+        return g_strndup (item, (gsize)(slash - item));
       }
-  return fail_item (error, item, "does not end with the protocol /tcp or /udp: %s", form);
+  fail_item (error, item, "does not end with the protocol /tcp or /udp: %s", form);
+  return NULL;
 }
 
 static gboolean
@@ -93,9 +98,9 @@ gboolean
 sandbox_egress_parse (const char *item, SandboxNetRule *ret_rule, GError **error)
 {
   SandboxNetRule rule = { .net = { 0, 0 } };
-  g_autofree char *ports = NULL;
+  g_autofree char *ports = split_protocol (item, EGRESS_FORM, &rule.protocol, error);
 
-  if (!split_protocol (item, EGRESS_FORM, &ports, &rule.protocol, error))
+  if (!ports)
     return FALSE;
   if (ports[0] == '\0')
     return fail_item (error, item, "has no ports: %s", EGRESS_FORM);
@@ -189,10 +194,10 @@ gboolean
 sandbox_allow_parse (const char *item, SandboxNetRule *ret_rule, GError **error)
 {
   SandboxNetRule rule = { .ports = all_ports };
-  g_autofree char *net = NULL;
+  g_autofree char *net = split_protocol (item, ALLOW_FORM, &rule.protocol, error);
   char *colon;
 
-  if (!split_protocol (item, ALLOW_FORM, &net, &rule.protocol, error))
+  if (!net)
     return FALSE;
   if (net[0] == '\0' || (net[0] == ':' && net[1] != ':'))
     return fail_item (error, item, "has no address: %s", ALLOW_FORM);

@@ -202,7 +202,7 @@ _sandbox_profile_value (SandboxProfile *profile, const Share *share, KeyId id)
 
   if (cells[id].value)
     return cells[id].value;
-  if (id == KEY_SHARE_TARGET)
+  if (share && id == KEY_SHARE_TARGET)
     return share->default_target;
   return _sandbox_key_row (id)->default_value;
 }

@@ -59,7 +59,7 @@ assert any(i["name"] == "debian-13" for i in images), images'
 interrupted() {
 	local before have=0
 	before=$(traces)
-	as_user timeout --foreground --preserve-status -k 60 -s "$1" "$2" vms image build debian-12 || have=$?
+	as_user timeout --foreground --preserve-status -k 60 -s "$1" "$2" vms image build --update debian-12 || have=$?
 	[[ $3 == *" $have "* ]] || fail "exit status $have, should be one of $3"
 	nothing_new "$before"
 }
@@ -67,7 +67,7 @@ interrupted() {
 killed_build_is_repaired() {
 	local before
 	before=$(traces)
-	as_user timeout --foreground -s KILL 6 vms image build debian-12 || true
+	as_user timeout --foreground -s KILL 6 vms image build --update debian-12 || true
 	sleep 3
 	vms doctor --repair --yes
 	nothing_new "$before"

@@ -6,7 +6,7 @@
 # shellcheck source=tests/vm/lib.sh
 . "$(dirname "$0")/lib.sh"
 # shellcheck source=tests/vm/isolation-lib.sh
-. "$(dirname "$0")/isolation-lib.sh"
+. "$VMS_TESTS_TOP/tests/vm/isolation-lib.sh"
 
 # What no guest may reach, as lines of `probe ask`, each with its row.
 closed_places() {

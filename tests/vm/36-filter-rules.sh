@@ -8,7 +8,7 @@
 # shellcheck source=tests/vm/lib.sh
 . "$(dirname "$0")/lib.sh"
 # shellcheck source=tests/vm/isolation-lib.sh
-. "$(dirname "$0")/isolation-lib.sh"
+. "$VMS_TESTS_TOP/tests/vm/isolation-lib.sh"
 
 guest_asks_for_ever() {
 	local where=("${mac[rules]}" "${address[rules]}" "${bridge_mac[rules]}" "${gateway[rules]}")

@@ -7,7 +7,7 @@
 # runs: where a rule is missing a canary sees it, and nothing leaves this host.
 # shellcheck disable=SC2034 # used by test files
 
-HERE=$(dirname "$(readlink -f "$0")")
+HERE=$VMS_TESTS_TOP/tests/vm
 PIDS=/run/vms-tests-isolation.pids
 SECONDS_MAX=1800
 PUBLIC=198.51.100.2 PUBLIC6=2001:db8:66::2 HOST_PUBLIC=198.51.100.129

@@ -97,11 +97,13 @@ add_topology (xmlNode *cpu, const SandboxPlan *plan)
                    _sandbox_xml_number (number, plan->cpus), "threads", "1", NULL);
 }
 
-/* KVM: the host's processor as it is. TCG: a plain one up to x86-64-v2. Programs built for today's
- * distributions run on that, and libraries do not choose the wide vector code that TCG emulates
- * slowly. rdrand makes the guest's random numbers ready before its second processor is up; later,
- * the kernel would patch code while that processor runs it, which QEMU 7.2's TCG does not always
- * survive. Nowhere nested virtualisation: it is a large part of KVM that a guest need not reach. */
+/* KVM: the host's processor as it is. TCG: a plain one up to x86-64-v2, without which programs of
+ * today end with an illegal instruction (Claude Code's own binary for one, wheels of Python for
+ * others); its price is that OpenSSL then takes code with ssse3, which TCG emulates at about half
+ * the speed of plain code. No wider vectors: more of the same. rdrand makes the guest's random
+ * numbers ready before its second processor is up; later, the kernel would patch code while that
+ * processor runs it, which QEMU 7.2's TCG does not always survive. Nowhere nested virtualisation:
+ * it is a large part of KVM that a guest need not reach. */
 static void
 add_cpu (xmlNode *domain, const SandboxPlan *plan)
 {

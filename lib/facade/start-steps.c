@@ -4,6 +4,8 @@
 // undone.
 #include "facade/facade-private.h"
 
+#include "xml/allowed.h"
+
 #include <string.h>
 
 #define STOPPING_WAIT_USEC (60 * G_USEC_PER_SEC)
@@ -355,6 +357,9 @@ _sandbox_step_domain (gpointer data, GCancellable *cancellable, GError **error)
     }
   if (running)
     return TRUE;
+  /* whatever went wrong before this, a device that no machine of ours has never gets to libvirt */
+  if (!_sandbox_xml_check_domain (xml, error))
+    return FALSE;
   work->made.redefined = work->old_xml != NULL;
   work->made.domain = work->old_xml == NULL;
   return _sandbox_virt_domain_define (work->host->virt, xml, error);

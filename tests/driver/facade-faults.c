@@ -307,6 +307,31 @@ test_repair_keeps_what_has_run (void)
   driver_test_assert_nothing (machine);
 }
 
+/* A storage pool where no disk of a machine may be: what start would define is refused before
+ * libvirt sees it, and what was made is undone. */
+static void
+test_definition_refused (void)
+{
+  g_autofree char *path = g_build_filename (g_get_home_dir (), "node.xml", NULL);
+  g_autofree char *uri = g_strconcat ("test://", path, NULL);
+  g_autoptr (SandboxHost) host = NULL;
+  g_autoptr (SandboxMachine) machine = NULL;
+  g_autoptr (GError) error = NULL;
+
+  g_file_set_contents (path,
+                       "<node><pool type='dir'><name>" SANDBOX_POOL
+                       "</name><target><path>/etc/x</path></target></pool></node>",
+                       -1, &error);
+  g_assert_no_error (error);
+  host = driver_test_open (uri, NULL);
+  machine = driver_test_lookup (host, "work");
+  g_assert_false (sandbox_machine_start (machine, NULL, NULL, NULL, NULL, &error));
+  g_assert_error (error, SANDBOX_ERROR, SANDBOX_ERROR_INVALID);
+  g_assert_nonnull (strstr (error->message, "/etc/x/"));
+  g_assert_nonnull (strstr (error->message, "is not allowed"));
+  driver_test_assert_nothing (machine);
+}
+
 int
 main (int argc, char **argv)
 {
@@ -318,6 +343,7 @@ main (int argc, char **argv)
   g_test_add_func ("/faults/start-stopped", test_start_stopped);
   g_test_add_func ("/faults/start-shares", test_start_shares);
   g_test_add_func ("/faults/half-made", test_half_made);
+  g_test_add_func ("/faults/definition-refused", test_definition_refused);
   g_test_add_func ("/faults/destroy", test_destroy);
   g_test_add_func ("/faults/recreate", test_recreate);
   g_test_add_func ("/faults/clone", test_clone);

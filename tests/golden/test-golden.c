@@ -4,6 +4,7 @@
 // kept.
 #include "cases.h"
 
+#include "xml/allowed.h"
 #include "xml/xml-private.h"
 
 #include <glib/gstdio.h>
@@ -72,6 +73,16 @@ make_output (GoldenCase *golden, const char *suffix)
   return _sandbox_xml_disk_volume (plan);
 }
 
+/* Nothing is in a machine that the list of what may be in it does not know. */
+static void
+check_allowed (const char *domain_xml)
+{
+  g_autoptr (GError) error = NULL;
+
+  _sandbox_xml_check_domain (domain_xml, &error);
+  g_assert_no_error (error);
+}
+
 static void
 test_case (gconstpointer data)
 {
@@ -83,6 +94,8 @@ test_case (gconstpointer data)
       g_autofree char *text = make_output (golden, outputs[i]);
 
       check_output (dir, golden->name, outputs[i], text);
+      if (text && g_str_equal (outputs[i], ".domain.xml"))
+        check_allowed (text);
     }
 }
 

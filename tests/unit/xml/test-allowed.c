@@ -151,6 +151,8 @@ static const struct
   { "name=\"vmx\"", "name=\"svm\"" },
   { "<feature policy=\"disable\" name=\"vmx\"/>", "" },
   { "<feature policy=\"disable\" name=\"vmx\"/>", "<feature policy='require' name='vmx'/>" },
+  { "<feature policy=\"disable\" name=\"svm\"/>", "" },
+  { "<controller type=\"usb\" index=\"0\" model=\"none\"/>", "" },
   { "<vmport state=\"off\"/>", "" },
   { "<acpi/>", "<acpi/><hyperv/>" },
   { "<acpi/>", "<acpi/><kvm><hidden state='on'/></kvm>" },
@@ -210,7 +212,9 @@ typedef enum
   RENAME,
   OTHER_NAMESPACE,
   REPEAT,
-  CHANGE_ATTRIBUTES, /* the last one: it goes through all attributes */
+  REMOVE,
+  REMOVE_ATTRIBUTES,
+  CHANGE_ATTRIBUTES,
 } Mutation;
 
 /* Where any text may stand; a row of the list that is made laxer must show here. */
@@ -237,6 +241,38 @@ static const char *const path_values[] = {
 /* What may be there more than once. */
 static const char *const repeatable[] = {
   "metadata/machine/share", "cpu/feature", "devices/controller", "devices/filesystem", NULL,
+};
+
+/* What need not be there. */
+static const char *const optional[] = {
+  "description",
+  "metadata/machine/share",
+  "memoryBacking/source",
+  "memoryBacking/access",
+  "os/kernel",
+  "os/initrd",
+  "os/cmdline",
+  "cpu/model",
+  "cpu/feature",
+  "devices/disk/backingStore",
+  "devices/controller",
+  "devices/filesystem",
+  "devices/console",
+  NULL,
+};
+static const char *const optional_attributes[] = {
+  "vcpu@placement",
+  "os/type@arch",
+  "os/type@machine",
+  "cpu@migratable",
+  "devices/disk/driver@cache",
+  "devices/disk/driver@discard",
+  "devices/disk/driver@iothread",
+  "devices/disk/backingStore@type",
+  "devices/filesystem/driver@queue",
+  "devices/memballoon@autodeflate",
+  "devices/memballoon@freePageReporting",
+  NULL,
 };
 
 static gboolean
@@ -294,6 +330,31 @@ change_attributes (xmlDoc *doc, xmlNode *node, const char *path)
   return done;
 }
 
+/* The same with each attribute taken out, and put back behind the others. */
+static guint
+remove_attributes (xmlDoc *doc, xmlNode *node, const char *path)
+{
+  g_autoptr (GPtrArray) names = g_ptr_array_new_with_free_func (g_free);
+  guint done = 0;
+
+  for (xmlAttr *attr = node->properties; attr; attr = attr->next)
+    g_ptr_array_add (names, g_strdup ((const char *)attr->name));
+  for (guint i = 0; i < names->len; i++)
+    {
+      const char *name = g_ptr_array_index (names, i);
+      g_autofree char *old = sandbox_xml_get_attr (node, name);
+      g_autofree char *place = g_strdup_printf ("%s@%s", path, name);
+
+      if (is_listed (optional_attributes, place))
+        continue;
+      xmlUnsetProp (node, BAD_CAST name);
+      expect_refused (doc, "an attribute less", place);
+      xmlNewProp (node, BAD_CAST name, BAD_CAST old);
+      done++;
+    }
+  return done;
+}
+
 static guint
 mutate (xmlDoc *doc, xmlNode *node, Mutation mutation)
 {
@@ -326,6 +387,15 @@ mutate (xmlDoc *doc, xmlNode *node, Mutation mutation)
       if (g_str_equal (path, "devices/console"))
         xmlAddNextSibling (node, xmlCopyNode (node, 1));
       break;
+    case REMOVE:
+      /* a list of places, not of beginnings of places */
+      if (g_strv_contains (optional, path) || node->parent->type != XML_ELEMENT_NODE)
+        return 0;
+      xmlUnlinkNode (node);
+      xmlFreeNode (node);
+      break;
+    case REMOVE_ATTRIBUTES:
+      return remove_attributes (doc, node, path);
     case CHANGE_ATTRIBUTES:
     default:
       return change_attributes (doc, node, path);
@@ -333,7 +403,7 @@ mutate (xmlDoc *doc, xmlNode *node, Mutation mutation)
   expect_refused (
       doc,
       ((const char *const[]){ "an element more", "an attribute more", "a text", "another name",
-                              "another namespace", "the same again" })[mutation],
+                              "another namespace", "the same again", "an element less" })[mutation],
       path);
   return 1;
 }

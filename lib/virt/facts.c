@@ -2,8 +2,9 @@
 // What the host can do, asked from libvirt and measured.
 
 #include <arpa/inet.h>
+#include <errno.h>
 #include <ifaddrs.h>
-#include <net/if.h>
+#include <netinet/in.h>
 #include <string.h>
 #include "base/xml.h"
 #include "virt/virt-private.h"
@@ -270,21 +271,26 @@ add_network_nets (virConnectPtr conn, SandboxFacts *facts, GError **error)
   return TRUE;
 }
 
-/* All IPv4 addresses of this host but loopback's, as "A;B", in the order of their numbers. */
-static char *
-read_host_addresses (void)
+gboolean
+_sandbox_virt_read_host_addresses (SandboxFacts *facts, GError **error)
 {
   g_autoptr (GPtrArray) texts = g_ptr_array_new_with_free_func (g_free);
   struct ifaddrs *list = NULL;
 
   if (getifaddrs (&list) < 0)
-    return NULL;
+    return sandbox_fail (error, SANDBOX_ERROR_HOST,
+                         "Cannot read the addresses of this host (%s): machines must not reach "
+                         "them, so the network filter needs to know them all. Look at what forbids "
+                         "netlink sockets here (a container, a seccomp filter, too many open "
+                         "files), then try again",
+                         g_strerror (errno));
   for (const struct ifaddrs *item = list; item; item = item->ifa_next)
     {
       char text[INET_ADDRSTRLEN];
       const struct sockaddr_in *in = (const struct sockaddr_in *)item->ifa_addr;
 
-      if (!in || in->sin_family != AF_INET || (item->ifa_flags & IFF_LOOPBACK)
+      /* by address, not by interface: an address of the host's may be on lo, too */
+      if (!in || in->sin_family != AF_INET || ntohl (in->sin_addr.s_addr) >> 24 == IN_LOOPBACKNET
           || is_machine_bridge (item->ifa_name)
           || !inet_ntop (AF_INET, &in->sin_addr, text, sizeof text)
           || g_ptr_array_find_with_equal_func (texts, text, g_str_equal, NULL))
@@ -294,7 +300,8 @@ read_host_addresses (void)
   freeifaddrs (list);
   g_ptr_array_sort (texts, compare_texts);
   g_ptr_array_add (texts, NULL);
-  return g_strjoinv (";", (char **)texts->pdata);
+  replace (&facts->host_addresses, g_strjoinv (";", (char **)texts->pdata));
+  return TRUE;
 }
 
 static char *
@@ -308,20 +315,33 @@ read_local_ports (void)
   return g_strdup (g_strdelimit (text, "\t ", '-'));
 }
 
+/* The networks and addresses of this host. Without them machines would be made all the same, with
+ * a filter that lets them through to what it does not know. */
+static gboolean
+add_own_nets (SandboxFacts *facts, GError **error)
+{
+  g_autofree char *routes = NULL;
+  g_autoptr (GError) problem = NULL;
+
+  if (!g_file_get_contents ("/proc/net/route", &routes, NULL, &problem))
+    return sandbox_fail (error, SANDBOX_ERROR_HOST,
+                         "Cannot read the routes of this host, beside which a machine's network "
+                         "has to find a place: %s",
+                         problem->message);
+  _sandbox_virt_read_routes (facts, routes);
+  replace (&facts->local_ports, read_local_ports ());
+  return _sandbox_virt_read_host_addresses (facts, error);
+}
+
 /* What may change while the connection lasts. */
 static gboolean
 add_changing (SandboxVirt *virt, virConnectPtr conn, SandboxFacts *facts, GError **error)
 {
   g_autoptr (virStoragePool) pool = NULL;
-  g_autofree char *routes = NULL;
 
   if (!_sandbox_virt_is_remote (virt) && !_sandbox_virt_is_test (virt)
-      && g_file_get_contents ("/proc/net/route", &routes, NULL, NULL))
-    {
-      _sandbox_virt_read_routes (facts, routes);
-      replace (&facts->host_addresses, read_host_addresses ());
-      replace (&facts->local_ports, read_local_ports ());
-    }
+      && !add_own_nets (facts, error))
+    return FALSE;
   if (!add_network_nets (conn, facts, error))
     return FALSE;
   pool = virStoragePoolLookupByName (conn, SANDBOX_POOL);

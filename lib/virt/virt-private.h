@@ -58,6 +58,9 @@ char *_sandbox_virt_error_text (const char *text);
 /* --- facts.c, routes.c */
 /* Adds what /proc/net/route says (text as the kernel writes it) to the used networks. */
 void _sandbox_virt_read_routes (SandboxFacts *facts, const char *route_text);
+/* All IPv4 addresses of this host but 127.0.0.0/8, as "A;B", in the order of their texts. Fails
+ * with HOST when the kernel does not tell. */
+gboolean _sandbox_virt_read_host_addresses (SandboxFacts *facts, GError **error);
 /* Adds the addresses and routes in one libvirt network's XML. */
 gboolean _sandbox_virt_read_network_nets (SandboxFacts *facts, const char *xml, GError **error);
 

@@ -265,51 +265,10 @@ close_ports_of_machines() {
 	local rules=/etc/libsandbox/ports.nft unit=/etc/systemd/system/libsandbox-ports.service
 
 	mkdir -p "${rules%/*}"
-	cat >"$rules" <<-'END'
-		# what the kernel takes from a machine's port itself instead of bridging it
-		table inet libsandbox
-		delete table inet libsandbox
-		table inet libsandbox {
-			chain ports {
-				type filter hook prerouting priority -400; policy accept;
-				iifname "vnet*" drop
-			}
-			# the filters know the addresses that this host had when a machine started: this holds for those that it gets later, too
-			chain host {
-				type filter hook input priority -10; policy accept;
-				iifname != "vms*" accept
-				ip saddr != { 10.213.0.0/16, 172.29.0.0/16 } accept
-				ct state established accept
-				ip daddr { 10.213.0.0/16, 172.29.0.0/16 } udp dport 53 accept
-				ip daddr { 10.213.0.0/16, 172.29.0.0/16 } tcp dport 53 accept
-				drop
-			}
-		}
-		table arp libsandbox
-		delete table arp libsandbox
-		table arp libsandbox {
-			chain ports {
-				type filter hook input priority -400; policy accept;
-				iifname "vnet*" drop
-			}
-		}
-	END
+	install -m 644 "$top/domains/host/ports.nft" "$rules"
 	quiet "nft -f $rules" nft -f "$rules" || die "the rules of $rules cannot be loaded" "nft -f $rules"
 	[ -d /run/systemd/system ] || return 0
-	cat >"$unit" <<-END
-		[Unit]
-		Description=libsandbox: nothing gets past the bridges of virtual machines
-		After=nftables.service
-		PartOf=nftables.service
-
-		[Service]
-		Type=oneshot
-		RemainAfterExit=yes
-		ExecStart=/usr/sbin/nft -f $rules
-
-		[Install]
-		WantedBy=multi-user.target
-	END
+	install -m 644 "$top/domains/host/libsandbox-ports.service" "$unit"
 	quiet "systemctl enable libsandbox-ports" systemctl enable --now libsandbox-ports.service ||
 		die "$unit cannot be enabled" "systemctl enable --now libsandbox-ports.service"
 }

@@ -3,44 +3,39 @@
 #include <stdio.h>
 #include <unistd.h>
 
+#include "fix.h"
 #include "progress.h"
 
-/* SandboxCheck.level */
-enum
+static VmsColour
+level_colour (guint level)
 {
-  LEVEL_GOOD,
-  LEVEL_NOTE,
-  LEVEL_WARNING,
-  LEVEL_ERROR,
-  N_LEVELS,
-};
+  static const VmsColour colours[] = {
+    [SANDBOX_CHECK_GOOD] = VMS_GREEN,     [SANDBOX_CHECK_NOTE] = VMS_DIM,
+    [SANDBOX_CHECK_WARNING] = VMS_YELLOW, [SANDBOX_CHECK_ERROR] = VMS_RED,
+    [SANDBOX_CHECK_UNKNOWN] = VMS_BOLD,
+  };
 
-static const struct
+  return level < G_N_ELEMENTS (colours) ? colours[level] : VMS_PLAIN;
+}
+
+static void
+print_check (const SandboxCheck *check)
 {
-  const char *name;
-  VmsColour colour;
-} levels[N_LEVELS] = {
-  [LEVEL_GOOD] = { "good", VMS_GREEN },
-  [LEVEL_NOTE] = { "note", VMS_DIM },
-  [LEVEL_WARNING] = { "warning", VMS_YELLOW },
-  [LEVEL_ERROR] = { "error", VMS_RED },
-};
+  g_autofree char *text = vms_escape (check->text);
+  g_autofree char *fix = check->fix != NULL ? vms_escape (check->fix) : NULL;
+
+  printf ("%s%-7s%s  %s: %s\n", vms_colour (STDOUT_FILENO, level_colour (check->level)),
+          sandbox_check_level_to_string (check->level), vms_colour (STDOUT_FILENO, VMS_PLAIN),
+          check->id, text);
+  if (fix != NULL)
+    printf ("         fix: %s\n", fix);
+}
 
 static void
 print_checks (GPtrArray *checks)
 {
   for (guint i = 0; i < checks->len; i++)
-    {
-      const SandboxCheck *check = g_ptr_array_index (checks, i);
-      guint level = MIN (check->level, LEVEL_ERROR);
-      g_autofree char *text = vms_escape (check->text);
-      g_autofree char *fix = check->fix != NULL ? vms_escape (check->fix) : NULL;
-
-      printf ("%s%-7s%s  %s: %s\n", vms_colour (STDOUT_FILENO, levels[level].colour),
-              levels[level].name, vms_colour (STDOUT_FILENO, VMS_PLAIN), check->id, text);
-      if (fix != NULL)
-        printf ("         fix: %s\n", fix);
-    }
+    print_check (g_ptr_array_index (checks, i));
 }
 
 static void
@@ -57,10 +52,8 @@ print_orphans (GPtrArray *orphans)
 }
 
 static void
-json_report (GPtrArray *checks, GPtrArray *orphans, gboolean removed)
+json_checks (JsonBuilder *builder, GPtrArray *checks)
 {
-  g_autoptr (JsonBuilder) builder = vms_json_begin ();
-
   json_builder_set_member_name (builder, "checks");
   json_builder_begin_array (builder);
   for (guint i = 0; i < checks->len; i++)
@@ -68,12 +61,32 @@ json_report (GPtrArray *checks, GPtrArray *orphans, gboolean removed)
       const SandboxCheck *check = g_ptr_array_index (checks, i);
       json_builder_begin_object (builder);
       vms_json_string (builder, "id", check->id);
-      vms_json_string (builder, "level", levels[MIN (check->level, LEVEL_ERROR)].name);
+      vms_json_string (builder, "level", sandbox_check_level_to_string (check->level));
       vms_json_string (builder, "text", check->text);
       vms_json_string (builder, "fix", check->fix);
+      json_builder_set_member_name (builder, "commands");
+      json_builder_begin_array (builder);
+      for (guint k = 0; check->steps != NULL && k < check->steps->len; k++)
+        {
+          const SandboxFixStep *step = g_ptr_array_index (check->steps, k);
+          json_builder_begin_object (builder);
+          vms_json_strings (builder, "argv", step->argv);
+          vms_json_string (builder, "input", step->input);
+          vms_json_bool (builder, "root", step->root);
+          json_builder_end_object (builder);
+        }
+      json_builder_end_array (builder);
       json_builder_end_object (builder);
     }
   json_builder_end_array (builder);
+}
+
+static void
+json_report (GPtrArray *checks, GPtrArray *orphans, gboolean removed, GPtrArray *fixes)
+{
+  g_autoptr (JsonBuilder) builder = vms_json_begin ();
+
+  json_checks (builder, checks);
   json_builder_set_member_name (builder, "orphans");
   json_builder_begin_array (builder);
   for (guint i = 0; orphans != NULL && i < orphans->len; i++)
@@ -87,6 +100,18 @@ json_report (GPtrArray *checks, GPtrArray *orphans, gboolean removed)
     }
   json_builder_end_array (builder);
   vms_json_bool (builder, "removed", removed);
+  json_builder_set_member_name (builder, "fixes");
+  json_builder_begin_array (builder);
+  for (guint i = 0; fixes != NULL && i < fixes->len; i++)
+    {
+      const VmsFix *fix = g_ptr_array_index (fixes, i);
+      json_builder_begin_object (builder);
+      vms_json_string (builder, "id", fix->id);
+      vms_json_string (builder, "result", fix->result);
+      vms_json_string (builder, "error", fix->error);
+      json_builder_end_object (builder);
+    }
+  json_builder_end_array (builder);
   vms_json_end (builder);
 }
 
@@ -119,9 +144,29 @@ static gboolean
 has_error (GPtrArray *checks)
 {
   for (guint i = 0; i < checks->len; i++)
-    if (((SandboxCheck *)g_ptr_array_index (checks, i))->level >= LEVEL_ERROR)
+    if (((SandboxCheck *)g_ptr_array_index (checks, i))->level == SANDBOX_CHECK_ERROR)
       return TRUE;
   return FALSE;
+}
+
+static gboolean
+check_options (VmsContext *context, const VmsArgs *args, GError **error)
+{
+  gboolean repair_too = vms_args_has (args, "repair"), fix = vms_args_has (args, "fix");
+
+  if (repair_too && fix)
+    return vms_fail (error, SANDBOX_ERROR_INVALID,
+                     "doctor: --fix (of the host) and --repair (of what was left behind) are "
+                     "separate things: one after the other");
+  if (vms_args_has (args, "yes") && !repair_too && !fix)
+    return vms_fail (error, SANDBOX_ERROR_INVALID,
+                     "doctor: --yes goes with --fix or --repair only");
+  if (vms_args_has (args, "dry-run") && !fix)
+    return vms_fail (error, SANDBOX_ERROR_INVALID, "doctor: --dry-run goes with --fix only");
+  if (fix && context->json && !vms_args_has (args, "yes") && !vms_args_has (args, "dry-run"))
+    return vms_fail (error, SANDBOX_ERROR_INVALID,
+                     "doctor: --fix with --json asks nothing: add --yes or --dry-run");
+  return TRUE;
 }
 
 int
@@ -131,9 +176,10 @@ vms_cmd_doctor (VmsContext *context, const VmsArgs *args, GError **error)
   gboolean want_repair = vms_args_has (args, "repair"), removed = FALSE;
   g_autoptr (GPtrArray) checks = NULL;
   g_autoptr (GPtrArray) orphans = NULL;
+  g_autoptr (GPtrArray) fixes = NULL;
 
-  if (vms_args_has (args, "yes") && !want_repair)
-    return !vms_fail (error, SANDBOX_ERROR_INVALID, "doctor: --yes goes with --repair only");
+  if (!check_options (context, args, error))
+    return 1;
   options.uri = context->uri;
   checks = sandbox_host_diagnose (&options, context->cancellable);
   if (!context->json)
@@ -141,13 +187,16 @@ vms_cmd_doctor (VmsContext *context, const VmsArgs *args, GError **error)
   /* without a connection there is nothing to repair, and the check has said so */
   if (want_repair && !(orphans = repair (context, args, &removed, error)))
     return 1;
+  if (vms_args_has (args, "fix")
+      && !(fixes = vms_fix_checks (context, args, &options, &checks, error)))
+    return 1;
   if (context->json)
-    json_report (checks, orphans, removed);
+    json_report (checks, orphans, removed, fixes);
   else if (want_repair && orphans->len == 0)
     vms_say ("nothing was left behind");
   else if (removed)
     vms_say ("%u removed", orphans->len);
-  if (has_error (checks))
+  if (has_error (checks) || vms_fix_failed (fixes))
     return vms_exit_status (&(GError){ .domain = SANDBOX_ERROR, .code = SANDBOX_ERROR_HOST });
   return 0;
 }

@@ -99,8 +99,10 @@ static const VmsOption new_options[] = {
   VALUE ('p', "profile", "PROFILE", VMS_COMPLETE_PROFILE, "what it inherits (default: base)"), END
 };
 static const VmsOption doctor_options[] = {
+  FLAG (0, "fix", "mend what is wrong with this host, command by command, after showing and asking"),
+  FLAG (0, "dry-run", "with --fix: only show the commands"),
   FLAG (0, "repair", "remove what killed commands left behind, after showing it"),
-  FLAG ('y', "yes", "with --repair: do not ask"),
+  FLAG ('y', "yes", "with --fix or --repair: do not ask"),
   END
 };
 
@@ -247,7 +249,14 @@ const VmsVerb vms_verbs[] = {
 
   { "doctor", NULL, NULL, VMS_GROUP_HELP, "", 0, 0, VMS_COMPLETE_NONE, VMS_VERB_JSON,
     "check this host, and say how to fix what is missing",
-    NULL, doctor_options, vms_cmd_doctor },
+    "Looks at all that would break a machine, or make it a weaker sandbox than it should be. What "
+    "this user cannot see is \"unknown\": run it with sudo to see that, too. No check waits long, "
+    "and without libvirt all others are made all the same.\n\n"
+    "With --fix it runs the commands of those fixes that are safe, last and may be repeated: it "
+    "shows each, asks, and looks again afterwards. What needs root is run with sudo or pkexec. It "
+    "never loosens a setting, changes no firewall manager's configuration, and adds nobody to a "
+    "group.",
+    doctor_options, vms_cmd_doctor },
   { "help", NULL, NULL, VMS_GROUP_HELP, "[VERB [SUBVERB]]", 0, 2, VMS_COMPLETE_VERB, 0,
     "show all verbs, or how one is used",
     NULL, help_options, vms_cmd_help },

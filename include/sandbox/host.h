@@ -116,23 +116,55 @@ SandboxMachine *
 sandbox_host_run (SandboxHost *host, const char *profile, SandboxProgressFunc progress,
                   gpointer user_data, GCancellable *cancellable, GError **error);
 
+typedef enum
+{
+  SANDBOX_CHECK_GOOD,
+  SANDBOX_CHECK_NOTE,    /* worth knowing */
+  SANDBOX_CHECK_WARNING, /* something does not work, or a sandbox is weaker than it should be */
+  SANDBOX_CHECK_ERROR,   /* no machine can be made, or none should be */
+  SANDBOX_CHECK_UNKNOWN, /* this user cannot see it: neither good nor bad */
+} SandboxCheckLevel;
+/* "good" and so on, as in JSON output: stable, static. */
+const char *sandbox_check_level_to_string (SandboxCheckLevel level);
+
+/**
+ * SandboxFixStep: one command of a fix
+ * @argv: %NULL-terminated; nothing of it goes through a shell
+ * @input: (nullable): what it reads from its standard input
+ * @root: it needs root's rights
+ */
+typedef struct
+{
+  char **argv;
+  char *input;
+  gboolean root;
+} SandboxFixStep;
+
 /**
  * SandboxCheck: one line of sandbox_host_diagnose()
  * @id: stable identifier, such as "libvirt", "kvm", "pool", "image", "subid", "bridge-netfilter"
- * @level: 0 good, 1 note, 2 warning, 3 error
+ * @level: a #SandboxCheckLevel
  * @text: what was found
- * @fix: (nullable): the command that fixes it
+ * @fix: (nullable): the command that fixes it, in words or for a shell
+ * @steps: (nullable) (element-type SandboxFixStep): the same as commands for
+ * sandbox_check_apply_fix(): only where that is safe to do, lasts, and may be done again
  */
 typedef struct
 {
   char *id;
   guint level;
   char *text, *fix;
+  GPtrArray *steps;
 } SandboxCheck;
 void sandbox_check_free (SandboxCheck *check);
-/* Works without a connection too: @options as for sandbox_host_open(). (element-type SandboxCheck)
- */
+/* Works without a connection too: @options as for sandbox_host_open(). Comes back within two
+ * minutes, also when libvirt does not answer. (element-type SandboxCheck) */
 GPtrArray *sandbox_host_diagnose (const SandboxHostOptions *options, GCancellable *cancellable);
+/* Runs the steps of @check, what needs root with sudo or pkexec when the caller is not root (they
+ * may ask for a password on the terminal). Whether it helped, another diagnosis tells. Errors:
+ * INVALID without steps, DENIED (with the commands for root) when there is neither, FAILED. */
+gboolean
+sandbox_check_apply_fix (const SandboxCheck *check, GCancellable *cancellable, GError **error);
 
 /**
  * SandboxOrphan: something of ours that no machine needs

@@ -15,8 +15,9 @@ find_collision (const SandboxFacts *facts, const char *bridge, const SandboxCidr
     {
       const SandboxUsedNet *net = g_ptr_array_index (facts->used_nets, i);
 
-      /* a default route is where everything else goes, not a network in use */
-      if (net->cidr.bits > 0 && !g_str_equal (net->device, bridge)
+      /* a default route is where everything else goes, not a network in use; VPNs write it as two
+       * of one bit */
+      if (net->cidr.bits > 1 && !g_str_equal (net->device, bridge)
           && sandbox_cidr_overlaps (&net->cidr, subnet))
         return net;
     }

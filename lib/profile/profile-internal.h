@@ -126,7 +126,6 @@ typedef struct
 void _sandbox_profile_file_clear (ProfileFile *file);
 G_DEFINE_AUTO_CLEANUP_CLEAR_FUNC (ProfileFile, _sandbox_profile_file_clear)
 char *_sandbox_profile_user_dir (const SandboxProfileDirs *dirs);
-char *_sandbox_profile_shipped_dir (const SandboxProfileDirs *dirs);
 /* Reads NAME.profile of @dir when there is one. @of_user: must be safe against other users. */
 gboolean _sandbox_profile_file_read (const char *dir, const char *name, gboolean of_user,
                                      ProfileFile *ret_file, GError **error);

@@ -46,3 +46,5 @@ typedef struct
 const SandboxProfileValues *_sandbox_profile_values (SandboxProfile *profile);
 const char *_sandbox_accel_to_string (SandboxAccel accel);
 const char *_sandbox_share_mode_to_string (SandboxShareMode mode);
+/* Where the shipped profiles are, and what else a host needs of us. (transfer full) */
+char *_sandbox_profile_shipped_dir (const SandboxProfileDirs *dirs);

@@ -188,3 +188,25 @@ _sandbox_virt_pool_ensure (SandboxVirt *virt, GError **error)
     virStoragePoolSetAutostart (pool, TRUE);
   return TRUE;
 }
+
+gboolean
+_sandbox_virt_pool_space (SandboxVirt *virt, gboolean *ret_exists, guint64 *ret_available,
+                          GError **error)
+{
+  g_autoptr (virConnect) conn = _sandbox_virt_connection (virt, error);
+  g_autoptr (virStoragePool) pool = NULL;
+  virStoragePoolInfo info;
+  gboolean none = FALSE;
+
+  if (!conn)
+    return FALSE;
+  pool = find_pool (conn, &none, error);
+  if (!pool && !none)
+    return FALSE;
+  /* no refresh: libvirt switches a pool off when one fails */
+  if (pool && virStoragePoolGetInfo (pool, &info) < 0)
+    return _sandbox_virt_fail (error, "Cannot read how much room the storage pool has");
+  *ret_exists = pool && info.state == VIR_STORAGE_POOL_RUNNING;
+  *ret_available = *ret_exists ? info.available : 0;
+  return TRUE;
+}

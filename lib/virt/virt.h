@@ -103,6 +103,9 @@ gboolean _sandbox_virt_bridge_filtered (void);
 
 /* --- storage pool `vms` */
 gboolean _sandbox_virt_pool_ensure (SandboxVirt *virt, GError **error); /* defined, built, active */
+/* Free bytes of the file system that it is on. *ret_exists FALSE: no pool, or one that is off. */
+gboolean _sandbox_virt_pool_space (SandboxVirt *virt, gboolean *ret_exists, guint64 *ret_available,
+                                   GError **error);
 typedef struct
 {
   char *name, *path, *backing_path;

@@ -178,7 +178,11 @@ add_connections (Rules *rules, const SandboxPlan *plan)
 {
   xmlNode *node;
 
-  sandbox_xml_add (add_rule (rules, FALSE, "out"), "all", "connlimit-above", CONNECTIONS_MAX, NULL);
+  /* Counts with new ones only. A packet of the last connection of a guest, such as the one that
+   * resets it, would find none to count, and then the kernel drops it: the host would go on waiting
+   * for a guest that is gone. */
+  sandbox_xml_add (add_rule (rules, FALSE, "out"), "all", "state", "NEW", "connlimit-above",
+                   CONNECTIONS_MAX, NULL);
   node = sandbox_xml_add (add_rule (rules, TRUE, "in"), "tcp", "srcipaddr", plan->gateway, NULL);
   set_number (node, "dstportstart", SSH_PORT);
   for (guint i = 0; i < plan->flows->len; i++)

@@ -21,8 +21,10 @@
 #define ASK_RUNNING_USEC G_USEC_PER_SEC
 #define NOTE_USEC        (2 * G_USEC_PER_SEC)
 /* How long one try may take once the port is open. */
-#define TRY_USEC      (60 * G_USEC_PER_SEC)
-#define COMPLAINT_MAX 4096
+#define TRY_USEC       (60 * G_USEC_PER_SEC)
+#define COMPLAINT_MAX  4096
+#define SEEN_NOTHING   "nothing was seen of it yet"
+#define SEEN_NO_ANSWER "its ssh port does not answer yet"
 /* Without the keeper's connection for this long: tries of our own, this often. */
 #define KEEPER_USEC (60 * G_USEC_PER_SEC)
 #define DIRECT_USEC (15 * G_USEC_PER_SEC)
@@ -48,6 +50,40 @@ set_seen (Wait *wait, const char *seen)
   wait->seen = g_strdup (seen);
 }
 
+static gboolean
+look_at_port (Wait *wait, gboolean *ret_open)
+{
+  int saved_errno = 0;
+  sandbox_autofd int fd =
+      _sandbox_tcp_connect (wait->ssh->address, wait->ssh->port, CONNECT_USEC, &saved_errno);
+
+  *ret_open = fd >= 0;
+  if (fd < 0)
+    {
+      g_autofree char *seen =
+          g_strdup_printf ("nothing answers at its ssh port (%s)", g_strerror (saved_errno));
+
+      set_seen (wait, seen);
+    }
+  return TRUE;
+}
+
+/* A guest that takes the keeper's connection and then says nothing looks, up to here, like one
+ * whose port is closed. */
+static gboolean
+fail_timed_out (Wait *wait, GError **error)
+{
+  gboolean open = FALSE;
+
+  if (g_str_equal (wait->seen, SEEN_NO_ANSWER))
+    look_at_port (wait, &open);
+  if (open)
+    set_seen (wait, "its ssh port is open, but no session came about");
+  return sandbox_fail (error, SANDBOX_ERROR_TIMED_OUT,
+                       "waiting for ssh to the machine at %s: %s; the machine is still there",
+                       wait->ssh->address, wait->seen);
+}
+
 /* FALSE when there is no more reason to wait. */
 static gboolean
 go_on (Wait *wait, gint64 pause_usec, GError **error)
@@ -55,9 +91,7 @@ go_on (Wait *wait, gint64 pause_usec, GError **error)
   gint64 now = g_get_monotonic_time ();
 
   if (now >= wait->deadline)
-    return sandbox_fail (error, SANDBOX_ERROR_TIMED_OUT,
-                         "waiting for ssh to the machine at %s: %s; the machine is still there",
-                         wait->ssh->address, wait->seen);
+    return fail_timed_out (wait, error);
   if (wait->still_running && now >= wait->next_ask)
     {
       wait->next_ask = now + ASK_RUNNING_USEC;
@@ -123,7 +157,9 @@ look_at_keeper (Wait *wait, gboolean *ret_master, GError **error)
   *ret_master = _sandbox_ssh_master_alive (wait->ssh);
   if (*ret_master)
     return TRUE;
-  set_seen (wait, "its ssh port does not answer yet");
+  /* what its last try was refused with is more than that the next one is under way */
+  if (g_str_equal (wait->seen, SEEN_NOTHING))
+    set_seen (wait, SEEN_NO_ANSWER);
   if (!sandbox_file_read_at (wait->state_fd, SANDBOX_SSH_COMPLAINT, COMPLAINT_MAX, &complaint, NULL,
                              NULL))
     return TRUE;
@@ -134,24 +170,6 @@ look_at_keeper (Wait *wait, gboolean *ret_master, GError **error)
 
     set_seen (wait, reason);
   }
-  return TRUE;
-}
-
-static gboolean
-look_at_port (Wait *wait, gboolean *ret_open)
-{
-  int saved_errno = 0;
-  sandbox_autofd int fd =
-      _sandbox_tcp_connect (wait->ssh->address, wait->ssh->port, CONNECT_USEC, &saved_errno);
-
-  *ret_open = fd >= 0;
-  if (fd < 0)
-    {
-      g_autofree char *seen =
-          g_strdup_printf ("nothing answers at its ssh port (%s)", g_strerror (saved_errno));
-
-      set_seen (wait, seen);
-    }
   return TRUE;
 }
 
@@ -202,7 +220,7 @@ _sandbox_ssh_wait (const SandboxSsh *ssh, gint64 timeout_usec, gboolean (*still_
 
   if (wait.state_fd < 0)
     return FALSE;
-  set_seen (&wait, "nothing was seen of it yet");
+  set_seen (&wait, SEEN_NOTHING);
   ok = wait_loop (&wait, error);
   g_free (wait.seen);
   close (wait.state_fd);

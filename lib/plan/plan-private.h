@@ -87,6 +87,13 @@ struct _SandboxPlan
  */
 SandboxPlan *_sandbox_plan_resolve (SandboxProfile *profile, const SandboxFacts *facts,
                                     const SandboxIdentity *identity, GError **error);
+/* The flow that decides about a packet of the guest, as both layers of the filter do it: the first
+ * that fits. NULL: none does, so it is denied. @kind: not ANY. @port: of the destination; ignored
+ * for PING. */
+const SandboxFlow *_sandbox_plan_find_flow (const SandboxPlan *plan, SandboxFlowKind kind,
+                                            guint32 address, guint16 port);
+gboolean
+_sandbox_plan_allows (const SandboxPlan *plan, SandboxFlowKind kind, guint32 address, guint16 port);
 /* "vms-1000-work"; (transfer full) */
 char *_sandbox_object_name (guint uid, const char *owner, const char *name);
 /* The name in an object name of this uid and owner; NULL for somebody else's. (transfer full) */

@@ -164,3 +164,34 @@ _sandbox_policy_resolve (SandboxPlan *plan, SandboxProfile *profile, const Sandb
   add_public (plan, values->egress);
   return TRUE;
 }
+
+static gboolean
+covers (const SandboxCidr *net, guint32 address)
+{
+  return net->bits == 0 || (address ^ net->address) >> (32 - net->bits) == 0;
+}
+
+const SandboxFlow *
+_sandbox_plan_find_flow (const SandboxPlan *plan, SandboxFlowKind kind, guint32 address,
+                         guint16 port)
+{
+  for (guint i = 0; i < plan->flows->len; i++)
+    {
+      const SandboxFlow *flow = &g_array_index (plan->flows, SandboxFlow, i);
+
+      if (!covers (&flow->net, address) || (flow->kind != SANDBOX_FLOW_ANY && flow->kind != kind))
+        continue;
+      if (flow->kind == SANDBOX_FLOW_ANY || kind == SANDBOX_FLOW_PING
+          || (port >= flow->ports.first && port <= flow->ports.last))
+        return flow;
+    }
+  return NULL;
+}
+
+gboolean
+_sandbox_plan_allows (const SandboxPlan *plan, SandboxFlowKind kind, guint32 address, guint16 port)
+{
+  const SandboxFlow *flow = _sandbox_plan_find_flow (plan, kind, address, port);
+
+  return flow != NULL && flow->allow;
+}

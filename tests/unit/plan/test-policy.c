@@ -22,28 +22,12 @@ make_plan (const char *network, GError **error)
 }
 
 static gboolean
-covers (const SandboxCidr *net, guint32 address)
-{
-  return net->bits == 0 || (address ^ net->address) >> (32 - net->bits) == 0;
-}
-
-/* As both layers of the filter do it: the first that fits. */
-static gboolean
 allows (const SandboxPlan *plan, const char *address, SandboxFlowKind kind, guint port)
 {
   SandboxCidr to;
 
   g_assert_true (sandbox_cidr_parse (address, &to, NULL));
-  for (guint i = 0; i < plan->flows->len; i++)
-    {
-      const SandboxFlow *flow = &g_array_index (plan->flows, SandboxFlow, i);
-
-      if (covers (&flow->net, to.address) && (flow->kind == SANDBOX_FLOW_ANY || flow->kind == kind)
-          && (flow->kind == SANDBOX_FLOW_ANY || kind == SANDBOX_FLOW_PING
-              || (port >= flow->ports.first && port <= flow->ports.last)))
-        return flow->allow;
-    }
-  return FALSE;
+  return _sandbox_plan_allows (plan, kind, to.address, (guint16)port);
 }
 
 /* The first and the last address of everything that is closed, and those just outside. */

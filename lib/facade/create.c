@@ -9,6 +9,7 @@ _sandbox_machine_load_profile (SandboxMachine *machine, GError **error)
 {
   SandboxHost *host = machine->host;
   sandbox_autofd int fd = _sandbox_machine_state_fd (machine, FALSE, NULL);
+  g_autoptr (SandboxProfile) profile = NULL;
   g_autofree char *text = NULL, *source = NULL;
   gsize length;
 
@@ -17,7 +18,11 @@ _sandbox_machine_load_profile (SandboxMachine *machine, GError **error)
                                 &length, NULL))
     return sandbox_profile_load (&host->profiles, machine->name, error);
   source = g_build_filename (machine->state_path, SANDBOX_THROWAWAY_PROFILE, NULL);
-  return sandbox_profile_parse (&host->profiles, machine->name, source, text, length, error);
+  profile = sandbox_profile_parse (&host->profiles, machine->name, source, text, length, error);
+  if (profile != NULL && machine->without_shares
+      && !_sandbox_profile_remove_shares (profile, error))
+    return NULL;
+  return g_steal_pointer (&profile);
 }
 
 static SandboxProfileInfo *

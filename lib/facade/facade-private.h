@@ -42,6 +42,7 @@ struct _SandboxMachine
   char *name, *object, *state_path;
   char uuid[37];
   SandboxLock *throwaway_lock; /* (nullable): destroyed with its last reference */
+  gboolean without_shares;     /* whatever its profile says */
 };
 
 /* Copies the caller's option struct, which may be of an older, shorter version, over the defaults
@@ -274,6 +275,12 @@ gboolean _sandbox_step_stop_network (gpointer work, GCancellable *cancellable, G
 /* destroy.c */
 gboolean _sandbox_destroy_locked (SandboxWork *work, GCancellable *cancellable, GError **error);
 gboolean _sandbox_step_remove_disk (gpointer work, GCancellable *cancellable, GError **error);
+
+/* --- run.c */
+/* As sandbox_host_run(); @text: further lines of the machine's own profile, "" for none. */
+SandboxMachine *_sandbox_host_run_bare (SandboxHost *host, const char *profile, const char *text,
+                                        gboolean without_shares, const SandboxReport *report,
+                                        GCancellable *cancellable, GError **error);
 
 /* --- ssh-config.c */
 gboolean _sandbox_ssh_config_refresh (SandboxHost *host, GError **error);

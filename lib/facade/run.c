@@ -10,10 +10,10 @@
 /* Under the machine's lock: repair takes that lock before it looks, so it never sees the half of
  * this. */
 static gboolean
-write_state (SandboxMachine *machine, const char *profile, GCancellable *cancellable,
-             GError **error)
+write_state (SandboxMachine *machine, const char *profile, const char *more,
+             GCancellable *cancellable, GError **error)
 {
-  g_autofree char *text = g_strdup_printf ("[profile]\ninherits=%s\n", profile);
+  g_autofree char *text = g_strdup_printf ("[profile]\ninherits=%s\n%s", profile, more);
   sandbox_autofd int fd = _sandbox_machine_state_fd (machine, TRUE, error);
 
   if (fd < 0)
@@ -44,8 +44,9 @@ new_machine (SandboxHost *host, GError **error)
 }
 
 SandboxMachine *
-sandbox_host_run (SandboxHost *host, const char *profile, SandboxProgressFunc progress,
-                  gpointer user_data, GCancellable *cancellable, GError **error)
+_sandbox_host_run_bare (SandboxHost *host, const char *profile, const char *text,
+                        gboolean without_shares, const SandboxReport *report,
+                        GCancellable *cancellable, GError **error)
 {
   g_autoptr (SandboxProfile) parent = sandbox_profile_load (&host->profiles, profile, error);
   g_autoptr (SandboxMachine) machine = NULL;
@@ -56,11 +57,12 @@ sandbox_host_run (SandboxHost *host, const char *profile, SandboxProgressFunc pr
   machine = new_machine (host, error);
   if (machine == NULL)
     return NULL;
-  _sandbox_work_init (&work, machine, progress, user_data);
+  machine->without_shares = without_shares;
+  _sandbox_work_init (&work, machine, report->func, report->user_data);
   work.boot = TRUE;
   if (!_sandbox_work_begin (&work, "run", cancellable, error))
     return NULL;
-  if (!write_state (machine, profile, cancellable, error)
+  if (!write_state (machine, profile, text, cancellable, error)
       || !_sandbox_work_run (&work, &_sandbox_verb_start, cancellable, error))
     {
       /* A guest that did not answer in time too: nobody has a reference to it. */
@@ -69,4 +71,13 @@ sandbox_host_run (SandboxHost *host, const char *profile, SandboxProgressFunc pr
       return NULL;
     }
   return g_steal_pointer (&machine);
+}
+
+SandboxMachine *
+sandbox_host_run (SandboxHost *host, const char *profile, SandboxProgressFunc progress,
+                  gpointer user_data, GCancellable *cancellable, GError **error)
+{
+  SandboxReport report = { progress, user_data, profile };
+
+  return _sandbox_host_run_bare (host, profile, "", FALSE, &report, cancellable, error);
 }

@@ -345,6 +345,13 @@ _sandbox_profile_finish (SandboxProfile *profile, GError **error)
   return TRUE;
 }
 
+gboolean
+_sandbox_profile_remove_shares (SandboxProfile *profile, GError **error)
+{
+  g_ptr_array_set_size (profile->shares, 0);
+  return _sandbox_profile_finish (profile, error);
+}
+
 const SandboxProfileValues *
 _sandbox_profile_values (SandboxProfile *profile)
 {

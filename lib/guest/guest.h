@@ -41,9 +41,10 @@ char *_sandbox_ssh_command (const char *const *argv, const char *cwd, const char
 gboolean _sandbox_ssh_exec (const SandboxSsh *ssh, const char *remote_command, gboolean pty,
                             int stdin_fd, int stdout_fd, int stderr_fd, gint64 timeout_usec,
                             GCancellable *cancellable, int *ret_status, GError **error);
-/* stdout of a short command; GUEST if it fails. */
-char *_sandbox_ssh_capture (const SandboxSsh *ssh, const char *remote_command, gsize max,
-                            gint64 timeout_usec, GCancellable *cancellable, GError **error);
+/* stdout of a short command; GUEST if it fails. @stdin_fd: what it reads, -1: nothing. */
+char *
+_sandbox_ssh_capture (const SandboxSsh *ssh, const char *remote_command, int stdin_fd, gsize max,
+                      gint64 timeout_usec, GCancellable *cancellable, GError **error);
 /* The path of the master's socket has room for about 90 bytes: INVALID when it is longer. */
 gboolean _sandbox_ssh_socket_fits (const SandboxSsh *ssh, GError **error);
 gboolean _sandbox_ssh_master_alive (const SandboxSsh *ssh);

@@ -86,8 +86,8 @@ _sandbox_guest_check_shares (const SandboxSsh *ssh, const SandboxPlan *plan,
     return TRUE;
   /* the shell reads it by itself: no process more in the guest */
   table = _sandbox_ssh_capture (
-      ssh, "while read -r line; do printf '%s\\n' \"$line\"; done </proc/self/mounts", TABLE_MAX,
-      CHECK_USEC, cancellable, error);
+      ssh, "while read -r line; do printf '%s\\n' \"$line\"; done </proc/self/mounts", -1,
+      TABLE_MAX, CHECK_USEC, cancellable, error);
   if (!table)
     {
       g_prefix_error (error, "checking the shares: ");

@@ -208,7 +208,7 @@ _sandbox_ssh_exec (const SandboxSsh *ssh, const char *remote_command, gboolean p
 }
 
 char *
-_sandbox_ssh_capture (const SandboxSsh *ssh, const char *remote_command, gsize max,
+_sandbox_ssh_capture (const SandboxSsh *ssh, const char *remote_command, int stdin_fd, gsize max,
                       gint64 timeout_usec, GCancellable *cancellable, GError **error)
 {
   SandboxChildOptions options = SANDBOX_CHILD_OPTIONS_INIT;
@@ -220,6 +220,7 @@ _sandbox_ssh_capture (const SandboxSsh *ssh, const char *remote_command, gsize m
   g_ptr_array_add (argv, g_strdup (remote_command));
   g_ptr_array_add (argv, NULL);
   options.argv = (const char *const *)argv->pdata;
+  options.stdin_fd = stdin_fd;
   /* the same limit holds for what ssh has to say, which has to fit */
   if (!sandbox_child_run (&options, timeout_usec, MAX (max, LOG_MAX), cancellable, &out, &err,
                           &status, error))

@@ -91,6 +91,32 @@ _sandbox_virt_filter_ensure (SandboxVirt *virt, const char *name, const char *xm
   return check_read_back (filter, name, xml, error);
 }
 
+char *
+_sandbox_virt_filter_xml (SandboxVirt *virt, const char *name, GError **error)
+{
+  g_autoptr (virConnect) conn = _sandbox_virt_connection (virt, error);
+  g_autoptr (virNWFilter) filter = NULL;
+  gboolean none;
+  char *text, *copy;
+
+  if (!conn)
+    return NULL;
+  filter = find_filter (conn, name, &none, error);
+  if (!filter && none)
+    sandbox_fail (error, SANDBOX_ERROR_NOT_FOUND, "libvirt has no network filter %s", name);
+  if (!filter)
+    return NULL;
+  text = virNWFilterGetXMLDesc (filter, 0);
+  if (!text)
+    {
+      _sandbox_virt_fail (error, "Cannot read the network filter %s", name);
+      return NULL;
+    }
+  copy = g_strdup (text);
+  free (text);
+  return copy;
+}
+
 gboolean
 _sandbox_virt_filter_remove (SandboxVirt *virt, const char *name, GError **error)
 {

@@ -97,6 +97,8 @@ gboolean _sandbox_virt_filter_ensure (SandboxVirt *virt, const char *name, const
                                       char **ret_old_xml, GError **error);
 /* None: success. */
 gboolean _sandbox_virt_filter_remove (SandboxVirt *virt, const char *name, GError **error);
+char *
+_sandbox_virt_filter_xml (SandboxVirt *virt, const char *name, GError **error); /* NOT_FOUND */
 char **_sandbox_virt_list_filters (SandboxVirt *virt, const char *prefix, GError **error);
 /* Whether this host's kernel gives bridged packets to iptables. */
 gboolean _sandbox_virt_bridge_filtered (void);

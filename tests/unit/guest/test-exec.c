@@ -214,7 +214,7 @@ test_host_key (void)
       g_assert_error (error, SANDBOX_ERROR, SANDBOX_ERROR_GUEST);
       g_assert_nonnull (strstr (error->message, "another host key"));
       result_clear (&result);
-      g_assert_null (_sandbox_ssh_capture (fixture.ssh, "true", 100, 0, NULL, &capture_error));
+      g_assert_null (_sandbox_ssh_capture (fixture.ssh, "true", -1, 100, 0, NULL, &capture_error));
       g_test_message ("%s", capture_error->message);
       g_assert_nonnull (strstr (capture_error->message, "another host key"));
       log = fixture_log (&fixture);
@@ -284,11 +284,11 @@ test_capture (void)
   fixture_set_up (&fixture);
   if (fixture_start_sshd (&fixture, NULL))
     {
-      text = _sandbox_ssh_capture (fixture.ssh, "echo yes; echo no >&2", 100, 0, NULL, &error);
+      text = _sandbox_ssh_capture (fixture.ssh, "echo yes; echo no >&2", -1, 100, 0, NULL, &error);
       g_assert_no_error (error);
       g_assert_cmpstr (text, ==, "yes\n");
-      g_assert_null (_sandbox_ssh_capture (fixture.ssh, "printf 'a\\033]0;b\\007' >&2; exit 4", 100,
-                                           0, NULL, &error));
+      g_assert_null (_sandbox_ssh_capture (fixture.ssh, "printf 'a\\033]0;b\\007' >&2; exit 4", -1,
+                                           100, 0, NULL, &error));
       g_assert_error (error, SANDBOX_ERROR, SANDBOX_ERROR_GUEST);
       g_assert_nonnull (strstr (error->message, "status 4"));
       g_assert_null (strchr (error->message, '\033'));

@@ -12,4 +12,5 @@
 #include <sandbox/plan.h>
 #include <sandbox/profile.h>
 #include <sandbox/progress.h>
+#include <sandbox/verify.h>
 #include <sandbox/version.h>

@@ -1,0 +1,421 @@
+// SPDX-License-Identifier: LGPL-2.1-or-later
+// What this host knows without asking the guest, and tells every user: its addresses, what its
+// kernel has learned from a bridge, how QEMU runs, and which devices it was given.
+#include "base/xml.h"
+#include "facade/verify-private.h"
+
+#include <arpa/inet.h>
+#include <errno.h>
+#include <ifaddrs.h>
+#include <linux/if_bridge.h>
+#include <net/if.h>
+#include <string.h>
+#include <sys/stat.h>
+
+#define ADDRESSES_MAX  32
+#define ADDRESSES6_MAX 8
+
+/* Addresses of a machine's /29 that nobody has: the gateway is .1, the guest .2. */
+#define FIRST_FREE 3
+#define LAST_FREE  6
+
+gboolean
+_sandbox_verify_find_addresses (SandboxVerifyScene *scene, GError **error)
+{
+  struct ifaddrs *list = NULL;
+
+  if (getifaddrs (&list) < 0)
+    return sandbox_fail_errno (error, errno, "verify: listing the addresses of this host");
+  for (const struct ifaddrs *item = list; item != NULL; item = item->ifa_next)
+    {
+      const struct sockaddr_in *in = (const struct sockaddr_in *)(gpointer)item->ifa_addr;
+      const struct sockaddr_in6 *in6 = (const struct sockaddr_in6 *)(gpointer)item->ifa_addr;
+
+      if (in == NULL || (item->ifa_flags & IFF_LOOPBACK))
+        continue;
+      if (in->sin_family == AF_INET && scene->host_addresses->len < ADDRESSES_MAX
+          && ntohl (in->sin_addr.s_addr) != scene->plan->subnet.address + 1)
+        {
+          guint32 address = ntohl (in->sin_addr.s_addr);
+
+          g_array_append_val (scene->host_addresses, address);
+        }
+      else if (in->sin_family == AF_INET6 && scene->host_addresses6->len < ADDRESSES6_MAX
+               && !IN6_IS_ADDR_LINKLOCAL (&in6->sin6_addr))
+        g_array_append_val (scene->host_addresses6, in6->sin6_addr);
+    }
+  freeifaddrs (list);
+  return TRUE;
+}
+
+/* Of the kernel's routes: "DEVICE DESTINATION GATEWAY ..." in the machine's byte order. */
+void
+_sandbox_verify_find_gateway (SandboxVerifyScene *scene)
+{
+  g_autofree char *text = NULL;
+  g_auto (GStrv) lines = NULL;
+
+  if (!g_file_get_contents ("/proc/net/route", &text, NULL, NULL))
+    return;
+  lines = g_strsplit (text, "\n", -1);
+  for (char **line = lines; *line != NULL; line++)
+    {
+      g_auto (GStrv) words = g_strsplit_set (*line, "\t ", -1);
+      SandboxVerifyTarget target = { 0 };
+      guint64 address;
+
+      if (g_strv_length (words) < 3 || strcmp (words[1], "00000000") != 0
+          || !g_ascii_string_to_unsigned (words[2], 16, 1, G_MAXUINT32, &address, NULL))
+        continue;
+      target.address = ntohl ((guint32)address);
+      g_array_append_val (scene->lan, target);
+      return;
+    }
+}
+
+guint64
+_sandbox_verify_count_ipv6 (const char *bridge)
+{
+  g_autofree char *path = g_strdup_printf ("/proc/net/dev_snmp6/%s", bridge), *text = NULL;
+  const char *found;
+
+  if (!g_file_get_contents (path, &text, NULL, NULL))
+    return 0;
+  found = strstr (text, "Ip6InReceives");
+  return found != NULL ? g_ascii_strtoull (found + strlen ("Ip6InReceives"), NULL, 10) : 0;
+}
+
+static void
+note (GPtrArray *probes, const char *property)
+{
+  for (guint i = 0; i < probes->len; i++)
+    {
+      SandboxProbe *probe = probes->pdata[i];
+
+      probe->seen |= strcmp (probe->property, property) == 0;
+    }
+}
+
+static gboolean
+has_neighbour (const char *bridge, guint32 address)
+{
+  g_autofree char *wanted = sandbox_address_format (address), *text = NULL;
+  g_auto (GStrv) lines = NULL;
+
+  if (!g_file_get_contents ("/proc/net/arp", &text, NULL, NULL))
+    return FALSE;
+  lines = g_strsplit (text, "\n", -1);
+  for (char **line = lines; *line != NULL; line++)
+    {
+      gsize length = strcspn (*line, " ");
+
+      if (length == strlen (wanted) && memcmp (*line, wanted, length) == 0
+          && g_str_has_suffix (*line, bridge))
+        return TRUE;
+    }
+  return FALSE;
+}
+
+/* An address that the host does not know yet; @other: is taken. The last one, when it knows all. */
+static guint32
+choose_address (const SandboxVerifyScene *scene, guint32 other, gboolean *ret_known)
+{
+  guint32 address = 0;
+
+  *ret_known = TRUE;
+  for (guint i = FIRST_FREE; i <= LAST_FREE && *ret_known; i++)
+    {
+      if (scene->plan->subnet.address + i == other)
+        continue;
+      address = scene->plan->subnet.address + i;
+      *ret_known = has_neighbour (scene->plan->bridge, address);
+    }
+  return address;
+}
+
+void
+_sandbox_verify_choose_spoofs (SandboxVerifyScene *scene)
+{
+  scene->spoofed_address = choose_address (scene, 0, &scene->address_known);
+  scene->spoofed_arp = choose_address (scene, scene->spoofed_address, &scene->arp_known);
+  memcpy (scene->spoofed_mac, scene->own_mac, sizeof scene->spoofed_mac);
+  /* another last byte; not that of the gateway either, which differs in the lowest bit */
+  scene->spoofed_mac[5] ^= (guint8)(g_random_int_range (1, 128) << 1);
+}
+
+/* A bridge remembers who sent through which port, unless the filter dropped it before. */
+static gboolean
+bridge_knows (const char *bridge, const guint8 mac[6])
+{
+  g_autofree char *path = g_strdup_printf ("/sys/class/net/%s/brforward", bridge), *data = NULL;
+  gsize length = 0;
+
+  if (!g_file_get_contents (path, &data, &length, NULL))
+    return FALSE;
+  for (gsize i = 0; i + sizeof (struct __fdb_entry) <= length; i += sizeof (struct __fdb_entry))
+    if (memcmp (data + i + offsetof (struct __fdb_entry, mac_addr), mac, 6) == 0)
+      return TRUE;
+  return FALSE;
+}
+
+void
+_sandbox_verify_look_at_neighbours (const SandboxVerifyScene *scene, GPtrArray *probes,
+                                    const char *bridge)
+{
+  /* An entry without a card is one that the host looked for, to answer it. */
+  if (!scene->address_known && has_neighbour (bridge, scene->spoofed_address))
+    note (probes, "spoof-address");
+  if (!scene->arp_known && has_neighbour (bridge, scene->spoofed_arp))
+    note (probes, "spoof-arp");
+  if (bridge_knows (bridge, scene->spoofed_mac))
+    note (probes, "spoof-mac");
+  if (_sandbox_verify_count_ipv6 (bridge) > scene->ipv6_before)
+    note (probes, "ipv6");
+}
+
+/* --- the domain */
+
+/* A device of our machines: @path is where the attribute stands that must have that value. */
+typedef struct
+{
+  const char *element, *path, *attribute, *value;
+} Allowed;
+
+static const Allowed allowed_devices[] = {
+  { "emulator", NULL, NULL, NULL },
+  { "disk", "target", "bus", "virtio" },
+  { "controller", NULL, "type", "pci" },
+  { "controller", NULL, "type", "virtio-serial" },
+  { "controller", NULL, "model", "none" },
+  { "filesystem", "driver", "type", "virtiofs" },
+  { "interface", "model", "type", "virtio" },
+  { "serial", NULL, "type", "pty" },
+  { "console", NULL, "type", "pty" },
+  { "memballoon", NULL, "model", "virtio" },
+  { "rng", NULL, "model", "virtio" },
+  /* parts of the q35 board, which libvirt writes down */
+  { "controller", NULL, "type", "sata" },
+  { "input", NULL, "bus", "ps2" },
+  { "audio", NULL, "type", "none" },
+  { "watchdog", NULL, "model", "itco" },
+};
+
+static const char *const allowed_parts[] = {
+  "name",      "uuid",      "title",    "description",   "metadata",    "memory",
+  "vcpu",      "iothreads", "sysinfo",  "currentMemory", "os",          "features",
+  "cpu",       "clock",     "pm",       "memoryBacking", "on_crash",    "on_poweroff",
+  "on_reboot", "devices",   "seclabel", "resource",      "iothreadids",
+};
+
+static gboolean
+device_allowed (xmlNode *device)
+{
+  for (gsize i = 0; i < G_N_ELEMENTS (allowed_devices); i++)
+    {
+      const Allowed *row = &allowed_devices[i];
+      xmlNode *place = row->path != NULL ? sandbox_xml_find (device, row->path) : device;
+      g_autofree char *value = NULL;
+
+      if (strcmp (row->element, (const char *)device->name) != 0)
+        continue;
+      if (row->attribute == NULL)
+        return TRUE;
+      value = place != NULL ? sandbox_xml_get_attr (place, row->attribute) : NULL;
+      if (g_strcmp0 (value, row->value) == 0)
+        return TRUE;
+    }
+  return FALSE;
+}
+
+static gboolean
+part_allowed (xmlNode *part)
+{
+  if (part->ns != NULL) /* such as QEMU's own arguments */
+    return FALSE;
+  for (gsize i = 0; i < G_N_ELEMENTS (allowed_parts); i++)
+    if (strcmp ((const char *)part->name, allowed_parts[i]) == 0)
+      return TRUE;
+  return FALSE;
+}
+
+static char *
+describe_element (xmlNode *node)
+{
+  g_autofree char *type = sandbox_xml_get_attr (node, "type");
+  g_autofree char *model = sandbox_xml_get_attr (node, "model");
+  g_autofree char *text = g_strdup_printf (
+      "<%s%s%s%s%s>", (const char *)node->name, type != NULL ? " type=" : "",
+      type != NULL ? type : "", model != NULL ? " model=" : "", model != NULL ? model : "");
+
+  return sandbox_escape (text, -1, 120);
+}
+
+char *
+_sandbox_verify_foreign_element (const char *xml, GError **error)
+{
+  g_autoptr (xmlDoc) doc = sandbox_xml_parse ("domain XML of libvirt", xml, error);
+  xmlNode *root = doc != NULL ? xmlDocGetRootElement (doc) : NULL;
+  xmlNode *devices = root != NULL ? sandbox_xml_find (root, "devices") : NULL;
+
+  for (xmlNode *part = root != NULL ? xmlFirstElementChild (root) : NULL; part != NULL;
+       part = xmlNextElementSibling (part))
+    if (!part_allowed (part))
+      return describe_element (part);
+  for (xmlNode *device = devices != NULL ? xmlFirstElementChild (devices) : NULL; device != NULL;
+       device = xmlNextElementSibling (device))
+    if (!device_allowed (device))
+      return describe_element (device);
+  return NULL;
+}
+
+static gboolean
+feature_is_off (xmlNode *root, const char *wanted)
+{
+  g_autoptr (GPtrArray) features = sandbox_xml_find_all (root, "cpu/feature");
+
+  for (guint i = 0; i < features->len; i++)
+    {
+      g_autofree char *name = sandbox_xml_get_attr (features->pdata[i], "name");
+      g_autofree char *policy = sandbox_xml_get_attr (features->pdata[i], "policy");
+
+      if (g_strcmp0 (name, wanted) == 0)
+        return g_strcmp0 (policy, "disable") == 0;
+    }
+  return FALSE;
+}
+
+/* With a processor model of its own (emulation), what is not listed is not there; the host's own
+ * has everything that is not taken away. */
+gboolean
+_sandbox_verify_is_nested (const char *xml)
+{
+  g_autoptr (xmlDoc) doc = sandbox_xml_parse ("domain XML of libvirt", xml, NULL);
+  xmlNode *root = doc != NULL ? xmlDocGetRootElement (doc) : NULL;
+  g_autofree char *mode = root != NULL ? sandbox_xml_dup (root, "cpu", "mode") : NULL;
+
+  if (root == NULL || !feature_is_off (root, "svm"))
+    return TRUE;
+  return g_strcmp0 (mode, "custom") != 0 && !feature_is_off (root, "vmx");
+}
+
+/* --- QEMU's process */
+
+/* "/proc/123" of the QEMU that runs @object; NULL: not found. */
+static char *
+find_process (const char *object)
+{
+  g_autofree char *wanted = g_strdup_printf ("guest=%s,", object);
+  g_autoptr (GDir) dir = g_dir_open ("/proc", 0, NULL);
+  const char *name;
+
+  while (dir != NULL && (name = g_dir_read_name (dir)) != NULL)
+    {
+      g_autofree char *path = NULL, *text = NULL;
+      gsize length = 0;
+
+      if (!g_ascii_isdigit (*name))
+        continue;
+      path = g_strdup_printf ("/proc/%s/cmdline", name);
+      if (!g_file_get_contents (path, &text, &length, NULL))
+        continue;
+      for (gsize i = 0; i < length; i++)
+        if (text[i] == '\0')
+          text[i] = ' ';
+      if (strstr (text, "qemu") != NULL && strstr (text, wanted) != NULL)
+        return g_strdup_printf ("/proc/%s", name);
+    }
+  return NULL;
+}
+
+static void
+check_seccomp (const char *process, const char *target, GPtrArray *findings)
+{
+  g_autofree char *path = g_strconcat (process, "/status", NULL), *text = NULL;
+  const char *found =
+      g_file_get_contents (path, &text, NULL, NULL) ? strstr (text, "\nSeccomp:\t") : NULL;
+
+  if (found == NULL)
+    _sandbox_finding_add (findings, "seccomp", target, "on", SANDBOX_VERDICT_UNKNOWN,
+                          "%s cannot be read", path);
+  else if (found[strlen ("\nSeccomp:\t")] == '2')
+    _sandbox_finding_add (findings, "seccomp", target, "on", SANDBOX_VERDICT_PASS, "on");
+  else
+    _sandbox_finding_add (findings, "seccomp", target, "on", SANDBOX_VERDICT_FAIL,
+                          "off: set seccomp_sandbox=1 in /etc/libvirt/qemu.conf");
+}
+
+static void
+check_user (const char *process, const char *target, GPtrArray *findings)
+{
+  struct stat info;
+
+  if (stat (process, &info) < 0)
+    _sandbox_finding_add (findings, "qemu-user", target, "not root", SANDBOX_VERDICT_UNKNOWN,
+                          "%s cannot be looked at", process);
+  else
+    _sandbox_finding_add (findings, "qemu-user", target, "not root",
+                          info.st_uid != 0 ? SANDBOX_VERDICT_PASS : SANDBOX_VERDICT_FAIL,
+                          info.st_uid != 0 ? "not root"
+                                           : "root: set user= in /etc/libvirt/qemu.conf");
+}
+
+/* @model: what libvirt says that it confines with, "" for nothing. */
+static void
+check_confinement (const char *xml, const char *model, const char *target, GPtrArray *findings)
+{
+  g_autoptr (xmlDoc) doc = sandbox_xml_parse ("domain XML of libvirt", xml, NULL);
+  g_autoptr (GPtrArray) labels =
+      doc != NULL ? sandbox_xml_find_all (xmlDocGetRootElement (doc), "seclabel") : NULL;
+
+  if (*model == '\0')
+    {
+      _sandbox_finding_add (findings, "confinement", target, "on", SANDBOX_VERDICT_UNKNOWN,
+                            "libvirt on this host uses neither: a hole in QEMU would have all "
+                            "rights of QEMU's user");
+      return;
+    }
+  for (guint i = 0; labels != NULL && i < labels->len; i++)
+    {
+      g_autofree char *found = sandbox_xml_get_attr (labels->pdata[i], "model");
+      g_autofree char *type = sandbox_xml_get_attr (labels->pdata[i], "type");
+
+      if (g_strcmp0 (found, model) == 0 && g_strcmp0 (type, "dynamic") == 0)
+        {
+          _sandbox_finding_add (findings, "confinement", target, "on", SANDBOX_VERDICT_PASS, "%s",
+                                model);
+          return;
+        }
+    }
+  _sandbox_finding_add (findings, "confinement", target, "on", SANDBOX_VERDICT_FAIL,
+                        "off for this machine, though libvirt has %s", model);
+}
+
+void
+_sandbox_verify_check_domain (const char *xml, const char *object, const char *model,
+                              const char *target, GPtrArray *findings)
+{
+  g_autoptr (GError) local = NULL;
+  g_autofree char *foreign = _sandbox_verify_foreign_element (xml, &local);
+  g_autofree char *process = find_process (object);
+  gboolean nested = _sandbox_verify_is_nested (xml);
+
+  if (local != NULL)
+    _sandbox_finding_add (findings, "devices", target, "virtio only", SANDBOX_VERDICT_UNKNOWN, "%s",
+                          local->message);
+  else
+    _sandbox_finding_add (findings, "devices", target, "virtio only",
+                          foreign == NULL ? SANDBOX_VERDICT_PASS : SANDBOX_VERDICT_FAIL, "%s",
+                          foreign == NULL ? "virtio only" : foreign);
+  _sandbox_finding_add (findings, "nested", target, "off",
+                        nested ? SANDBOX_VERDICT_FAIL : SANDBOX_VERDICT_PASS,
+                        nested ? "on" : "off");
+  check_confinement (xml, model, target, findings);
+  if (process == NULL)
+    {
+      _sandbox_finding_add (findings, "seccomp", target, "on", SANDBOX_VERDICT_UNKNOWN,
+                            "QEMU's process is not visible");
+      return;
+    }
+  check_seccomp (process, target, findings);
+  check_user (process, target, findings);
+}

@@ -98,6 +98,18 @@ static const VmsOption build_options[] = {
 static const VmsOption new_options[] = {
   VALUE ('p', "profile", "PROFILE", VMS_COMPLETE_PROFILE, "what it inherits (default: base)"), END
 };
+static const VmsOption verify_options[] = {
+  FLAG (0, "inside", "probe from the running machine itself: faster, but a hostile one can lie"),
+  VALUES (0, "lan", "ADDRESS[:PORT]", VMS_COMPLETE_NONE,
+          "a host of the LAN to try (default: the default gateway); may be repeated"),
+  VALUES (0, "public", "ADDRESS[:PORT]", VMS_COMPLETE_NONE,
+          "a host of the internet to try (port 443); may be repeated"),
+  VALUES (0, "metadata", "ADDRESS[:PORT]", VMS_COMPLETE_NONE,
+          "where the cloud that this host is in has its metadata (port 80); may be repeated"),
+  VALUE (0, "timeout", "TIME", VMS_COMPLETE_NONE,
+         "how long each probe waits for an answer (default: 3s)"),
+  END
+};
 static const VmsOption doctor_options[] = {
   FLAG (0, "fix", "mend what is wrong with this host, command by command, after showing and asking"),
   FLAG (0, "dry-run", "with --fix: only show the commands"),
@@ -247,6 +259,16 @@ const VmsVerb vms_verbs[] = {
     "Without OLD: how NEW differs from what it inherits.",
     NULL, vms_cmd_profile_diff },
 
+  { "verify", NULL, NULL, VMS_GROUP_HELP, "NAME", 1, 1, VMS_COMPLETE_MACHINE, VMS_VERB_JSON,
+    "try from inside what a machine must not reach, and show what was found",
+    "Starts a throwaway machine of the same profile, without its shares, tries as root there what "
+    "the profile forbids and what it allows, and listens on this host for what gets through. NAME "
+    "itself need not run.\n\n"
+    "Nothing is sent to any address but those of this host, its default gateway (with --lan: the "
+    "ones given instead), your other running machines and what the options name.\n\n"
+    "The exit status is 1 when a property does not hold. What could not be judged is \"unknown\", "
+    "with the reason, and does not count.",
+    verify_options, vms_cmd_verify },
   { "doctor", NULL, NULL, VMS_GROUP_HELP, "", 0, 0, VMS_COMPLETE_NONE, VMS_VERB_JSON,
     "check this host, and say how to fix what is missing",
     "Looks at all that would break a machine, or make it a weaker sandbox than it should be. What "

@@ -138,6 +138,7 @@ VMS_HANDLER (vms_cmd_profile_diff);
 VMS_HANDLER (vms_cmd_doctor);
 VMS_HANDLER (vms_cmd_help);
 VMS_HANDLER (vms_cmd_manual);
+VMS_HANDLER (vms_cmd_verify);
 VMS_HANDLER (vms_cmd_version);
 VMS_HANDLER (vms_cmd_completion);
 VMS_HANDLER (vms_cmd_complete);

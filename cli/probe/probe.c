@@ -1,17 +1,24 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
-// What tests/vm/35-isolation.sh runs as root in a guest: asks many hosts at once, sends raw frames,
-// answers.
+// What runs as root in a guest, for `vms verify` and for the tests of the network policy: asks many
+// hosts at once, sends raw frames, answers.
 //
-//   probe ask SECONDS       lines "ID tcp|udp|ping|dns-udp|dns-tcp ADDRESS [PORT]"; prints "ID
-//   RESULT" for each probe frames INTERFACE  lines "ID HEX": sent as they are, twice each probe
-//   serve SECONDS PORT...  TCP and UDP: whoever asks gets an answer
+//   sandbox-probe ask SECONDS [MAC]
+//       of lines   ID tcp|udp|ping|dns-udp|dns-tcp ADDRESS [PORT]
+//                  ID listen ADDRESS PORT        waits there for a TCP connection
+//                  ID frame HEX HEX|-            sent as it is by the card that has MAC; the second
+//                                                one is what stands in an answer to it
+//       prints     ID RESULT for each; after those of a call with MAC, "done N"
+//   sandbox-probe frames INTERFACE               lines ID HEX: sent as they are, twice each
+//   sandbox-probe serve SECONDS PORT...          TCP and UDP: whoever asks gets an answer
 //
-// It judges nothing: the test looks at what arrived elsewhere. Result of ask: open, answer,
-// refused, unreachable, silent.
-#define _GNU_SOURCE
+// It judges nothing: whoever started it looks at what arrived elsewhere. RESULT: open, answer,
+// refused, unreachable, silent; of a frame: answer, sent.
+//
+// Linked statically and to nothing but the C library: it has to run in any guest.
 #include <arpa/inet.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <net/ethernet.h>
 #include <net/if.h>
 #include <netinet/ip.h>
 #include <netinet/ip_icmp.h>
@@ -22,13 +29,16 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/ioctl.h>
 #include <sys/socket.h>
 #include <time.h>
 #include <unistd.h>
 
-#define ASKS_MAX          256
+#define ASKS_MAX          512
 #define PORTS_MAX         16
 #define FRAME_MAX         1514
+#define NEEDLE_MAX        64
+#define LINE_MAX_BYTES    (2 * FRAME_MAX + 2 * NEEDLE_MAX + 128)
 #define DNS_PORT          53
 #define TCP_LENGTH_PREFIX 2
 
@@ -39,10 +49,13 @@ typedef enum
   KIND_PING,
   KIND_DNS_UDP,
   KIND_DNS_TCP,
+  KIND_LISTEN,
+  KIND_FRAME,
   KINDS
 } Kind;
 
-static const char *const kind_names[KINDS] = { "tcp", "udp", "ping", "dns-udp", "dns-tcp" };
+static const char *const kind_names[KINDS] = { "tcp",     "udp",    "ping", "dns-udp",
+                                               "dns-tcp", "listen", "frame" };
 
 typedef struct
 {
@@ -51,8 +64,19 @@ typedef struct
   struct sockaddr_in to;
   int fd;
   bool connecting;
+  unsigned char *frame; /* of a frame: all of it, and what stands in an answer */
+  size_t frame_length;
+  unsigned char needle[NEEDLE_MAX];
+  size_t needle_length;
   const char *result; /* NULL: none yet */
 } Ask;
+
+/* Where raw frames go out, and what comes in is looked at. */
+typedef struct
+{
+  int fd; /* -1: nowhere */
+  struct sockaddr_ll to;
+} Card;
 
 /* version.bind, class CHAOS, type TXT: what dnsmasq answers by itself, with two bytes of length
  * before it for TCP. */
@@ -126,8 +150,42 @@ send_question (Ask *ask)
     ask->result = result_of (errno);
 }
 
+static size_t
+from_hex (const char *hex, unsigned char *ret_bytes, size_t max)
+{
+  size_t length = 0;
+
+  for (; length < max && sscanf (hex + 2 * length, "%2hhx", &ret_bytes[length]) == 1; length++)
+    ;
+  return length;
+}
+
+static int
+listen_on (int type, int port)
+{
+  struct sockaddr_in at = { .sin_family = AF_INET, .sin_port = htons ((uint16_t)port) };
+  int fd = socket (AF_INET, type | SOCK_NONBLOCK, 0), yes = 1;
+
+  setsockopt (fd, SOL_SOCKET, SO_REUSEADDR, &yes, sizeof yes);
+  if (bind (fd, (struct sockaddr *)&at, sizeof at) < 0
+      || (type == SOCK_STREAM && listen (fd, 64) < 0))
+    die ("bind");
+  return fd;
+}
+
 static void
-begin (Ask *ask)
+send_frame (const Card *card, Ask *ask)
+{
+  for (int i = 0; i < 2; i++)
+    if (sendto (card->fd, ask->frame, ask->frame_length, 0, (const struct sockaddr *)&card->to,
+                sizeof card->to)
+        < 0)
+      ask->result = "unreachable";
+  usleep (1000);
+}
+
+static void
+begin_question (Ask *ask)
 {
   int type = is_stream (ask) ? SOCK_STREAM : ask->kind == KIND_PING ? SOCK_RAW : SOCK_DGRAM;
 
@@ -140,6 +198,17 @@ begin (Ask *ask)
     ask->connecting = true;
   else
     send_question (ask);
+}
+
+static void
+begin (const Card *card, Ask *ask)
+{
+  if (ask->kind == KIND_LISTEN)
+    ask->fd = listen_on (SOCK_STREAM, ntohs (ask->to.sin_port));
+  else if (ask->kind == KIND_FRAME)
+    send_frame (card, ask);
+  else
+    begin_question (ask);
 }
 
 /* An echo request that comes back from this machine itself is no answer. */
@@ -163,6 +232,11 @@ advance (Ask *ask)
   int error = 0;
   ssize_t length;
 
+  if (ask->kind == KIND_LISTEN)
+    {
+      ask->result = "open";
+      return;
+    }
   if (ask->connecting)
     {
       ask->connecting = false;
@@ -181,44 +255,123 @@ advance (Ask *ask)
     ask->result = ask->kind == KIND_TCP ? "open" : "answer";
 }
 
-/* A line without the port: the one of DNS, or none. */
 static void
-read_ask (Ask *ask, const char *line)
+bad_line (const char *line)
 {
-  char kind[16], address[32];
+  fprintf (stderr, "probe: bad line: %.120s\n", line);
+  exit (2);
+}
+
+/* @words: from the address on. Without a port: the one of DNS, or none. */
+static void
+read_place (Ask *ask, const char *words, const char *line)
+{
+  char address[32];
   unsigned port = DNS_PORT;
 
-  if (sscanf (line, "%63s %15s %31s %u", ask->id, kind, address, &port) < 3
+  if (sscanf (words, "%31s %u", address, &port) < 1
       || inet_pton (AF_INET, address, &ask->to.sin_addr) != 1)
-    {
-      fprintf (stderr, "probe: bad line: %s", line);
-      exit (2);
-    }
-  while (ask->kind < KINDS && strcmp (kind, kind_names[ask->kind]) != 0)
-    ask->kind++;
-  if (ask->kind == KINDS)
-    {
-      fprintf (stderr, "probe: unknown kind: %s", line);
-      exit (2);
-    }
+    bad_line (line);
   ask->to.sin_family = AF_INET;
   ask->to.sin_port = htons (ask->kind == KIND_PING ? 0 : (uint16_t)port);
 }
 
+static void
+read_frame (Ask *ask, const char *words, const char *line)
+{
+  const char *needle = strchr (words, ' ');
+
+  ask->frame = malloc (FRAME_MAX);
+  if (!ask->frame || !needle)
+    bad_line (line);
+  ask->frame_length = from_hex (words, ask->frame, FRAME_MAX);
+  ask->needle_length = from_hex (needle + 1, ask->needle, NEEDLE_MAX);
+  if (ask->frame_length < sizeof (struct ether_header))
+    bad_line (line);
+}
+
+static void
+read_ask (Ask *ask, const char *line)
+{
+  char kind[16];
+  int words = 0;
+
+  ask->fd = -1;
+  if (sscanf (line, "%63s %15s %n", ask->id, kind, &words) < 2 || words == 0)
+    bad_line (line);
+  while (ask->kind < KINDS && strcmp (kind, kind_names[ask->kind]) != 0)
+    ask->kind++;
+  if (ask->kind == KINDS)
+    bad_line (line);
+  (ask->kind == KIND_FRAME ? read_frame : read_place) (ask, line + words, line);
+}
+
+/* The card with that address. */
+static void
+open_card (Card *card, const char *mac)
+{
+  struct if_nameindex *names = if_nameindex ();
+  unsigned char wanted[6];
+  int fd = socket (AF_INET, SOCK_DGRAM, 0);
+
+  if (sscanf (mac, "%2hhx:%2hhx:%2hhx:%2hhx:%2hhx:%2hhx", &wanted[0], &wanted[1], &wanted[2],
+              &wanted[3], &wanted[4], &wanted[5])
+      != 6)
+    bad_line (mac);
+  card->fd = socket (AF_PACKET, SOCK_RAW | SOCK_NONBLOCK, htons (ETH_P_ALL));
+  card->to.sll_family = AF_PACKET;
+  card->to.sll_protocol = htons (ETH_P_ALL);
+  card->to.sll_halen = sizeof wanted;
+  for (struct if_nameindex *name = names; name && name->if_name; name++)
+    {
+      struct ifreq request = { 0 };
+
+      snprintf (request.ifr_name, sizeof request.ifr_name, "%s", name->if_name);
+      if (ioctl (fd, SIOCGIFHWADDR, &request) == 0
+          && memcmp (request.ifr_hwaddr.sa_data, wanted, sizeof wanted) == 0)
+        card->to.sll_ifindex = (int)name->if_index;
+    }
+  if (card->fd < 0 || card->to.sll_ifindex == 0
+      || bind (card->fd, (struct sockaddr *)&card->to, sizeof card->to) < 0)
+    die (mac);
+  if_freenameindex (names);
+  close (fd);
+}
+
+/* What came in by the card, as far as frames of ours wait for it. */
+static void
+look_at_frames (const Card *card, Ask *asks, int count)
+{
+  static unsigned char data[65536];
+  struct sockaddr_ll from;
+  socklen_t size = sizeof from;
+  ssize_t length;
+
+  while ((length = recvfrom (card->fd, data, sizeof data, 0, (struct sockaddr *)&from, &size)) > 0)
+    for (int i = 0; from.sll_pkttype != PACKET_OUTGOING && i < count; i++)
+      if (asks[i].needle_length > 0
+          && memmem (data, (size_t)length, asks[i].needle, asks[i].needle_length))
+        asks[i].result = "answer";
+}
+
 /* One wait for all of them. How many still have no result. */
 static int
-wait_for_some (Ask *asks, int count, int timeout)
+wait_for_some (const Card *card, Ask *asks, int count, int timeout)
 {
-  struct pollfd polls[ASKS_MAX];
+  struct pollfd polls[ASKS_MAX + 1];
   int open = 0;
 
+  polls[count].fd = card->fd;
+  polls[count].events = POLLIN;
   for (int i = 0; i < count; i++)
     {
       polls[i].fd = asks[i].result ? -1 : asks[i].fd;
       polls[i].events = asks[i].connecting ? POLLOUT : POLLIN;
     }
-  if (poll (polls, (nfds_t)count, timeout) < 0 && errno != EINTR)
+  if (poll (polls, (nfds_t)count + 1, timeout) < 0 && errno != EINTR)
     die ("poll");
+  if (card->fd >= 0)
+    look_at_frames (card, asks, count);
   for (int i = 0; i < count; i++)
     {
       if (polls[i].fd >= 0 && polls[i].revents)
@@ -228,44 +381,63 @@ wait_for_some (Ask *asks, int count, int timeout)
   return open;
 }
 
+static const char *
+result_at_end (const Ask *ask)
+{
+  if (ask->result)
+    return ask->result;
+  return ask->kind == KIND_FRAME ? "sent" : "silent";
+}
+
+/* What may have been lost, or came too early. */
+static void
+ask_again (const Card *card, Ask *ask)
+{
+  if (ask->result || ask->kind == KIND_LISTEN || is_stream (ask))
+    return;
+  if (ask->kind == KIND_FRAME)
+    send_frame (card, ask);
+  else
+    send_question (ask);
+}
+
 static int
-run_asks (int seconds)
+run_asks (int seconds, const char *mac)
 {
   static Ask asks[ASKS_MAX];
-  char line[256];
+  static char line[LINE_MAX_BYTES];
+  Card card = { .fd = -1 };
   int count = 0, open = 1;
   long end, again;
 
-  while (count < ASKS_MAX && fgets (line, sizeof line, stdin))
-    read_ask (&asks[count++], line);
+  if (mac)
+    open_card (&card, mac);
+  while (fgets (line, sizeof line, stdin))
+    {
+      if (count == ASKS_MAX)
+        bad_line ("too many lines");
+      read_ask (&asks[count], line);
+      if (asks[count++].kind == KIND_FRAME && !mac)
+        bad_line (line);
+    }
   for (int i = 0; i < count; i++)
-    begin (&asks[i]);
+    begin (&card, &asks[i]);
   end = now_ms () + seconds * 1000L;
   again = now_ms () + 1000;
   while (open > 0 && now_ms () < end)
     {
-      open = wait_for_some (asks, count, 100);
+      open = wait_for_some (&card, asks, count, 100);
       if (now_ms () < again)
         continue;
       again += 1000;
       for (int i = 0; i < count; i++)
-        if (!asks[i].result && !is_stream (&asks[i]))
-          send_question (&asks[i]);
+        ask_again (&card, &asks[i]);
     }
   for (int i = 0; i < count; i++)
-    printf ("%s %s\n", asks[i].id, asks[i].result ? asks[i].result : "silent");
+    printf ("%s %s\n", asks[i].id, result_at_end (&asks[i]));
+  if (mac)
+    printf ("done %d\n", count);
   return 0;
-}
-
-static size_t
-from_hex (const char *hex, unsigned char *ret_bytes)
-{
-  size_t length = 0;
-
-  for (; length < FRAME_MAX && sscanf (hex + 2 * length, "%2hhx", &ret_bytes[length]) == 1;
-       length++)
-    ;
-  return length;
 }
 
 static int
@@ -283,7 +455,7 @@ send_frames (const char *interface)
   while (fgets (line, sizeof line, stdin))
     {
       const char *hex = strchr (line, ' ');
-      size_t length = hex ? from_hex (hex + 1, frame) : 0;
+      size_t length = hex ? from_hex (hex + 1, frame, FRAME_MAX) : 0;
 
       for (int i = 0; i < 2; i++)
         if (sendto (fd, frame, length, 0, (struct sockaddr *)&to, sizeof to) < 0)
@@ -293,19 +465,6 @@ send_frames (const char *interface)
     }
   printf ("sent %d\n", count);
   return 0;
-}
-
-static int
-listen_on (int type, int port)
-{
-  struct sockaddr_in at = { .sin_family = AF_INET, .sin_port = htons ((uint16_t)port) };
-  int fd = socket (AF_INET, type | SOCK_NONBLOCK, 0), yes = 1;
-
-  setsockopt (fd, SOL_SOCKET, SO_REUSEADDR, &yes, sizeof yes);
-  if (bind (fd, (struct sockaddr *)&at, sizeof at) < 0
-      || (type == SOCK_STREAM && listen (fd, 64) < 0))
-    die ("bind");
-  return fd;
 }
 
 static void
@@ -358,12 +517,12 @@ serve (int seconds, char **ports, int count)
 int
 main (int argc, char **argv)
 {
-  if (argc == 3 && strcmp (argv[1], "ask") == 0)
-    return run_asks (atoi (argv[2]));
+  if ((argc == 3 || argc == 4) && strcmp (argv[1], "ask") == 0)
+    return run_asks (atoi (argv[2]), argv[3]);
   if (argc == 3 && strcmp (argv[1], "frames") == 0)
     return send_frames (argv[2]);
   if (argc > 3 && argc - 3 <= PORTS_MAX && strcmp (argv[1], "serve") == 0)
     return serve (atoi (argv[2]), argv + 3, argc - 3);
-  fputs ("probe: ask SECONDS | frames INTERFACE | serve SECONDS PORT...\n", stderr);
+  fputs ("probe: ask SECONDS [MAC] | frames INTERFACE | serve SECONDS PORT...\n", stderr);
   return 2;
 }

@@ -231,6 +231,13 @@ def test_images():
     expect(r.status in (2, 3) and "debian-13" in r.err, r)
 
 
+def test_verify_needs_real_machines():
+    home = Home()
+    r = home.vms("verify", "work")
+    expect_status(r, 5)
+    expect("test driver" in r.err and r.out == "", r)
+
+
 def test_doctor():
     home = Home()
     r = home.vms("doctor")

@@ -23,7 +23,7 @@ def test_alone_says_what_to_do_first():
 def test_the_verbs_of_this_version_are_there():
     have = {" ".join(words(v, s)) for v, s, _ in VERBS}
     want = """create edit clone list status start stop restart destroy recreate ssh exec cp console logs key ssh-config
-        doctor help version completion""".split() + ["image " + w for w in "build list show remove".split()] + [
+        verify doctor help version completion""".split() + ["image " + w for w in "build list show remove".split()] + [
         "profile " + w for w in "list show new check keys diff".split()]
     expect(have == set(want), "missing %s, new %s" % (set(want) - have, have - set(want)))
 
@@ -68,7 +68,7 @@ def test_json_only_where_it_is_promised():
     home = Home()
     for verb, sub, usage in VERBS:
         offers = "--json" in home.vms(*words(verb, sub), "--help", uri=None).out
-        shows = (verb, sub) in [("list", None), ("status", None), ("start", None), ("doctor", None), ("version", None),
+        shows = (verb, sub) in [("list", None), ("status", None), ("start", None), ("verify", None), ("doctor", None), ("version", None),
                                 ("image", "list"), ("image", "show"), ("profile", "list"), ("profile", "show"),
                                 ("profile", "check"), ("profile", "keys"), ("profile", "diff")]
         expect(offers == shows, (verb, sub))

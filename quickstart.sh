@@ -113,7 +113,7 @@ as_caller() {
 
 packages() {
 	# to build
-	printf '%s\n' gcc libc6-dev meson ninja-build pkgconf libglib2.0-dev libxml2-dev libvirt-dev libjson-glib-dev
+	printf '%s\n' gcc libc6-dev meson ninja-build pkgconf libglib2.0-dev libxml2-dev libvirt-dev libjson-glib-dev libmnl-dev
 	# to run machines
 	printf '%s\n' libvirt-daemon-system libvirt-clients qemu-system-x86 qemu-utils dnsmasq-base iptables nftables kmod procps iproute2 \
 		openssh-client
@@ -427,6 +427,29 @@ build_and_install() {
 		die "$prefix/bin/vms was installed but does not run" "read the log above; /sbin/ldconfig -p should know libsandbox-1.so.0"
 }
 
+# Pauses machines whose rules somebody takes away. Where one runs already it goes on, with systemd the new one takes its place.
+start_guard() {
+	local program=$prefix/sbin/vms-guard
+
+	if [ -d /run/systemd/system ]; then
+		# systemd looks there only when libsandbox is in one of its own places
+		case $prefix in
+		/usr | /usr/local) ;;
+		*) quiet "systemctl link" systemctl link "$prefix/lib/systemd/system/vms-guard.service" || : ;;
+		esac
+		if quiet "systemctl daemon-reload" systemctl daemon-reload &&
+			quiet "systemctl enable vms-guard" systemctl enable vms-guard.service && quiet "starting vms-guard" systemctl restart vms-guard.service; then
+			return 0
+		fi
+		die "vms-guard could not be started" "systemctl status vms-guard"
+	fi
+	! alive vms-guard >/dev/null || return 0
+	note "no systemd here: starting vms-guard, which watches over the machines' packet filter rules; after a restart of this host: setsid -f $program"
+	mkdir -p /var/log/libsandbox
+	setsid -f "$program" </dev/null >/dev/null 2>>/var/log/libsandbox/guard.log
+	wait_for 3 test -S /run/libsandbox/guard || die "vms-guard could not be started: $(tail -n 1 /var/log/libsandbox/guard.log)" "$program"
+}
+
 # --- the machine ---------------------------------------------------------------------------------------------
 
 # With another image than the default one, or a name that no profile is shipped for, the user's profile of the machine says so.
@@ -498,6 +521,7 @@ main() {
 	prepare_caller
 	[ "$host_only" = no ] || return 0
 	build_and_install
+	start_guard
 	start_machine
 	farewell
 }

@@ -66,7 +66,7 @@ print_shares (const SandboxMachineStatus *status)
 }
 
 static void
-print_status (const SandboxMachineStatus *status)
+print_status (const SandboxMachineStatus *status, gboolean guarded)
 {
   g_autofree char *memory = vms_size (status->memory_bytes);
   g_autofree char *used = vms_size (status->disk_bytes);
@@ -88,6 +88,8 @@ print_status (const SandboxMachineStatus *status)
   line ("disk", status->disk_limit_bytes > 0 ? disk : "");
   line ("ssh", *status->address != '\0' ? login : "");
   line ("keeper", status->keeper_pid != 0 ? keeper : "");
+  if (status->state == SANDBOX_STATE_RUNNING || status->state == SANDBOX_STATE_PAUSED)
+    line ("guard", guarded ? "runs" : "does not run: see `vms doctor`");
   print_shares (status);
   line ("libvirt", status->object);
   line ("uuid", status->uuid);
@@ -125,9 +127,12 @@ vms_cmd_status (VmsContext *context, const VmsArgs *args, GError **error)
   g_autoptr (SandboxHost) host = vms_open_host (context, error);
   g_auto (GStrv) names = host != NULL ? names_wanted (context, args, host, error) : NULL;
   g_autoptr (JsonBuilder) builder = vms_json_begin ();
+  int guard_pid;
 
   if (names == NULL)
     return 1;
+  guard_pid = sandbox_host_get_guard_pid (host);
+  vms_json_int (builder, "guard_pid", guard_pid);
   json_builder_set_member_name (builder, "machines");
   json_builder_begin_array (builder);
   for (char **name = names; *name != NULL; name++)
@@ -142,7 +147,7 @@ vms_cmd_status (VmsContext *context, const VmsArgs *args, GError **error)
       if (context->json)
         json_status (builder, status);
       else
-        print_status (status);
+        print_status (status, guard_pid != 0);
     }
   json_builder_end_array (builder);
   if (context->json)

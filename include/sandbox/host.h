@@ -58,6 +58,11 @@ const char *sandbox_host_get_state_dir (SandboxHost *host);
 /* What to give to the functions of profile.h for the profiles that @host uses; owned by @host. */
 const SandboxProfileDirs *sandbox_host_get_profile_dirs (SandboxHost *host);
 
+/* Whether vms-guard, which pauses machines that lose their packet filter rules, runs on this host
+ * and answers: then its process number, else 0. Nobody but root can make this say so. Always 0 for
+ * a libvirt that is elsewhere or libvirt's test driver. Waits a second at most. */
+int sandbox_host_get_guard_pid (SandboxHost *host);
+
 typedef enum
 {
   SANDBOX_STATE_NEW, /* a profile, nothing in libvirt yet */

@@ -21,6 +21,7 @@ static const struct
   { _sandbox_doctor_images, TRUE },
   { _sandbox_doctor_bridge_netfilter, FALSE },
   { _sandbox_doctor_ports, FALSE },
+  { _sandbox_doctor_guard, FALSE },
   { _sandbox_doctor_firewalls, FALSE },
   { _sandbox_doctor_docker, FALSE },
   { _sandbox_doctor_dns, FALSE },

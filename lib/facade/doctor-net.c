@@ -3,6 +3,7 @@
 // only root may read: for others they are unknown, and said to be.
 #include "facade/doctor.h"
 
+#include "base/guard.h"
 #include "base/netrule.h"
 
 #include <string.h>
@@ -218,6 +219,29 @@ _sandbox_doctor_ports (SandboxDoctor *doctor)
                              RULES_FILE " is there%s; whether it is loaded now only root sees",
                              enabled ? " and is loaded at boot" : ""),
         "sudo nft -f " RULES_FILE " (loads it; may be done at any time)");
+}
+
+void
+_sandbox_doctor_guard (SandboxDoctor *doctor)
+{
+  int pid = sandbox_guard_pid ();
+  SandboxCheck *check;
+
+  if (pid != 0)
+    {
+      _sandbox_doctor_add (doctor, "guard", SANDBOX_CHECK_GOOD,
+                           "vms-guard runs (pid %d): it pauses machines that lose their packet "
+                           "filter rules",
+                           pid);
+      return;
+    }
+  check = _sandbox_doctor_add (doctor, "guard", SANDBOX_CHECK_WARNING,
+                               "vms-guard does not run: who flushes this host's packet filter "
+                               "rules opens the machines");
+  if (g_file_test ("/run/systemd/system", G_FILE_TEST_IS_DIR))
+    _sandbox_check_step (check, TRUE, NULL, "systemctl", "enable", "--now", "vms-guard", NULL);
+  else
+    _sandbox_check_step (check, TRUE, NULL, "setsid", "-f", "vms-guard", NULL);
 }
 
 /* --- others who write rules */

@@ -65,6 +65,7 @@ void _sandbox_doctor_ssh_config (SandboxDoctor *doctor);
 /* doctor-net.c: what else filters or routes */
 void _sandbox_doctor_bridge_netfilter (SandboxDoctor *doctor);
 void _sandbox_doctor_ports (SandboxDoctor *doctor);
+void _sandbox_doctor_guard (SandboxDoctor *doctor);
 void _sandbox_doctor_firewalls (SandboxDoctor *doctor);
 void _sandbox_doctor_docker (SandboxDoctor *doctor);
 void _sandbox_doctor_dns (SandboxDoctor *doctor);

@@ -3,6 +3,8 @@
 #include "config.h"
 #include "facade/facade-private.h"
 
+#include "base/guard.h"
+
 #include <string.h>
 #include <pwd.h>
 #include <unistd.h>
@@ -173,6 +175,14 @@ const SandboxProfileDirs *
 sandbox_host_get_profile_dirs (SandboxHost *host)
 {
   return &host->profiles;
+}
+
+int
+sandbox_host_get_guard_pid (SandboxHost *host)
+{
+  if (_sandbox_virt_is_test (host->virt) || _sandbox_virt_is_remote (host->virt))
+    return 0;
+  return sandbox_guard_pid ();
 }
 
 int

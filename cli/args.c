@@ -161,10 +161,16 @@ check_env (const char *text, GError **error)
   gsize length = strcspn (text, "=");
   g_autofree char *shown = vms_escape (text);
 
-  if (text[length] == '=' && length > 0 && !g_ascii_isdigit (*text)
-      && strspn (text, G_CSET_A_2_Z G_CSET_a_2_z G_CSET_DIGITS "_") >= length)
+  if (length == 0 || g_ascii_isdigit (*text)
+      || strspn (text, G_CSET_A_2_Z G_CSET_a_2_z G_CSET_DIGITS "_") < length)
+    return vms_fail (error, SANDBOX_ERROR_INVALID, "--env: \"%s\" is no NAME=VALUE, and no NAME",
+                     shown);
+  if (text[length] == '=' || g_getenv (text) != NULL)
     return TRUE;
-  return vms_fail (error, SANDBOX_ERROR_INVALID, "--env: \"%s\" is no NAME=VALUE", shown);
+  return vms_fail (error, SANDBOX_ERROR_INVALID,
+                   "--env: there is no variable %s here that could be passed on; --env %s=VALUE "
+                   "gives it one",
+                   shown, shown);
 }
 
 /* The values, by what the table calls them, so that a bad one is found before anything is done. */
@@ -185,7 +191,7 @@ check_values (const VmsArgs *args, GError **error)
                          (const char *)name);
       if (g_strcmp0 (option->value, "TIME") == 0 && !vms_args_get_time (args, name, &usec, error))
         return FALSE;
-      for (guint i = 0; g_strcmp0 (option->value, "NAME=VALUE") == 0 && i < all->len; i++)
+      for (guint i = 0; g_strcmp0 (option->value, "NAME[=VALUE]") == 0 && i < all->len; i++)
         if (!check_env (g_ptr_array_index (all, i), error))
           return FALSE;
     }

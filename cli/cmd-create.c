@@ -7,7 +7,7 @@ vms_cmd_create (VmsContext *context, const VmsArgs *args, GError **error)
 {
   const char *name = args->operands[0];
   const char *profile = vms_args_get (args, "profile");
-  g_autofree char **shares = vms_args_get_all (args, "share");
+  g_auto (GStrv) shares = vms_share_specs (args);
   g_autoptr (SandboxHost) host = vms_open_host (context, error);
   g_autoptr (SandboxMachine) machine = NULL;
 

@@ -1,8 +1,10 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
-// vms ssh, vms exec
+// vms ssh, vms exec, vms run
+#include <string.h>
 #include <unistd.h>
 
 #include "autostart.h"
+#include "progress.h"
 
 /* As ssh does it: the words become one line, which the user's own shell in the guest reads. */
 #define RUN_IN_SHELL "exec \"${SHELL:-/bin/sh}\" -c \"$1\""
@@ -62,24 +64,116 @@ guest_directory (SandboxMachine *machine)
   return sandbox_machine_map_path (machine, here, NULL);
 }
 
+/* "NAME=VALUE" as it is, NAME with the value that it has here. (transfer full) */
+static char **
+read_env (const VmsArgs *args)
+{
+  g_autofree char **words = vms_args_get_all (args, "env");
+  g_autoptr (GStrvBuilder) env = g_strv_builder_new ();
+
+  for (char **word = words; words != NULL && *word != NULL; word++)
+    {
+      const char *value = strchr (*word, '=') == NULL ? g_getenv (*word) : NULL;
+      g_autofree char *pair = value != NULL ? g_strconcat (*word, "=", value, NULL) : NULL;
+
+      g_strv_builder_add (env, pair != NULL ? pair : *word);
+    }
+  return g_strv_builder_end (env);
+}
+
+/* What exec and run have in common; @env belongs to the caller. */
+static gboolean
+read_command (const VmsArgs *args, char **env, SandboxExecOptions *options, GError **error)
+{
+  options->argv = (const char *const *)args->command;
+  options->env = (const char *const *)env;
+  options->cwd = vms_args_get (args, "directory");
+  options->pty = want_pty (args);
+  return vms_args_get_time (args, "timeout", &options->timeout_usec, error);
+}
+
 int
 vms_cmd_exec (VmsContext *context, const VmsArgs *args, GError **error)
 {
-  g_autofree char **env = vms_args_get_all (args, "env");
+  g_auto (GStrv) env = read_env (args);
   g_autofree char *mapped = NULL;
   SandboxExecOptions options = SANDBOX_EXEC_OPTIONS_INIT;
   g_autoptr (SandboxMachine) machine = NULL;
 
-  if (!vms_args_get_time (args, "timeout", &options.timeout_usec, error))
+  if (!read_command (args, env, &options, error))
     return 1;
   machine = vms_open_machine (context, args->operands[0], error);
   if (machine == NULL)
     return 1;
-  options.argv = (const char *const *)args->command;
-  options.env = (const char *const *)env;
-  options.cwd = vms_args_get (args, "directory");
   if (options.cwd == NULL)
     options.cwd = mapped = guest_directory (machine);
-  options.pty = want_pty (args);
   return run_command (context, machine, &options, error);
+}
+
+/* Started; NULL with @error. */
+static SandboxMachine *
+start_throwaway (VmsContext *context, const VmsArgs *args, GError **error)
+{
+  SandboxRunOptions options = SANDBOX_RUN_OPTIONS_INIT;
+  g_auto (GStrv) shares = vms_share_specs (args);
+  g_autoptr (SandboxHost) host = vms_open_host (context, error);
+  g_autoptr (VmsProgress) progress = NULL;
+  g_autoptr (SandboxMachine) machine = NULL;
+
+  if (host == NULL)
+    return NULL;
+  options.profile = vms_args_get (args, "profile");
+  options.shares = (const char *const *)shares;
+  options.network_mode = vms_args_get (args, "network");
+  progress = vms_progress_new (context, "run", TRUE);
+  machine =
+      sandbox_host_run (host, &options, vms_progress_update, progress, context->cancellable, error);
+  if (machine == NULL)
+    return NULL;
+  if (!vms_args_has (args, "keep"))
+    return g_steal_pointer (&machine);
+  if (!sandbox_machine_keep (machine, error))
+    return NULL;
+  vms_progress_done (progress, "kept as %s; `vms destroy %s` removes it",
+                     sandbox_machine_get_name (machine), sandbox_machine_get_name (machine));
+  return g_steal_pointer (&machine);
+}
+
+/* "GUEST" or "GUEST:HOST"; without HOST into the current directory, under its own name. */
+static gboolean
+copy_result (VmsContext *context, SandboxMachine *machine, const char *word, GError **error)
+{
+  const char *colon = strchr (word, ':');
+  g_autofree char *guest =
+      colon != NULL ? g_strndup (word, (gsize)(colon - word)) : g_strdup (word);
+  g_autofree char *here = g_get_current_dir ();
+  g_autofree char *base = g_path_get_basename (guest);
+  g_autofree char *target = g_canonicalize_filename (colon != NULL ? colon + 1 : base, here);
+
+  return sandbox_machine_copy_out (machine, guest, target, SANDBOX_COPY_DEFAULT, NULL, NULL,
+                                   context->cancellable, error);
+}
+
+int
+vms_cmd_run (VmsContext *context, const VmsArgs *args, GError **error)
+{
+  g_auto (GStrv) env = read_env (args);
+  g_autofree char **results = vms_args_get_all (args, "out");
+  g_autofree char *mapped = NULL;
+  SandboxExecOptions options = SANDBOX_EXEC_OPTIONS_INIT;
+  g_autoptr (SandboxMachine) machine = NULL;
+  int status;
+
+  if (!read_command (args, env, &options, error))
+    return 1;
+  machine = start_throwaway (context, args, error);
+  if (machine == NULL)
+    return 1;
+  if (options.cwd == NULL)
+    options.cwd = mapped = guest_directory (machine);
+  status = run_command (context, machine, &options, error);
+  for (char **word = results; *error == NULL && word != NULL && *word != NULL; word++)
+    if (!copy_result (context, machine, *word, error))
+      return 1;
+  return status;
 }

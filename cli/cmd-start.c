@@ -7,13 +7,13 @@
 typedef struct
 {
   SandboxStartOptions start;
-  char **shares; /* container only */
+  char **shares;
 } Options;
 
 static void
 options_clear (Options *options)
 {
-  g_free (options->shares);
+  g_strfreev (options->shares);
 }
 G_DEFINE_AUTO_CLEANUP_CLEAR_FUNC (Options, options_clear)
 
@@ -21,7 +21,7 @@ static gboolean
 read_options (const VmsArgs *args, Options *options, GError **error)
 {
   options->start = (SandboxStartOptions)SANDBOX_START_OPTIONS_INIT;
-  options->shares = vms_args_get_all (args, "share");
+  options->shares = vms_share_specs (args);
   options->start.shares = (const char *const *)options->shares;
   return vms_args_get_time (args, "timeout", &options->start.timeout_usec, error);
 }

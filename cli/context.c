@@ -16,8 +16,14 @@ vms_open_host (VmsContext *context, GError **error)
 {
   SandboxHostOptions options = SANDBOX_HOST_OPTIONS_INIT;
 
+  g_autoptr (SandboxHost) host = NULL;
+
   options.uri = context->uri;
-  return sandbox_host_open (&options, context->cancellable, error);
+  host = sandbox_host_open (&options, context->cancellable, error);
+  /* what a killed `vms run` left; that it cannot be removed now is no reason to do nothing */
+  if (host != NULL)
+    sandbox_host_sweep (host, context->cancellable, NULL);
+  return g_steal_pointer (&host);
 }
 
 SandboxMachine *
@@ -26,6 +32,29 @@ vms_open_machine (VmsContext *context, const char *name, GError **error)
   g_autoptr (SandboxHost) host = vms_open_host (context, error);
 
   return host != NULL ? sandbox_host_lookup (host, name, context->cancellable, error) : NULL;
+}
+
+char **
+vms_share_specs (const VmsArgs *args)
+{
+  g_autofree char **words = vms_args_get_all (args, "share");
+  g_autoptr (GStrvBuilder) specs = g_strv_builder_new ();
+
+  for (char **word = words; words != NULL && *word != NULL; word++)
+    {
+      gsize length = strcspn (*word, ":,");
+      g_autofree char *dir = g_strndup (*word, length), *here = g_get_current_dir (), *spec = NULL;
+
+      /* an empty one, or ~/ and what else a profile knows, is for the library to judge */
+      if (*dir != '\0' && *dir != '/' && *dir != '~')
+        {
+          g_autofree char *path = g_canonicalize_filename (dir, here);
+
+          spec = g_strconcat (path, *word + length, NULL);
+        }
+      g_strv_builder_add (specs, spec != NULL ? spec : *word);
+    }
+  return g_strv_builder_end (specs);
 }
 
 gboolean

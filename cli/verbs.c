@@ -33,6 +33,7 @@ const char *const vms_group_titles[VMS_N_GROUPS] = {
 
 #define SHARE_SUMMARY "share a directory of yours: DIR[:TARGET][,mode=rw]; may be repeated"
 #define YES_SUMMARY "do not ask"
+#define ENV_SUMMARY "set an environment variable, or pass on yours; may be repeated"
 
 static const VmsOption create_options[] = {
   VALUE ('p', "profile", "PROFILE", VMS_COMPLETE_PROFILE, "what it inherits (default: base)"),
@@ -73,8 +74,22 @@ static const VmsOption exec_options[] = {
   FLAG ('t', "tty", "give the command a terminal (default: when stdin and stdout are terminals)"),
   FLAG ('T', "no-tty", "give it none"),
   VALUE ('C', "directory", "DIR", VMS_COMPLETE_NONE, "directory in the guest to run it in"),
-  VALUES ('e', "env", "NAME=VALUE", VMS_COMPLETE_NONE,
-         "set an environment variable; may be repeated"),
+  VALUES ('e', "env", "NAME[=VALUE]", VMS_COMPLETE_NONE, ENV_SUMMARY),
+  VALUE (0, "timeout", "TIME", VMS_COMPLETE_NONE, "end the command after this time"),
+  END
+};
+static const VmsOption run_options[] = {
+  VALUE ('p', "profile", "PROFILE", VMS_COMPLETE_PROFILE,
+         "what the machine is made from (default: ci)"),
+  VALUES ('s', "share", "SPEC", VMS_COMPLETE_DIR, SHARE_SUMMARY),
+  VALUE (0, "network", "MODE", VMS_COMPLETE_NONE, "nat or none, whatever the profile says"),
+  VALUES ('o', "out", "GUEST[:HOST]", VMS_COMPLETE_NONE,
+          "copy this out when the command has ended; may be repeated"),
+  FLAG (0, "keep", "let the machine stay, as one like others"),
+  FLAG ('t', "tty", "give the command a terminal (default: when stdin and stdout are terminals)"),
+  FLAG ('T', "no-tty", "give it none"),
+  VALUE ('C', "directory", "DIR", VMS_COMPLETE_NONE, "directory in the guest to run it in"),
+  VALUES ('e', "env", "NAME[=VALUE]", VMS_COMPLETE_NONE, ENV_SUMMARY),
   VALUE (0, "timeout", "TIME", VMS_COMPLETE_NONE, "end the command after this time"),
   END
 };
@@ -177,6 +192,18 @@ const VmsVerb vms_verbs[] = {
     "stop machines and start them again",
     "A changed profile takes effect.",
     stop_options, vms_cmd_restart },
+
+  { "run", NULL, NULL, VMS_GROUP_RUN, "[-- COMMAND...]", 0, 0,
+    VMS_COMPLETE_NONE, VMS_VERB_COMMAND,
+    "run a command in a machine that exists for this command only",
+    "Makes a fresh machine of PROFILE, runs COMMAND in it as exec does (without one: a shell), "
+    "passes on its exit status, and removes the machine with all that was in it. With --share of "
+    "the current directory the command runs there.\n\n"
+    "What is named with --out is copied out before, whatever the exit status, as cp does it: "
+    "distrusted, and not over what is there.\n\n"
+    "Drop boxes of the profile are left out. What a killed run leaves is removed by the next vms "
+    "command.",
+    run_options, vms_cmd_run },
 
   { "ssh", NULL, NULL, VMS_GROUP_USE, "NAME [-- COMMAND...]", 1, 1,
     VMS_COMPLETE_MACHINE, VMS_VERB_COMMAND,

@@ -116,6 +116,7 @@ VMS_HANDLER (vms_cmd_status);
 VMS_HANDLER (vms_cmd_start);
 VMS_HANDLER (vms_cmd_stop);
 VMS_HANDLER (vms_cmd_restart);
+VMS_HANDLER (vms_cmd_run);
 VMS_HANDLER (vms_cmd_destroy);
 VMS_HANDLER (vms_cmd_recreate);
 VMS_HANDLER (vms_cmd_ssh);

@@ -18,6 +18,7 @@ int
 main (int argc, char **argv)
 {
   SandboxHostOptions host_options = SANDBOX_HOST_OPTIONS_INIT;
+  SandboxRunOptions run_options = SANDBOX_RUN_OPTIONS_INIT;
   SandboxExecOptions options = SANDBOX_EXEC_OPTIONS_INIT;
   const char *const uname[] = { "uname", "-a", NULL };
   g_autoptr (GError) error = NULL;
@@ -30,7 +31,7 @@ main (int argc, char **argv)
   options.stdout_fd = STDOUT_FILENO;
   options.stderr_fd = STDERR_FILENO;
   if (host != NULL)
-    machine = sandbox_host_run (host, "ci", on_progress, NULL, NULL, &error);
+    machine = sandbox_host_run (host, &run_options, on_progress, NULL, NULL, &error);
   if (machine == NULL || !sandbox_machine_exec (machine, &options, NULL, &status, &error))
     {
       fprintf (stderr, "throwaway: %s\n", error->message);

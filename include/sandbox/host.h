@@ -115,11 +115,43 @@ SandboxMachine *
 sandbox_host_create (SandboxHost *host, const char *name, const char *profile,
                      const char *const *shares, GCancellable *cancellable, GError **error);
 
-/* A throwaway machine of @profile, started, with a generated name; destroyed with its last
- * reference. */
+/**
+ * SandboxRunOptions:
+ * @struct_size: set by SANDBOX_RUN_OPTIONS_INIT
+ * @profile: (nullable): what the machine is made from; %NULL: "ci"
+ * @shares: (nullable): directories to share besides those of @profile, NULL-terminated specs
+ * @network_mode: (nullable): "nat" or "none" instead of what @profile says; "none" also takes back
+ * its egress= and allow=
+ * @memory_bytes: instead of what @profile says, in whole MiB; 0: as it says
+ * @start_timeout_usec: how long to wait for ssh; 0: 5 minutes
+ * @no_build: fail with NOT_FOUND instead of building a missing image
+ */
+typedef struct
+{
+  gsize struct_size;
+  const char *profile;
+  const char *const *shares;
+  const char *network_mode;
+  guint64 memory_bytes;
+  gint64 start_timeout_usec;
+  gboolean no_build;
+} SandboxRunOptions;
+#define SANDBOX_RUN_OPTIONS_INIT                                                                   \
+  {                                                                                                \
+    .struct_size = sizeof (SandboxRunOptions)                                                      \
+  }
+/* A throwaway machine, started, with a generated name; destroyed with its last reference. Shares of
+ * its profile that are made when they are missing (drop boxes) are left out: they would stay. One
+ * whose process is killed is removed by sandbox_host_sweep() or sandbox_host_repair(). */
 SandboxMachine *
-sandbox_host_run (SandboxHost *host, const char *profile, SandboxProgressFunc progress,
+sandbox_host_run (SandboxHost *host, const SandboxRunOptions *options, SandboxProgressFunc progress,
                   gpointer user_data, GCancellable *cancellable, GError **error);
+/* Makes a throwaway machine one like others: it stays, with a profile of its name. WRONG_STATE when
+ * it is none. */
+gboolean sandbox_machine_keep (SandboxMachine *machine, GError **error);
+/* Removes throwaway machines of the caller's whose process is gone; quick when there are none. What
+ * somebody works on is left alone. */
+gboolean sandbox_host_sweep (SandboxHost *host, GCancellable *cancellable, GError **error);
 
 typedef enum
 {

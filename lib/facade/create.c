@@ -19,8 +19,8 @@ _sandbox_machine_load_profile (SandboxMachine *machine, GError **error)
     return sandbox_profile_load (&host->profiles, machine->name, error);
   source = g_build_filename (machine->state_path, SANDBOX_THROWAWAY_PROFILE, NULL);
   profile = sandbox_profile_parse (&host->profiles, machine->name, source, text, length, error);
-  if (profile != NULL && machine->without_shares
-      && !_sandbox_profile_remove_shares (profile, error))
+  /* a drop box would stay when the machine is gone */
+  if (profile != NULL && !_sandbox_profile_remove_shares (profile, !machine->without_shares, error))
     return NULL;
   return g_steal_pointer (&profile);
 }

@@ -22,6 +22,7 @@
 
 /* A throwaway machine has its profile in its state directory, and a lock that its owner holds while
  * it lives. */
+#define SANDBOX_THROWAWAY_PREFIX  "run-"
 #define SANDBOX_THROWAWAY_PROFILE "profile"
 #define SANDBOX_THROWAWAY_LOCK    "owner.lock"
 
@@ -277,10 +278,10 @@ gboolean _sandbox_destroy_locked (SandboxWork *work, GCancellable *cancellable, 
 gboolean _sandbox_step_remove_disk (gpointer work, GCancellable *cancellable, GError **error);
 
 /* --- run.c */
-/* As sandbox_host_run(); @text: further lines of the machine's own profile, "" for none. */
-SandboxMachine *_sandbox_host_run_bare (SandboxHost *host, const char *profile, const char *text,
-                                        gboolean without_shares, const SandboxReport *report,
-                                        GCancellable *cancellable, GError **error);
+/* As sandbox_host_run(), with whole options. */
+SandboxMachine *_sandbox_host_run_throwaway (SandboxHost *host, const SandboxRunOptions *options,
+                                             gboolean without_shares, const SandboxReport *report,
+                                             GCancellable *cancellable, GError **error);
 
 /* --- ssh-config.c */
 gboolean _sandbox_ssh_config_refresh (SandboxHost *host, GError **error);

@@ -163,6 +163,30 @@ repair_machines (SandboxHost *host, gboolean remove, GPtrArray *orphans,
   return TRUE;
 }
 
+gboolean
+sandbox_host_sweep (SandboxHost *host, GCancellable *cancellable, GError **error)
+{
+  g_autoptr (GPtrArray) orphans =
+      g_ptr_array_new_with_free_func ((GDestroyNotify)sandbox_orphan_free);
+  sandbox_autofd int fd = _sandbox_host_state_fd (host, FALSE, NULL);
+  g_auto (GStrv) names = fd >= 0 ? sandbox_dir_list (fd, NULL) : NULL;
+  SandboxReport report = { NULL, NULL, "" };
+
+  for (char **name = names; name != NULL && *name != NULL; name++)
+    {
+      g_autoptr (SandboxMachine) machine = NULL;
+
+      if (!g_str_has_prefix (*name, SANDBOX_THROWAWAY_PREFIX)
+          || !sandbox_name_check ("machine", *name, NULL))
+        continue;
+      machine = _sandbox_machine_new (host, *name);
+      if (is_abandoned (machine)
+          && !repair_machine (machine, TRUE, orphans, &report, cancellable, error))
+        return FALSE;
+    }
+  return TRUE;
+}
+
 /* Lock files of machines that are not there, and that nobody holds. */
 static gboolean
 repair_locks (SandboxHost *host, gboolean remove, GPtrArray *orphans, GError **error)

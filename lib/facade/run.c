@@ -3,18 +3,52 @@
 // the last reference.
 #include "facade/facade-private.h"
 
+#include <errno.h>
 #include <string.h>
+#include <unistd.h>
 
 #define NAME_TRIES 16
+#define MIB        (1024 * 1024)
+
+static const char *
+profile_name (const SandboxRunOptions *options)
+{
+  return options->profile != NULL ? options->profile : "ci";
+}
+
+/* What the machine's own profile says. */
+static char *
+profile_text (SandboxMachine *machine, const SandboxRunOptions *options, GError **error)
+{
+  g_autoptr (GString) text = g_string_new (NULL);
+  gboolean changed;
+
+  g_string_append_printf (text, "[profile]\ninherits=%s\n", profile_name (options));
+  if (options->memory_bytes != 0)
+    g_string_append_printf (text, "[machine]\nmemory=%" G_GUINT64_FORMAT "MiB\n",
+                            options->memory_bytes / MIB);
+  if (g_strcmp0 (options->network_mode, "none") == 0)
+    g_string_append (text, "[network]\nmode=none\negress=\nallow=\n");
+  else if (g_strcmp0 (options->network_mode, "nat") == 0)
+    g_string_append (text, "[network]\nmode=nat\n");
+  else if (options->network_mode != NULL)
+    {
+      sandbox_fail (error, SANDBOX_ERROR_INVALID,
+                    "run: the network mode \"%s\" is neither nat nor none", options->network_mode);
+      return NULL;
+    }
+  return _sandbox_profile_text_with_shares (machine->host, machine->name, text->str,
+                                            options->shares, &changed, error);
+}
 
 /* Under the machine's lock: repair takes that lock before it looks, so it never sees the half of
  * this. */
 static gboolean
-write_state (SandboxMachine *machine, const char *profile, const char *more,
-             GCancellable *cancellable, GError **error)
+write_state (SandboxMachine *machine, const SandboxRunOptions *options, GCancellable *cancellable,
+             GError **error)
 {
-  g_autofree char *text = g_strdup_printf ("[profile]\ninherits=%s\n%s", profile, more);
-  sandbox_autofd int fd = _sandbox_machine_state_fd (machine, TRUE, error);
+  g_autofree char *text = profile_text (machine, options, error);
+  sandbox_autofd int fd = text != NULL ? _sandbox_machine_state_fd (machine, TRUE, error) : -1;
 
   if (fd < 0)
     return FALSE;
@@ -29,7 +63,7 @@ new_machine (SandboxHost *host, GError **error)
 {
   for (guint i = 0; i < NAME_TRIES; i++)
     {
-      g_autofree char *name = g_strdup_printf ("run-%08x", g_random_int ());
+      g_autofree char *name = g_strdup_printf (SANDBOX_THROWAWAY_PREFIX "%08x", g_random_int ());
       g_autoptr (SandboxMachine) machine = _sandbox_machine_new (host, name);
       SandboxPieces pieces;
 
@@ -44,11 +78,12 @@ new_machine (SandboxHost *host, GError **error)
 }
 
 SandboxMachine *
-_sandbox_host_run_bare (SandboxHost *host, const char *profile, const char *text,
-                        gboolean without_shares, const SandboxReport *report,
-                        GCancellable *cancellable, GError **error)
+_sandbox_host_run_throwaway (SandboxHost *host, const SandboxRunOptions *options,
+                             gboolean without_shares, const SandboxReport *report,
+                             GCancellable *cancellable, GError **error)
 {
-  g_autoptr (SandboxProfile) parent = sandbox_profile_load (&host->profiles, profile, error);
+  g_autoptr (SandboxProfile) parent =
+      sandbox_profile_load (&host->profiles, profile_name (options), error);
   g_autoptr (SandboxMachine) machine = NULL;
   g_auto (SandboxWork) work = { 0 };
 
@@ -60,12 +95,16 @@ _sandbox_host_run_bare (SandboxHost *host, const char *profile, const char *text
   machine->without_shares = without_shares;
   _sandbox_work_init (&work, machine, report->func, report->user_data);
   work.boot = TRUE;
+  work.options.timeout_usec = options->start_timeout_usec;
+  work.options.no_build = options->no_build;
   if (!_sandbox_work_begin (&work, "run", cancellable, error))
     return NULL;
-  if (!write_state (machine, profile, text, cancellable, error)
+  if (!write_state (machine, options, cancellable, error)
       || !_sandbox_work_run (&work, &_sandbox_verb_start, cancellable, error))
     {
-      /* A guest that did not answer in time too: nobody has a reference to it. */
+      /* A guest that did not answer in time too: nobody has a reference to it. Not told step by
+       * step: what was wrong is. */
+      work.report.func = NULL;
       _sandbox_destroy_locked (&work, NULL, NULL);
       g_clear_pointer (&machine->throwaway_lock, sandbox_lock_release);
       return NULL;
@@ -74,10 +113,38 @@ _sandbox_host_run_bare (SandboxHost *host, const char *profile, const char *text
 }
 
 SandboxMachine *
-sandbox_host_run (SandboxHost *host, const char *profile, SandboxProgressFunc progress,
+sandbox_host_run (SandboxHost *host, const SandboxRunOptions *options, SandboxProgressFunc progress,
                   gpointer user_data, GCancellable *cancellable, GError **error)
 {
-  SandboxReport report = { progress, user_data, profile };
+  SandboxRunOptions copy = SANDBOX_RUN_OPTIONS_INIT;
+  SandboxReport report = { progress, user_data, "run" };
 
-  return _sandbox_host_run_bare (host, profile, "", FALSE, &report, cancellable, error);
+  if (!_sandbox_options_copy (&copy, sizeof copy, options, error))
+    return NULL;
+  return _sandbox_host_run_throwaway (host, &copy, FALSE, &report, cancellable, error);
+}
+
+gboolean
+sandbox_machine_keep (SandboxMachine *machine, GError **error)
+{
+  SandboxHost *host = machine->host;
+  g_autofree char *text = NULL;
+  sandbox_autofd int fd = -1;
+  gsize length;
+
+  if (machine->throwaway_lock == NULL)
+    return sandbox_fail (error, SANDBOX_ERROR_WRONG_STATE, "keep %s: it is no throwaway machine",
+                         machine->name);
+  fd = _sandbox_machine_state_fd (machine, FALSE, error);
+  /* with both files there it is still a throwaway machine, whatever ends us in between */
+  if (fd < 0
+      || !sandbox_file_read_at (fd, SANDBOX_THROWAWAY_PROFILE, SANDBOX_PROFILE_TEXT_MAX, &text,
+                                &length, error)
+      || !sandbox_profile_save (&host->profiles, machine->name, text, FALSE, error))
+    return FALSE;
+  if (unlinkat (fd, SANDBOX_THROWAWAY_PROFILE, 0) < 0)
+    return sandbox_fail_errno (error, errno, "keep %s: removing its note of a throwaway machine",
+                               machine->name);
+  sandbox_lock_remove (g_steal_pointer (&machine->throwaway_lock));
+  return TRUE;
 }

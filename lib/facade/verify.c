@@ -91,15 +91,16 @@ start_throwaway (Verify *verify, GCancellable *cancellable, GError **error)
 {
   SandboxMachine *machine = verify->machine;
   g_autoptr (SandboxProfile) profile = _sandbox_machine_load_profile (machine, error);
+  SandboxRunOptions options = SANDBOX_RUN_OPTIONS_INIT;
   guint64 memory;
 
   if (profile == NULL)
     return FALSE;
   memory = _sandbox_profile_values (profile)->memory_bytes;
-  verify->probed = _sandbox_host_run_bare (
-      machine->host, machine->name,
-      memory == 0 || memory > THROWAWAY_BYTES ? "[machine]\nmemory=1GiB\n" : "", TRUE,
-      &verify->report, cancellable, error);
+  options.profile = machine->name;
+  options.memory_bytes = memory == 0 ? THROWAWAY_BYTES : MIN (memory, THROWAWAY_BYTES);
+  verify->probed = _sandbox_host_run_throwaway (machine->host, &options, TRUE, &verify->report,
+                                                cancellable, error);
   return verify->probed != NULL;
 }
 

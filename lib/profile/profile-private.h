@@ -44,8 +44,10 @@ typedef struct
   GPtrArray *shares; /* of SandboxShareSpec */
 } SandboxProfileValues;
 const SandboxProfileValues *_sandbox_profile_values (SandboxProfile *profile);
-/* Of a profile that nobody else has: what it shares, inherited or not, is gone. */
-gboolean _sandbox_profile_remove_shares (SandboxProfile *profile, GError **error);
+/* Of a profile that nobody else has: what it shares, inherited or not, is gone; @created_only: only
+ * what would be made when it is missing. */
+gboolean
+_sandbox_profile_remove_shares (SandboxProfile *profile, gboolean created_only, GError **error);
 const char *_sandbox_accel_to_string (SandboxAccel accel);
 const char *_sandbox_share_mode_to_string (SandboxShareMode mode);
 /* Where the shipped profiles are, and what else a host needs of us. (transfer full) */

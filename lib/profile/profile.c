@@ -346,9 +346,15 @@ _sandbox_profile_finish (SandboxProfile *profile, GError **error)
 }
 
 gboolean
-_sandbox_profile_remove_shares (SandboxProfile *profile, GError **error)
+_sandbox_profile_remove_shares (SandboxProfile *profile, gboolean created_only, GError **error)
 {
-  g_ptr_array_set_size (profile->shares, 0);
+  for (guint i = profile->shares->len; i > 0; i--)
+    {
+      const SandboxShareSpec *share = profile->shares->pdata[i - 1];
+
+      if (!created_only || share->create)
+        g_ptr_array_remove_index (profile->shares, i - 1);
+    }
   return _sandbox_profile_finish (profile, error);
 }
 

@@ -199,7 +199,8 @@ def test_cp_usage():
 def test_exec_usage():
     home = Home()
     for args in (["exec", "work"], ["exec", "work", "--"], ["exec", "-e", "1A=x", "work", "--", "true"],
-                 ["exec", "-e", "A", "work", "--", "true"], ["exec", "--timeout", "soon", "work", "--", "true"]):
+                 ["exec", "-e", "A-B", "work", "--", "true"], ["exec", "-e", "NOT_SET_HERE", "work", "--", "true"],
+                 ["run", "-e", "NOT_SET_HERE", "--", "true"], ["run", "--json", "--", "true"], ["exec", "--timeout", "soon", "work", "--", "true"]):
         expect_status(home.vms(*args), 2)
 
 

@@ -239,7 +239,7 @@ test_throwaway (void)
       g_autoptr (GPtrArray) infos = NULL, orphans = NULL;
 
       set_fault ("start", *step, "after");
-      machine = sandbox_host_run (host, "ci", NULL, NULL, NULL, &error);
+      machine = sandbox_host_run (host, NULL, NULL, NULL, NULL, &error);
       g_unsetenv ("SANDBOX_FAULT");
       g_clear_pointer (&machine, sandbox_machine_unref);
       infos = sandbox_host_list (host, SANDBOX_LIST_DEFAULT, NULL, NULL);

@@ -336,7 +336,7 @@ test_throwaway (void)
 {
   g_autoptr (SandboxHost) host = driver_test_open (TEST_URI, NULL);
   g_autoptr (GError) error = NULL;
-  SandboxMachine *machine = sandbox_host_run (host, "ci", NULL, NULL, NULL, &error);
+  SandboxMachine *machine = sandbox_host_run (host, NULL, NULL, NULL, NULL, &error);
   g_autoptr (SandboxMachine) same = NULL;
   g_autoptr (GPtrArray) orphans = NULL, rest = NULL;
 
@@ -351,6 +351,74 @@ test_throwaway (void)
   driver_test_assert_nothing (same);
   rest = list (host);
   g_assert_cmpuint (rest->len, ==, 0);
+}
+
+/* An owner that died has neither its lock nor its reference. */
+static void
+test_sweep (void)
+{
+  g_autoptr (SandboxHost) host = driver_test_open (TEST_URI, NULL);
+  g_autoptr (GError) error = NULL;
+  g_autoptr (SandboxMachine) alive = sandbox_host_run (host, NULL, NULL, NULL, NULL, &error);
+  g_autoptr (SandboxMachine) dead = sandbox_host_run (host, NULL, NULL, NULL, NULL, &error);
+
+  g_assert_no_error (error);
+  g_clear_pointer (&dead->throwaway_lock, sandbox_lock_release);
+  sandbox_host_sweep (host, NULL, &error);
+  g_assert_no_error (error);
+  driver_test_assert_nothing (dead);
+  driver_test_assert_state (alive, SANDBOX_STATE_RUNNING);
+}
+
+static void
+test_keep (void)
+{
+  g_autoptr (SandboxHost) host = driver_test_open (TEST_URI, NULL);
+  SandboxRunOptions options = SANDBOX_RUN_OPTIONS_INIT;
+  g_autoptr (GError) error = NULL;
+  g_autofree char *name = NULL;
+  g_autoptr (SandboxMachine) kept = NULL, same = NULL;
+
+  options.profile = "work";
+  options.network_mode = "none";
+  kept = sandbox_host_run (host, &options, NULL, NULL, NULL, &error);
+  g_assert_no_error (error);
+  name = g_strdup (sandbox_machine_get_name (kept));
+  sandbox_machine_keep (kept, &error);
+  g_assert_no_error (error);
+  g_assert_false (sandbox_machine_keep (kept, &error));
+  g_assert_error (error, SANDBOX_ERROR, SANDBOX_ERROR_WRONG_STATE);
+  g_clear_error (&error);
+  g_clear_pointer (&kept, sandbox_machine_unref);
+  sandbox_host_sweep (host, NULL, &error);
+  g_assert_no_error (error);
+  same = driver_test_lookup (host, name);
+  driver_test_assert_state (same, SANDBOX_STATE_RUNNING);
+  driver_test_destroy (same, TRUE);
+}
+
+static void
+test_run_options (void)
+{
+  static const char *const shares[] = { "not-absolute", NULL };
+  g_autoptr (SandboxHost) host = driver_test_open (TEST_URI, NULL);
+  SandboxRunOptions wrong_mode = SANDBOX_RUN_OPTIONS_INIT, wrong_share = SANDBOX_RUN_OPTIONS_INIT,
+                    wrong_profile = SANDBOX_RUN_OPTIONS_INIT;
+  const SandboxRunOptions *each[] = { &wrong_mode, &wrong_share, &wrong_profile };
+
+  wrong_mode.network_mode = "none\n[share:x]\nsource=/";
+  wrong_share.shares = shares;
+  wrong_profile.profile = "ci\n";
+  for (gsize i = 0; i < G_N_ELEMENTS (each); i++)
+    {
+      g_autoptr (GError) error = NULL;
+      g_autoptr (GPtrArray) infos = NULL;
+
+      g_assert_null (sandbox_host_run (host, each[i], NULL, NULL, NULL, &error));
+      g_assert_error (error, SANDBOX_ERROR, SANDBOX_ERROR_INVALID);
+      infos = list (host);
+      g_assert_cmpuint (infos->len, ==, 0);
+    }
 }
 
 static void
@@ -455,6 +523,9 @@ main (int argc, char **argv)
   g_test_add_func ("/driver/recreate", test_recreate);
   g_test_add_func ("/driver/clone", test_clone);
   g_test_add_func ("/driver/throwaway", test_throwaway);
+  g_test_add_func ("/driver/sweep", test_sweep);
+  g_test_add_func ("/driver/keep", test_keep);
+  g_test_add_func ("/driver/run-options", test_run_options);
   g_test_add_func ("/driver/two-owners", test_two_owners);
   g_test_add_func ("/driver/foreign-domain", test_foreign_domain);
   g_test_add_func ("/driver/no-guests", test_no_guests);

@@ -294,10 +294,12 @@ sandbox_host_diagnose (const SandboxHostOptions *options, GCancellable *cancella
   g_autoptr (Connected) connected = connected_new (options, cancellable);
   g_autoptr (GPtrArray) checks = new_checks ();
   GPtrArray *local_rows[G_N_ELEMENTS (table)] = { NULL };
+  GThread *thread;
+  gboolean done;
   SandboxDoctor doctor = { .shipped_dir = connected->shipped_dir, .cancellable = cancellable };
 
   g_atomic_ref_count_inc (&connected->ref_count);
-  g_thread_unref (g_thread_new ("vms-doctor", run_connected, connected));
+  thread = g_thread_new ("vms-doctor", run_connected, connected);
   for (guint i = 0; i < G_N_ELEMENTS (table); i++)
     if (!table[i].connected)
       {
@@ -305,7 +307,8 @@ sandbox_host_diagnose (const SandboxHostOptions *options, GCancellable *cancella
         run_check (&doctor, i);
       }
   g_mutex_lock (&connected->mutex);
-  if (!wait_done (connected))
+  done = wait_done (connected);
+  if (!done)
     {
       doctor.checks = checks;
       _sandbox_doctor_add (&doctor, "libvirt", SANDBOX_CHECK_ERROR,
@@ -317,5 +320,9 @@ sandbox_host_diagnose (const SandboxHostOptions *options, GCancellable *cancella
   for (guint i = 0; i < G_N_ELEMENTS (table); i++)
     take_checks (checks, table[i].connected ? &connected->rows[i] : &local_rows[i]);
   g_mutex_unlock (&connected->mutex);
+  if (done)
+    g_thread_join (thread);
+  else
+    g_thread_unref (thread);
   return g_steal_pointer (&checks);
 }

@@ -16,7 +16,8 @@
 #define SSH_MAJOR_MIN 8
 #define SSH_MINOR_MIN 5
 /* An ended process is there for a moment on every host. */
-#define REAP_USEC (300 * 1000)
+#define REAP_USEC  (200 * 1000)
+#define REAP_TRIES 15
 
 char *
 _sandbox_doctor_output (SandboxDoctor *doctor, gboolean of_stderr, ...)
@@ -179,24 +180,29 @@ _sandbox_doctor_ksm (SandboxDoctor *doctor)
                          "the kernel does not merge equal memory (KSM is off)");
 }
 
-/* How many processes have ended and wait for process 1 to notice. */
-static guint
-count_unreaped (void)
+static gboolean
+is_unreaped (const char *pid)
+{
+  g_autofree char *path = g_build_filename ("/proc", pid, "stat", NULL);
+  g_autofree char *text = read_small (path);
+  /* the name in parentheses may hold anything */
+  const char *rest = text != NULL ? strrchr (text, ')') : NULL;
+
+  return rest != NULL && g_str_has_prefix (rest, ") Z 1 ");
+}
+
+/* The processes that have ended and wait for process 1 to take note. (element-type utf8) */
+static GPtrArray *
+list_unreaped (void)
 {
   g_autoptr (GDir) dir = g_dir_open ("/proc", 0, NULL);
+  GPtrArray *pids = g_ptr_array_new_with_free_func (g_free);
   const char *entry;
-  guint count = 0;
 
   while (dir != NULL && (entry = g_dir_read_name (dir)) != NULL)
-    {
-      g_autofree char *path = g_build_filename ("/proc", entry, "stat", NULL);
-      g_autofree char *text = g_ascii_isdigit (*entry) ? read_small (path) : NULL;
-      /* the name in parentheses may hold anything */
-      const char *rest = text != NULL ? strrchr (text, ')') : NULL;
-
-      count += rest != NULL && g_str_has_prefix (rest, ") Z 1 ");
-    }
-  return count;
+    if (g_ascii_isdigit (*entry) && is_unreaped (entry))
+      g_ptr_array_add (pids, g_strdup (entry));
+  return pids;
 }
 
 /* Containers whose first program is no init. */
@@ -205,14 +211,16 @@ _sandbox_doctor_pid1 (SandboxDoctor *doctor)
 {
   g_autofree char *name = read_small ("/proc/1/comm");
   g_autofree char *shown = sandbox_escape (name != NULL ? name : "?", -1, 40);
-  guint left = count_unreaped ();
+  g_autoptr (GPtrArray) pids = list_unreaped ();
 
-  if (left > 0)
+  for (guint tries = 0; pids->len > 0 && tries < REAP_TRIES; tries++)
     {
       g_usleep (REAP_USEC);
-      left = MIN (left, count_unreaped ());
+      for (guint i = pids->len; i > 0; i--)
+        if (!is_unreaped (g_ptr_array_index (pids, i - 1)))
+          g_ptr_array_remove_index_fast (pids, i - 1);
     }
-  if (left == 0)
+  if (pids->len == 0)
     _sandbox_doctor_add (doctor, "pid1", SANDBOX_CHECK_GOOD,
                          "process 1 (%s) takes note of processes that end", shown);
   else
@@ -221,7 +229,7 @@ _sandbox_doctor_pid1 (SandboxDoctor *doctor)
             doctor, "pid1", SANDBOX_CHECK_WARNING,
             "process 1 (%s) does not take note of processes that end: %u are left, "
             "and each machine adds some until no more can be made",
-            shown, left),
+            shown, pids->len),
         "run this container with an init as its first process (docker run --init)");
 }
 

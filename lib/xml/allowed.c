@@ -22,6 +22,7 @@ typedef struct
   char *type;
   gboolean defined; /* as libvirt gives it back */
   GError **error;
+  const SandboxAllowed *rows[SANDBOX_ALLOWED_MAX + 1]; /* those that hold, then NULL */
 } Check;
 
 static gboolean
@@ -281,19 +282,6 @@ fail (const Check *check, const char *path, const char *format, ...)
                        place, shown);
 }
 
-/* The rows that hold for @check by number, NULL after the last. */
-static const SandboxAllowed *
-row_at (const Check *check, guint i)
-{
-  guint n = 0;
-
-  while (_sandbox_allowed[n].path && n < i)
-    n++;
-  if (_sandbox_allowed[n].path)
-    return &_sandbox_allowed[n];
-  return check->defined && _sandbox_filled_in[i - n].path ? &_sandbox_filled_in[i - n] : NULL;
-}
-
 static gboolean
 row_matches (const Check *check, const SandboxAllowed *row, const char *path, xmlNode *node)
 {
@@ -310,9 +298,9 @@ fail_element (const Check *check, const char *path, xmlNode *node)
   const xmlAttr *wrong = NULL;
   guint alternatives = 0;
 
-  for (guint i = 0; row_at (check, i); i++)
-    if (is_path_of (row_at (check, i)->path, path) && alternatives++ == 0)
-      row = row_at (check, i);
+  for (guint i = 0; check->rows[i]; i++)
+    if (is_path_of (check->rows[i]->path, path) && alternatives++ == 0)
+      row = check->rows[i];
   if (!row)
     return fail (check, path, "is not allowed");
   wrong = find_wrong_attr (check, path, node, row->attrs);
@@ -385,7 +373,7 @@ check_children (const Check *check, const char *path, guint depth, xmlNode *node
       if (!check_element (check, child_path, depth + 1, child, counts))
         return FALSE;
     }
-  for (guint i = 0; (row = row_at (check, i)); i++)
+  for (guint i = 0; (row = check->rows[i]); i++)
     if (counts[i] == 0 && is_child_path (path, row->path) && is_needed (check, row))
       return fail (check, row->path, "is missing (%s)", row->attrs ? row->attrs : "any");
   return TRUE;
@@ -399,7 +387,7 @@ check_element (const Check *check, const char *path, guint depth, xmlNode *node,
 
   if (depth > DEPTH_MAX)
     return fail (check, path, "is nested too deeply");
-  for (guint i = 0; (row = row_at (check, i)); i++)
+  for (guint i = 0; (row = check->rows[i]); i++)
     {
       if (!row_matches (check, row, path, node))
         continue;
@@ -410,6 +398,17 @@ check_element (const Check *check, const char *path, guint depth, xmlNode *node,
   if (too_many)
     return fail (check, path, "is there more than once");
   return fail_element (check, path, node);
+}
+
+static void
+add_rows (Check *check, const SandboxAllowed *table)
+{
+  guint n = 0;
+
+  while (check->rows[n])
+    n++;
+  for (; table->path; table++)
+    check->rows[n++] = table;
 }
 
 static gboolean
@@ -423,6 +422,9 @@ check_document (const char *xml, gboolean defined, GError **error)
 
   if (!root)
     return FALSE;
+  add_rows (&check, _sandbox_allowed);
+  if (defined)
+    add_rows (&check, _sandbox_filled_in);
   check.name = name = sandbox_xml_dup (root, "name", NULL);
   check.type = type = sandbox_xml_get_attr (root, "type");
   if (!g_str_equal (root->name, "domain") || !is_namespace_right (root) || root->ns || root->nsDef)

@@ -219,7 +219,13 @@ typedef enum
 
 /* Where any text may stand; a row of the list that is made laxer must show here. */
 static const char *const free_texts[] = {
-  "metadata/machine/", "title@", "description@", "os/cmdline@", NULL,
+  "metadata/machine/",
+  "seclabel/label@",
+  "seclabel/imagelabel@",
+  "title@",
+  "description@",
+  "os/cmdline@",
+  NULL,
 };
 static const char *const free_attributes[] = {
   "metadata/machine/share@name",
@@ -234,6 +240,7 @@ static const char *const path_values[] = {
   "devices/disk/source@file",
   "devices/disk/backingStore/source@file",
   "os/kernel@",
+  "resource/partition@",
   "os/initrd@",
   NULL,
 };
@@ -473,6 +480,36 @@ test_filled_in (void)
     }
 }
 
+/* The same changes where libvirt filled things in, at every place of a running domain. What it may
+ * add by itself need not be there. */
+static void
+test_every_place_running (void)
+{
+  static const Mutation mutations[] = { ADD_ELEMENT, ADD_ATTRIBUTE, ADD_TEXT, RENAME,
+                                        OTHER_NAMESPACE };
+  g_autofree char *path = g_test_build_filename (G_TEST_DIST, "unit", "xml", "running.xml", NULL);
+  g_autofree char *xml = NULL;
+  g_autoptr (GError) error = NULL;
+  guint done = 0;
+
+  g_file_get_contents (path, &xml, NULL, &error);
+  g_assert_no_error (error);
+  for (guint i = 0;; i++)
+    for (guint m = 0; m < G_N_ELEMENTS (mutations); m++)
+      {
+        g_autoptr (xmlDoc) doc = sandbox_xml_parse ("domain", xml, &error);
+        guint n = i;
+        xmlNode *node = nth_element (xmlDocGetRootElement (doc), &n);
+
+        if (!node)
+          {
+            g_assert_cmpuint (done, >, 500);
+            return;
+          }
+        done += mutate (doc, node, mutations[m]);
+      }
+}
+
 static void
 test_not_a_domain (void)
 {
@@ -504,6 +541,7 @@ main (int argc, char **argv)
   g_test_add_func ("/xml/allowed/known-dangers", test_known_dangers);
   g_test_add_data_func ("/xml/allowed/every-place/kvm", "kvm", test_every_place);
   g_test_add_data_func ("/xml/allowed/every-place/tcg", "tcg", test_every_place);
+  g_test_add_func ("/xml/allowed/every-place/running", test_every_place_running);
   g_test_add_func ("/xml/allowed/filled-in", test_filled_in);
   g_test_add_func ("/xml/allowed/not-a-domain", test_not_a_domain);
   return g_test_run ();

@@ -247,7 +247,17 @@ def test_doctor():
     one = home.vms("doctor", "--json")
     check_documented("vms doctor", one.json())
     expect(one.status == (5 if any(c["level"] == "error" for c in one.json()["checks"]) else 0), one)
-    expect_status(home.vms("doctor", "--yes"), 2)
+    for wrong in (["--yes"], ["--dry-run"], ["--fix", "--repair"], ["--fix", "--json"]):
+        expect_status(home.vms("doctor", *wrong), 2)
+    shown = home.vms("doctor", "--fix", "--dry-run", "--json")
+    expect_status(shown, 0, 5)
+    check_documented("vms doctor", shown.json())
+    wrong = [c for c in shown.json()["checks"] if c["commands"] and c["level"] in ("warning", "error")]
+    expect([f["id"] for f in shown.json()["fixes"]] == [c["id"] for c in wrong], shown)
+    expect(all(f["result"] == "shown" for f in shown.json()["fixes"]), shown)
+    for check in shown.json()["checks"]:
+        for command in check["commands"]:
+            expect(not set(command["argv"]) & {"sh", "bash", "-c"} and command["argv"][0] in check["fix"], check)
     r = home.vms("doctor", "--repair", "--yes")
     expect_status(r, 0, 5)
     expect("nothing was left behind" in r.err, r)

@@ -69,6 +69,10 @@ test_default_route (void)
 
   use (facts, "0.0.0.0/0", "eth0");
   assert_chosen (facts, NULL, "10.213.255.240");
+  /* the same in two halves, as VPNs write it to win over the real one */
+  use (facts, "0.0.0.0/1", "tun0");
+  use (facts, "128.0.0.0/1", "tun0");
+  assert_chosen (facts, NULL, "10.213.255.240");
 }
 
 static void

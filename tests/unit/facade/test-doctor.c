@@ -1,0 +1,140 @@
+// SPDX-License-Identifier: LGPL-2.1-or-later
+// Fixes as data: how they are shown, that they run without a shell, and that a diagnosis ends.
+#include "facade/doctor.h"
+
+#include <glib/gstdio.h>
+#include <string.h>
+#include <unistd.h>
+
+static SandboxCheck *
+make_check (SandboxDoctor *doctor)
+{
+  return _sandbox_doctor_add (doctor, "a", SANDBOX_CHECK_WARNING, "%s", "text");
+}
+
+static void
+doctor_clear (SandboxDoctor *doctor)
+{
+  g_clear_pointer (&doctor->checks, g_ptr_array_unref);
+}
+G_DEFINE_AUTO_CLEANUP_CLEAR_FUNC (SandboxDoctor, doctor_clear)
+
+static SandboxDoctor
+make_doctor (void)
+{
+  return (SandboxDoctor){
+    .checks = g_ptr_array_new_with_free_func ((GDestroyNotify)sandbox_check_free),
+  };
+}
+
+static void
+test_shown (void)
+{
+  g_auto (SandboxDoctor) doctor = make_doctor ();
+  SandboxCheck *check = make_check (&doctor);
+  const char *sudo = geteuid () == 0 ? "" : "sudo ";
+  g_autofree char *expected =
+      g_strdup_printf ("chmod 0700 '/a b/$(id)' && echo 'x y' | %stee /etc/z", sudo);
+
+  _sandbox_check_step (check, FALSE, NULL, "chmod", "0700", "/a b/$(id)", NULL);
+  _sandbox_check_step (check, TRUE, "x y\n", "tee", "/etc/z", NULL);
+  _sandbox_check_show_steps (check);
+  g_assert_cmpstr (check->fix, ==, expected);
+}
+
+/* Words arrive as they are, and so does the input. */
+static void
+test_runs_without_shell (void)
+{
+  g_auto (SandboxDoctor) doctor = make_doctor ();
+  SandboxCheck *check = make_check (&doctor);
+  g_autofree char *dir = g_dir_make_tmp ("vms-doctor-XXXXXX", NULL);
+  g_autofree char *path = g_build_filename (dir, "$(id); x > y", NULL);
+  g_autofree char *text = NULL;
+  g_autoptr (GError) error = NULL;
+
+  _sandbox_check_step (check, FALSE, "$(id)\n", "tee", path, NULL);
+  g_assert_true (sandbox_check_apply_fix (check, NULL, &error));
+  g_assert_no_error (error);
+  g_assert_true (g_file_get_contents (path, &text, NULL, NULL));
+  g_assert_cmpstr (text, ==, "$(id)\n");
+  g_unlink (path);
+  g_rmdir (dir);
+}
+
+/* The first command that fails ends it, and is named. */
+static void
+test_fails (void)
+{
+  g_auto (SandboxDoctor) doctor = make_doctor ();
+  SandboxCheck *check = make_check (&doctor);
+  g_autofree char *dir = g_dir_make_tmp ("vms-doctor-XXXXXX", NULL);
+  g_autofree char *path = g_build_filename (dir, "made", NULL);
+  g_autoptr (GError) error = NULL;
+
+  _sandbox_check_step (check, FALSE, NULL, "ls", "/nonexistent", NULL);
+  _sandbox_check_step (check, FALSE, NULL, "touch", path, NULL);
+  g_assert_false (sandbox_check_apply_fix (check, NULL, &error));
+  g_assert_error (error, SANDBOX_ERROR, SANDBOX_ERROR_FAILED);
+  g_assert_nonnull (strstr (error->message, "`ls /nonexistent`"));
+  g_assert_nonnull (strstr (error->message, "No such file"));
+  g_assert_cmpint (g_rmdir (dir), ==, 0);
+}
+
+static void
+test_without_steps (void)
+{
+  g_auto (SandboxDoctor) doctor = make_doctor ();
+  SandboxCheck *check = make_check (&doctor);
+  g_autoptr (GError) error = NULL;
+
+  _sandbox_check_advise (check, "do it %s", "yourself");
+  g_assert_cmpstr (check->fix, ==, "do it yourself");
+  g_assert_false (sandbox_check_apply_fix (check, NULL, &error));
+  g_assert_error (error, SANDBOX_ERROR, SANDBOX_ERROR_INVALID);
+}
+
+/* Every check has an id, a text and a level; what is wrong and can be fixed has a line to show. */
+static void
+test_diagnosis (void)
+{
+  SandboxHostOptions options = SANDBOX_HOST_OPTIONS_INIT;
+  g_autoptr (GPtrArray) checks = NULL;
+
+  options.uri = "qemu+unix:///system?socket=/nonexistent";
+  checks = sandbox_host_diagnose (&options, NULL);
+  g_assert_cmpuint (checks->len, >, 10);
+  for (guint i = 0; i < checks->len; i++)
+    {
+      const SandboxCheck *check = g_ptr_array_index (checks, i);
+
+      g_assert_true (*check->id != '\0' && *check->text != '\0');
+      g_assert_cmpuint (check->level, <=, SANDBOX_CHECK_UNKNOWN);
+      g_assert_true (check->steps == NULL || check->fix != NULL);
+      if (i == 0)
+        g_assert_true (g_str_equal (check->id, "libvirt") && check->level == SANDBOX_CHECK_ERROR);
+    }
+}
+
+static void
+test_levels (void)
+{
+  static const char *const names[] = { "good", "note", "warning", "error", "unknown" };
+
+  for (guint i = 0; i < G_N_ELEMENTS (names); i++)
+    g_assert_cmpstr (sandbox_check_level_to_string (i), ==, names[i]);
+  g_assert_cmpstr (sandbox_check_level_to_string (99), ==, "unknown");
+}
+
+int
+main (int argc, char **argv)
+{
+  g_test_init (&argc, &argv, NULL);
+  g_test_add_func ("/facade/doctor/shown", test_shown);
+  g_test_add_func ("/facade/doctor/runs-without-shell", test_runs_without_shell);
+  g_test_add_func ("/facade/doctor/fails", test_fails);
+  g_test_add_func ("/facade/doctor/without-steps", test_without_steps);
+  g_test_add_func ("/facade/doctor/diagnosis", test_diagnosis);
+  g_test_add_func ("/facade/doctor/levels", test_levels);
+  return g_test_run ();
+}

@@ -238,10 +238,11 @@ _sandbox_doctor_guard (SandboxDoctor *doctor)
   check = _sandbox_doctor_add (doctor, "guard", SANDBOX_CHECK_WARNING,
                                "vms-guard does not run: who flushes this host's packet filter "
                                "rules opens the machines");
-  if (g_file_test ("/run/systemd/system", G_FILE_TEST_IS_DIR))
+  if (sandbox_have_systemd ())
     _sandbox_check_step (check, TRUE, NULL, "systemctl", "enable", "--now", "vms-guard", NULL);
   else
-    _sandbox_check_step (check, TRUE, NULL, "setsid", "-f", "vms-guard", NULL);
+    /* no step: it would not last, and a fix does */
+    _sandbox_check_advise (check, "sudo setsid -f vms-guard, again after each boot");
 }
 
 /* --- others who write rules */

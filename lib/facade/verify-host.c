@@ -227,6 +227,18 @@ device_allowed (xmlNode *device)
   return FALSE;
 }
 
+/* On its own network, and behind its own filter. */
+static gboolean
+card_allowed (xmlNode *device, const char *object)
+{
+  g_autofree char *type = sandbox_xml_get_attr (device, "type");
+  g_autofree char *network = sandbox_xml_dup (device, "source", "network");
+  g_autofree char *filter = sandbox_xml_dup (device, "filterref", "filter");
+
+  return g_strcmp0 (type, "network") == 0 && g_strcmp0 (network, object) == 0
+         && g_strcmp0 (filter, object) == 0;
+}
+
 static gboolean
 part_allowed (xmlNode *part)
 {
@@ -251,7 +263,7 @@ describe_element (xmlNode *node)
 }
 
 char *
-_sandbox_verify_foreign_element (const char *xml, GError **error)
+_sandbox_verify_foreign_element (const char *xml, const char *object, GError **error)
 {
   g_autoptr (xmlDoc) doc = sandbox_xml_parse ("domain XML of libvirt", xml, error);
   xmlNode *root = doc != NULL ? xmlDocGetRootElement (doc) : NULL;
@@ -263,7 +275,9 @@ _sandbox_verify_foreign_element (const char *xml, GError **error)
       return describe_element (part);
   for (xmlNode *device = devices != NULL ? xmlFirstElementChild (devices) : NULL; device != NULL;
        device = xmlNextElementSibling (device))
-    if (!device_allowed (device))
+    if (!device_allowed (device)
+        || (strcmp ((const char *)device->name, "interface") == 0
+            && !card_allowed (device, object)))
       return describe_element (device);
   return NULL;
 }
@@ -395,7 +409,7 @@ _sandbox_verify_check_domain (const char *xml, const char *object, const char *m
                               const char *target, GPtrArray *findings)
 {
   g_autoptr (GError) local = NULL;
-  g_autofree char *foreign = _sandbox_verify_foreign_element (xml, &local);
+  g_autofree char *foreign = _sandbox_verify_foreign_element (xml, object, &local);
   g_autofree char *process = find_process (object);
   gboolean nested = _sandbox_verify_is_nested (xml);
 

@@ -157,7 +157,13 @@ void _sandbox_verify_look_at_neighbours (const SandboxVerifyScene *scene, GPtrAr
 /* Devices, nested virtualisation, confinement of the process that runs @object. */
 void _sandbox_verify_check_domain (const char *xml, const char *object, const char *model,
                                    const char *target, GPtrArray *findings);
-/* Pure parts of it: the first element of @xml that no machine of ours has, NULL: none (transfer
- * full); whether the guest could run guests. */
-char *_sandbox_verify_foreign_element (const char *xml, GError **error);
+/* Pure parts of it: the first element of @xml that a machine @object of ours has not, NULL: none
+ * (transfer full); whether the guest could run guests. */
+char *_sandbox_verify_foreign_element (const char *xml, const char *object, GError **error);
 gboolean _sandbox_verify_is_nested (const char *xml);
+
+/* --- verify-ports.c */
+/* What the caller's own programs for the machine with that state directory listen on. */
+void _sandbox_verify_check_ports (const char *state_path, const char *target, GPtrArray *findings);
+/* Pure part of it: whether a line of /proc/net/tcp or tcp6 is a listener for more than loopback. */
+gboolean _sandbox_verify_is_exposed (const char *line, char **ret_inode, guint *ret_port);

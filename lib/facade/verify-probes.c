@@ -39,6 +39,7 @@ static const struct
   { "seccomp", "QEMU's own system call filter" },
   { "confinement", "AppArmor or SELinux around QEMU" },
   { "qemu-user", "the user that QEMU runs as" },
+  { "forwards", "ports of this host that lead into the machine" },
   { "inside", "who says all this" },
 };
 

@@ -283,9 +283,10 @@ probe_all (Verify *verify, GCancellable *cancellable, GError **error)
   return TRUE;
 }
 
-/* libvirt's definition, which is what it applies. */
+/* What holds a machine that runs: libvirt's definition, which is what it applies; and what leads
+ * into it. */
 static gboolean
-check_filter (Verify *verify, SandboxMachine *machine, GError **error)
+check_running (Verify *verify, SandboxMachine *machine, GError **error)
 {
   SandboxVirt *virt = machine->host->virt;
   g_autoptr (SandboxPlan) plan = NULL;
@@ -297,6 +298,7 @@ check_filter (Verify *verify, SandboxMachine *machine, GError **error)
     return FALSE;
   if (!_sandbox_pieces_running (&pieces))
     return TRUE;
+  _sandbox_verify_check_ports (machine->state_path, machine->name, verify->findings);
   plan = sandbox_machine_plan (machine, NULL, NULL, NULL, error);
   have = plan != NULL ? _sandbox_virt_filter_xml (virt, machine->object, error) : NULL;
   if (have == NULL)
@@ -321,8 +323,8 @@ check_host (Verify *verify, GError **error)
   g_autofree char *model = _sandbox_virt_confinement (virt, NULL);
   g_autofree char *xml = _sandbox_virt_domain_xml (virt, probed->object, TRUE, error);
 
-  if (xml == NULL || !check_filter (verify, probed, error)
-      || (probed != verify->machine && !check_filter (verify, verify->machine, error)))
+  if (xml == NULL || !check_running (verify, probed, error)
+      || (probed != verify->machine && !check_running (verify, verify->machine, error)))
     return FALSE;
   _sandbox_verify_check_domain (xml, probed->object, model != NULL ? model : "", probed->name,
                                 verify->findings);

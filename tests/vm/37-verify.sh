@@ -58,7 +58,7 @@ sound_throwaway() {
 	eq "$(found sound fail)" "" "what does not hold"
 	all=$(found sound pass)
 	for id in host-gateway host-addresses host-loopback answers link-groups groups protocols ipv6 spoof-address spoof-mac spoof-arp dns \
-		dns-other lan metadata internet inbound filter devices nested seccomp qemu-user; do
+		dns-other lan metadata internet inbound filter devices nested seccomp qemu-user forwards; do
 		contains "$all" "^$id "
 	done
 	contains "$all" "^host-addresses $HOST_PUBLIC: closed: tcp [0-9]+, udp [0-9]+"
@@ -128,6 +128,19 @@ for name in ("spoof", "mac", "arp"):
         if name == "arp" and child.tag == "arp" and child.get("arpsrcmacaddr"):
             del child.attrib["arpsrcipaddr"]
     document.write(f"{sys.argv[2]}/{name}.xml")' "$T/filter.xml" "$T"
+}
+
+# What the host itself has to drop: a bridge hands these up past the filter.
+without_the_hosts_own_rules() {
+	nft insert rule inet libsandbox ports iifname "${tap[tested]}" accept comment isotest
+	verify 1 mutant tested --inside
+	eq "$(broken mutant)" "link-groups " "what does not hold"
+}
+
+with_another_card() {
+	root_virsh attach-interface "$(object tested)" network "$(object tested)" --model virtio --live
+	verify 1 mutant tested --inside
+	eq "$(broken mutant)" "devices " "what does not hold"
 }
 
 # The same of a machine that is there for the test alone: its rules go as soon as it runs.
@@ -210,7 +223,9 @@ t "--inside: everything holds, and that it is weaker is said" sound_inside
 t "(parts of its filter)" filters
 t "without the layer that knows connections" mutant frames.xml filter answers
 t "without the layer that knows frames" mutant connections.xml filter spoof-address spoof-mac spoof-arp ipv6
-t "without a filter" mutant none.xml filter host-gateway host-addresses answers groups protocols ipv6 spoof-address spoof-mac spoof-arp lan metadata \
+# as hosts do that publish ports on their loopback
+t "(the host routes its loopback)" sysctl -q "net.ipv4.conf.${bridge[tested]}.route_localnet=1"
+t "without a filter" mutant none.xml filter host-gateway host-addresses host-loopback answers groups protocols ipv6 spoof-address spoof-mac spoof-arp lan metadata \
 	internet inbound
 t "without one closed network" mutant lan.xml filter lan
 while read -r what; do
@@ -221,6 +236,10 @@ while read -r what; do
 	esac
 done < <(printf '%s\n' spoof mac arp | sample 1)
 t "the rules are back: everything holds again; a table; mistakes" shows_a_table
+if nft list chain inet libsandbox ports >/dev/null 2>&1; then
+	t "without the host's own rules for what a bridge keeps to itself" without_the_hosts_own_rules
+fi
+t "with a card that no profile gives" with_another_card
 while read -r what; do
 	case $what in
 	none) t "mode=none: nothing is open" nothing_allowed ;;

@@ -23,7 +23,7 @@ declare -A address=() gateway=() mac=() bridge=() bridge_mac=() tap=() since=() 
 # --- the world around the guests
 
 clean_up() {
-	local line namespace
+	local line namespace chain
 
 	trap - EXIT
 	while read -r line; do
@@ -41,8 +41,10 @@ clean_up() {
 		ip netns delete "isotest-$namespace" 2>/dev/null
 	done
 	ip link delete isotest-br 2>/dev/null
-	for line in $(nft -a list chain inet libsandbox host 2>/dev/null | sed -n 's/.*"isotest".* handle //p'); do
-		nft delete rule inet libsandbox host handle "$line"
+	for chain in host ports; do
+		for line in $(nft -a list chain inet libsandbox "$chain" 2>/dev/null | sed -n 's/.*"isotest".* handle //p'); do
+			nft delete rule inet libsandbox "$chain" handle "$line"
+		done
 	done
 	return 0
 }

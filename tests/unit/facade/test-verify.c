@@ -417,6 +417,11 @@ test_devices (void)
     "<graphics type='vnc'/>",
     "<interface type='user'><model type='virtio'/></interface><redirdev bus='usb'/>",
     "<interface type='network'><model type='e1000'/></interface>",
+    "<interface type='network'><source network='vms-1000-work'/><model type='virtio'/></interface>",
+    "<interface type='network'><source network='default'/><model type='virtio'/>"
+    "<filterref filter='vms-1000-work'/></interface>",
+    "<interface type='bridge'><source bridge='br0'/><model type='virtio'/>"
+    "<filterref filter='vms-1000-work'/></interface>",
     "<disk type='file' device='floppy'><target bus='fdc'/></disk>",
     "<controller type='usb' model='qemu-xhci'/>",
     "<channel type='unix'/>",
@@ -433,13 +438,13 @@ test_devices (void)
   g_autoptr (GError) error = NULL;
   g_auto (GStrv) parts = g_strsplit (xml, "</devices>", 2);
 
-  found = _sandbox_verify_foreign_element (xml, &error);
+  found = _sandbox_verify_foreign_element (xml, plan->object, &error);
   g_assert_no_error (error);
   g_assert_cmpstr (found, ==, NULL);
   for (gsize i = 0; i < G_N_ELEMENTS (foreign); i++)
     {
       g_autofree char *more = g_strconcat (parts[0], foreign[i], "</devices>", parts[1], NULL);
-      g_autofree char *element = _sandbox_verify_foreign_element (more, &error);
+      g_autofree char *element = _sandbox_verify_foreign_element (more, plan->object, &error);
 
       g_assert_no_error (error);
       g_assert_nonnull (element);
@@ -461,6 +466,47 @@ test_nested (void)
   g_assert_true (_sandbox_verify_is_nested (
       "<domain><cpu mode='custom'><feature policy='require' name='svm'/></cpu></domain>"));
   g_assert_true (_sandbox_verify_is_nested ("no XML"));
+}
+
+/* As the kernel writes them. */
+static void
+test_ports (void)
+{
+  static const struct
+  {
+    const char *line, *inode;
+    guint port;
+  } lines[] = {
+    { "   0: 00000000:1F90 00000000:0000 0A 00000000:00000000 00:00000000 00000000  1000        0 "
+      "4711 1 0000000000000000 100 0 0 10 0",
+      "4711", 8080 },
+    { "   1: 0100007F:1F90 00000000:0000 0A 00000000:00000000 00:00000000 00000000  1000        0 "
+      "4712 1 0000000000000000 100 0 0 10 0",
+      NULL, 0 },
+    { "   2: 0500A8C0:1F90 00000000:0000 01 00000000:00000000 00:00000000 00000000  1000        0 "
+      "4713 1 0000000000000000 100 0 0 10 0",
+      NULL, 0 },
+    { "   3: 00000000000000000000000000000000:0BB8 00000000000000000000000000000000:0000 0A "
+      "00000000:00000000 00:00000000 00000000  1000        0 4714 1 0000000000000000 100 0 0 10 0",
+      "4714", 3000 },
+    { "   4: 00000000000000000000000001000000:0BB8 00000000000000000000000000000000:0000 0A "
+      "00000000:00000000 00:00000000 00000000  1000        0 4715 1 0000000000000000 100 0 0 10 0",
+      NULL, 0 },
+    { "  sl  local_address rem_address   st tx_queue rx_queue tr tm->when retrnsmt   uid", NULL,
+      0 },
+    { "", NULL, 0 },
+  };
+
+  for (gsize i = 0; i < G_N_ELEMENTS (lines); i++)
+    {
+      g_autofree char *inode = NULL;
+      guint port = 0;
+
+      g_assert_cmpint (_sandbox_verify_is_exposed (lines[i].line, &inode, &port), ==,
+                       lines[i].inode != NULL);
+      g_assert_cmpstr (inode, ==, lines[i].inode);
+      g_assert_cmpuint (port, ==, lines[i].port);
+    }
 }
 
 static void
@@ -487,6 +533,7 @@ main (int argc, char **argv)
   g_test_add_func ("/verify/targets", test_targets);
   g_test_add_func ("/verify/devices", test_devices);
   g_test_add_func ("/verify/nested", test_nested);
+  g_test_add_func ("/verify/ports", test_ports);
   g_test_add_func ("/verify/verdicts", test_verdicts);
   return g_test_run ();
 }

@@ -162,6 +162,13 @@ void
 _sandbox_verify_look_at_neighbours (const SandboxVerifyScene *scene, GPtrArray *probes,
                                     const char *bridge)
 {
+  for (guint i = 0; i < probes->len; i++)
+    {
+      SandboxProbe *probe = probes->pdata[i];
+
+      probe->blind = (scene->address_known && strcmp (probe->property, "spoof-address") == 0)
+                     || (scene->arp_known && strcmp (probe->property, "spoof-arp") == 0);
+    }
   /* An entry without a card is one that the host looked for, to answer it. */
   if (!scene->address_known && has_neighbour (bridge, scene->spoofed_address))
     note (probes, "spoof-address");

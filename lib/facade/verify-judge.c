@@ -139,6 +139,12 @@ judge_denied (const SandboxProbe *probe, const char **ret_text)
       *ret_text = "the machine did not say that it tried";
       return SANDBOX_VERDICT_UNKNOWN;
     }
+  if (probe->blind)
+    {
+      *ret_text = "nothing came back, but this host knew that address before and cannot tell; "
+                  "restart the machine, or verify without --inside";
+      return SANDBOX_VERDICT_UNKNOWN;
+    }
   if (probe->judge == SANDBOX_JUDGE_REPLIES && !probe->control)
     {
       *ret_text = "no answer, but it does not answer this host either";
@@ -293,5 +299,5 @@ _sandbox_verify_judge_unasked (const SandboxVerifyScene *scene, GPtrArray *probe
                           SANDBOX_VERDICT_UNKNOWN, "not asked; --public ADDRESS asks");
   if (scene->lan->len == 0)
     _sandbox_finding_add (findings, "lan", "-", "closed", SANDBOX_VERDICT_UNKNOWN,
-                          "not asked: this host has no default gateway; --lan ADDRESS asks");
+                          "not asked; --lan ADDRESS asks");
 }

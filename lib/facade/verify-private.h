@@ -62,6 +62,7 @@ typedef struct
 
   SandboxAnswer answer;
   gboolean seen;         /* by this host, or this host got there */
+  gboolean blind;        /* this host could not have seen it */
   gboolean control;      /* the target answers this host */
   gboolean control_open; /* ... and so does that port of it */
 } SandboxProbe;

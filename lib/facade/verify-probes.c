@@ -225,10 +225,10 @@ ask_dns (const SandboxVerifyScene *scene, GPtrArray *probes, const char *propert
   ask (scene, probes, property, judge, SANDBOX_PROBE_DNS_TCP, address, 0, NULL);
 }
 
-/* What the plan allows there, and the port after it. */
+/* What allow= lists for the networks around it, and the port after it. */
 static void
 ask_allowed (const SandboxVerifyScene *scene, GPtrArray *probes, const char *property,
-             guint32 address)
+             SandboxJudge judge, guint32 address)
 {
   for (guint i = 0; i < scene->plan->flows->len; i++)
     {
@@ -240,10 +240,9 @@ ask_allowed (const SandboxVerifyScene *scene, GPtrArray *probes, const char *pro
           || !sandbox_cidr_overlaps (&flow->net, &to))
         continue;
       kind = flow->kind == SANDBOX_FLOW_TCP ? SANDBOX_PROBE_TCP : SANDBOX_PROBE_UDP;
-      ask (scene, probes, property, SANDBOX_JUDGE_REPLIES, kind, address, flow->ports.first, NULL);
+      ask (scene, probes, property, judge, kind, address, flow->ports.first, NULL);
       if (flow->ports.last < G_MAXUINT16)
-        ask (scene, probes, property, SANDBOX_JUDGE_REPLIES, kind, address, flow->ports.last + 1,
-             NULL);
+        ask (scene, probes, property, judge, kind, address, flow->ports.last + 1, NULL);
     }
 }
 
@@ -265,7 +264,7 @@ ask_lan (const SandboxVerifyScene *scene, GPtrArray *probes)
              NULL);
       ask (scene, probes, "lan", SANDBOX_JUDGE_REPLIES, SANDBOX_PROBE_PING, address, 0, NULL);
       ask_dns (scene, probes, "dns-other", SANDBOX_JUDGE_REPLIES, address);
-      ask_allowed (scene, probes, "lan", address);
+      ask_allowed (scene, probes, "lan", SANDBOX_JUDGE_REPLIES, address);
     }
 }
 
@@ -340,6 +339,7 @@ _sandbox_verify_probes (const SandboxVerifyScene *scene)
       guint32 address = g_array_index (scene->host_addresses, guint32, i);
 
       ask_host (scene, probes, "host-addresses", address);
+      ask_allowed (scene, probes, "host-addresses", SANDBOX_JUDGE_GUEST, address);
       ask_dns (scene, probes, "dns-other", SANDBOX_JUDGE_GUEST, address);
     }
   _sandbox_verify_add_frames (scene, probes);

@@ -249,14 +249,50 @@ rule_text (xmlNode *rule)
   return g_ascii_strdown (text, -1);
 }
 
+/* Closes one address: of this host, since nothing else is closed one by one. */
+static gboolean
+is_about_host (xmlNode *rule)
+{
+  xmlNode *child = xmlFirstElementChild (rule);
+  g_autofree char *action = sandbox_xml_get_attr (rule, "action");
+  g_autofree char *match = child ? sandbox_xml_get_attr (child, "match") : NULL;
+  g_autofree char *from = child ? sandbox_xml_get_attr (child, "srcipaddr") : NULL;
+  g_autofree char *to = child ? sandbox_xml_get_attr (child, "dstipaddr") : NULL;
+  g_autofree char *from_mask = child ? sandbox_xml_get_attr (child, "srcipmask") : NULL;
+  g_autofree char *to_mask = child ? sandbox_xml_get_attr (child, "dstipmask") : NULL;
+
+  return g_strcmp0 (action, "drop") == 0 && !match && (from || to) && !from_mask && !to_mask;
+}
+
+/* Without what depends on the addresses of this host: those rules, and the numbers of all. */
+static void
+forget_host (xmlNode *root)
+{
+  g_autoptr (GPtrArray) rules = sandbox_xml_find_all (root, "rule");
+
+  for (guint i = 0; i < rules->len; i++)
+    {
+      xmlNode *rule = rules->pdata[i];
+
+      xmlUnsetProp (rule, BAD_CAST "priority");
+      if (!is_about_host (rule))
+        continue;
+      xmlUnlinkNode (rule);
+      xmlFreeNode (rule);
+    }
+}
+
 static char *
-rules_text (const char *xml, GError **error)
+rules_text (const char *xml, gboolean with_host, GError **error)
 {
   g_autoptr (xmlDoc) doc = sandbox_xml_parse ("network filter of libvirt", xml, error);
   xmlNode *root = doc ? xmlDocGetRootElement (doc) : NULL;
-  g_autoptr (GPtrArray) rules = root ? sandbox_xml_find_all (root, "rule") : NULL;
+  g_autoptr (GPtrArray) rules = NULL;
   GString *text = root ? g_string_new (NULL) : NULL;
 
+  if (root && !with_host)
+    forget_host (root);
+  rules = root ? sandbox_xml_find_all (root, "rule") : NULL;
   for (guint i = 0; rules && i < rules->len; i++)
     {
       g_autofree char *line = rule_text (rules->pdata[i]);
@@ -266,14 +302,26 @@ rules_text (const char *xml, GError **error)
   return text ? g_string_free (text, FALSE) : NULL;
 }
 
-gboolean
-_sandbox_xml_same_filter (const char *a, const char *b, gboolean *ret_same, GError **error)
+static gboolean
+same_rules (const char *a, const char *b, gboolean with_host, gboolean *ret_same, GError **error)
 {
-  g_autofree char *a_text = rules_text (a, error);
-  g_autofree char *b_text = a_text ? rules_text (b, error) : NULL;
+  g_autofree char *a_text = rules_text (a, with_host, error);
+  g_autofree char *b_text = a_text ? rules_text (b, with_host, error) : NULL;
 
   if (!b_text)
     return FALSE;
   *ret_same = g_str_equal (a_text, b_text);
   return TRUE;
+}
+
+gboolean
+_sandbox_xml_same_filter (const char *a, const char *b, gboolean *ret_same, GError **error)
+{
+  return same_rules (a, b, TRUE, ret_same, error);
+}
+
+gboolean
+_sandbox_xml_same_policy (const char *a, const char *b, gboolean *ret_same, GError **error)
+{
+  return same_rules (a, b, FALSE, ret_same, error);
 }

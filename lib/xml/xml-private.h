@@ -12,6 +12,9 @@ char *_sandbox_xml_filter (const SandboxPlan *plan);
 /* Whether two filters have the same rules in the same order, however libvirt writes them. */
 gboolean
 _sandbox_xml_same_filter (const char *a, const char *b, gboolean *ret_same, GError **error);
+/* The same, but for the rules that close single addresses of this host, which come and go. */
+gboolean
+_sandbox_xml_same_policy (const char *a, const char *b, gboolean *ret_same, GError **error);
 /* qcow2 overlay on the image, 0600; also what a clone's copy is made into. */
 char *_sandbox_xml_disk_volume (const SandboxPlan *plan);
 /* Any raw volume of @bytes; @mode such as 0600 or 0644. */

@@ -279,6 +279,12 @@ test_unknown (void)
     ((SandboxProbe *)fixture.probes->pdata[i])->control = FALSE;
   g_assert_cmpint (verdict (&fixture, "lan", LAN, "closed"), ==, SANDBOX_VERDICT_UNKNOWN);
   g_assert_cmpint (verdict (&fixture, "host-addresses", HOST, "closed"), ==, SANDBOX_VERDICT_PASS);
+  probe = find_probe (&fixture, SANDBOX_PROBE_UDP, address_of (HOST), 40022);
+  probe->blind = TRUE;
+  g_assert_cmpint (verdict (&fixture, "host-addresses", HOST, "closed"), ==,
+                   SANDBOX_VERDICT_UNKNOWN);
+  probe->seen = TRUE;
+  g_assert_cmpint (verdict (&fixture, "host-addresses", HOST, "closed"), ==, SANDBOX_VERDICT_FAIL);
   probe = find_probe (&fixture, SANDBOX_PROBE_TCP, address_of (PUBLIC), 443);
   probe->answer = SANDBOX_ANSWER_SILENT;
   g_assert_cmpint (verdict (&fixture, "internet", PUBLIC, "open"), ==, SANDBOX_VERDICT_UNKNOWN);

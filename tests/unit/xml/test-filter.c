@@ -138,6 +138,54 @@ test_same (void)
   g_assert_nonnull (error);
 }
 
+static gboolean
+same_policy (const char *a, const char *b)
+{
+  g_autoptr (GError) error = NULL;
+  gboolean same = FALSE;
+
+  g_assert_true (_sandbox_xml_same_policy (a, b, &same, &error));
+  g_assert_no_error (error);
+  return same;
+}
+
+/* Addresses of the host come and go while a machine runs; nothing else may. */
+static void
+test_policy (void)
+{
+  static const char *const rules[] = {
+    "<rule action='drop' direction='out' priority='-900'><ip dstipaddr='192.168.7.5'/></rule>",
+    "<rule action='drop' direction='in' priority='-899'><ip srcipaddr='192.168.7.5' "
+    "dstipaddr='10.213.0.2'/></rule>",
+  };
+  static const char *const others[] = {
+    "<rule action='accept' direction='out' priority='-900'><ip dstipaddr='192.168.7.5'/></rule>",
+    "<rule action='drop' direction='out' priority='-900'><ip dstipaddr='192.168.0.0' "
+    "dstipmask='16'/></rule>",
+    "<rule action='drop' direction='out' priority='-900'><ip match='no' "
+    "srcipaddr='10.213.0.2'/></rule>",
+    "<rule action='drop' direction='out' priority='-900'><all/></rule>",
+    "<rule action='drop' direction='inout' priority='-900'/>",
+  };
+  g_autofree char *xml = make_filter ("mode=nat\nallow=10.0.0.5:5432/tcp\n");
+  g_auto (GStrv) parts = g_strsplit (xml, "</filter>", 2);
+
+  for (gsize i = 0; i < G_N_ELEMENTS (rules); i++)
+    {
+      g_autofree char *more = g_strconcat (parts[0], rules[i], "</filter>", NULL);
+
+      g_assert_true (same_policy (xml, more));
+      expect_same (xml, more, FALSE);
+    }
+  for (gsize i = 0; i < G_N_ELEMENTS (others); i++)
+    {
+      g_autofree char *more = g_strconcat (parts[0], others[i], "</filter>", NULL);
+
+      g_assert_false (same_policy (xml, more));
+      g_assert_false (same_policy (more, xml));
+    }
+}
+
 int
 main (int argc, char **argv)
 {
@@ -145,5 +193,6 @@ main (int argc, char **argv)
   g_test_add_func ("/xml/filter/layers", test_layers);
   g_test_add_func ("/xml/filter/none", test_none);
   g_test_add_func ("/xml/filter/same", test_same);
+  g_test_add_func ("/xml/filter/policy", test_policy);
   return g_test_run ();
 }

@@ -3,6 +3,7 @@
 // kernel has learned from a bridge, how QEMU runs, and which devices it was given.
 #include "base/xml.h"
 #include "facade/verify-private.h"
+#include "xml/allowed.h"
 
 #include <arpa/inet.h>
 #include <errno.h>
@@ -182,58 +183,6 @@ _sandbox_verify_look_at_neighbours (const SandboxVerifyScene *scene, GPtrArray *
 
 /* --- the domain */
 
-/* A device of our machines: @path is where the attribute stands that must have that value. */
-typedef struct
-{
-  const char *element, *path, *attribute, *value;
-} Allowed;
-
-static const Allowed allowed_devices[] = {
-  { "emulator", NULL, NULL, NULL },
-  { "disk", "target", "bus", "virtio" },
-  { "controller", NULL, "type", "pci" },
-  { "controller", NULL, "type", "virtio-serial" },
-  { "controller", NULL, "model", "none" },
-  { "filesystem", "driver", "type", "virtiofs" },
-  { "interface", "model", "type", "virtio" },
-  { "serial", NULL, "type", "pty" },
-  { "console", NULL, "type", "pty" },
-  { "memballoon", NULL, "model", "virtio" },
-  { "rng", NULL, "model", "virtio" },
-  /* parts of the q35 board, which libvirt writes down */
-  { "controller", NULL, "type", "sata" },
-  { "input", NULL, "bus", "ps2" },
-  { "audio", NULL, "type", "none" },
-  { "watchdog", NULL, "model", "itco" },
-};
-
-static const char *const allowed_parts[] = {
-  "name",      "uuid",      "title",    "description",   "metadata",    "memory",
-  "vcpu",      "iothreads", "sysinfo",  "currentMemory", "os",          "features",
-  "cpu",       "clock",     "pm",       "memoryBacking", "on_crash",    "on_poweroff",
-  "on_reboot", "devices",   "seclabel", "resource",      "iothreadids",
-};
-
-static gboolean
-device_allowed (xmlNode *device)
-{
-  for (gsize i = 0; i < G_N_ELEMENTS (allowed_devices); i++)
-    {
-      const Allowed *row = &allowed_devices[i];
-      xmlNode *place = row->path != NULL ? sandbox_xml_find (device, row->path) : device;
-      g_autofree char *value = NULL;
-
-      if (strcmp (row->element, (const char *)device->name) != 0)
-        continue;
-      if (row->attribute == NULL)
-        return TRUE;
-      value = place != NULL ? sandbox_xml_get_attr (place, row->attribute) : NULL;
-      if (g_strcmp0 (value, row->value) == 0)
-        return TRUE;
-    }
-  return FALSE;
-}
-
 /* On its own network, and behind its own filter. */
 static gboolean
 card_allowed (xmlNode *device, const char *object)
@@ -246,46 +195,20 @@ card_allowed (xmlNode *device, const char *object)
          && g_strcmp0 (filter, object) == 0;
 }
 
-static gboolean
-part_allowed (xmlNode *part)
-{
-  if (part->ns != NULL) /* such as QEMU's own arguments */
-    return FALSE;
-  for (gsize i = 0; i < G_N_ELEMENTS (allowed_parts); i++)
-    if (strcmp ((const char *)part->name, allowed_parts[i]) == 0)
-      return TRUE;
-  return FALSE;
-}
-
-static char *
-describe_element (xmlNode *node)
-{
-  g_autofree char *type = sandbox_xml_get_attr (node, "type");
-  g_autofree char *model = sandbox_xml_get_attr (node, "model");
-  g_autofree char *text = g_strdup_printf (
-      "<%s%s%s%s%s>", (const char *)node->name, type != NULL ? " type=" : "",
-      type != NULL ? type : "", model != NULL ? " model=" : "", model != NULL ? model : "");
-
-  return sandbox_escape (text, -1, 120);
-}
-
 char *
-_sandbox_verify_foreign_element (const char *xml, const char *object, GError **error)
+_sandbox_verify_foreign_element (const char *xml, const char *object)
 {
-  g_autoptr (xmlDoc) doc = sandbox_xml_parse ("domain XML of libvirt", xml, error);
-  xmlNode *root = doc != NULL ? xmlDocGetRootElement (doc) : NULL;
-  xmlNode *devices = root != NULL ? sandbox_xml_find (root, "devices") : NULL;
+  g_autoptr (GError) local = NULL;
+  g_autoptr (xmlDoc) doc = NULL;
+  g_autoptr (GPtrArray) cards = NULL;
 
-  for (xmlNode *part = root != NULL ? xmlFirstElementChild (root) : NULL; part != NULL;
-       part = xmlNextElementSibling (part))
-    if (!part_allowed (part))
-      return describe_element (part);
-  for (xmlNode *device = devices != NULL ? xmlFirstElementChild (devices) : NULL; device != NULL;
-       device = xmlNextElementSibling (device))
-    if (!device_allowed (device)
-        || (strcmp ((const char *)device->name, "interface") == 0
-            && !card_allowed (device, object)))
-      return describe_element (device);
+  if (!_sandbox_xml_check_defined (xml, &local)
+      || (doc = sandbox_xml_parse ("domain XML of libvirt", xml, &local)) == NULL)
+    return g_strdup (local->message);
+  cards = sandbox_xml_find_all (xmlDocGetRootElement (doc), "devices/interface");
+  for (guint i = 0; i < cards->len; i++)
+    if (!card_allowed (cards->pdata[i], object))
+      return g_strdup ("a network card on another network, or without the machine's filter");
   return NULL;
 }
 
@@ -415,18 +338,13 @@ void
 _sandbox_verify_check_domain (const char *xml, const char *object, const char *model,
                               const char *target, GPtrArray *findings)
 {
-  g_autoptr (GError) local = NULL;
-  g_autofree char *foreign = _sandbox_verify_foreign_element (xml, object, &local);
+  g_autofree char *foreign = _sandbox_verify_foreign_element (xml, object);
   g_autofree char *process = find_process (object);
   gboolean nested = _sandbox_verify_is_nested (xml);
 
-  if (local != NULL)
-    _sandbox_finding_add (findings, "devices", target, "virtio only", SANDBOX_VERDICT_UNKNOWN, "%s",
-                          local->message);
-  else
-    _sandbox_finding_add (findings, "devices", target, "virtio only",
-                          foreign == NULL ? SANDBOX_VERDICT_PASS : SANDBOX_VERDICT_FAIL, "%s",
-                          foreign == NULL ? "virtio only" : foreign);
+  _sandbox_finding_add (findings, "devices", target, "virtio only",
+                        foreign == NULL ? SANDBOX_VERDICT_PASS : SANDBOX_VERDICT_FAIL, "%s",
+                        foreign == NULL ? "virtio only" : foreign);
   _sandbox_finding_add (findings, "nested", target, "off",
                         nested ? SANDBOX_VERDICT_FAIL : SANDBOX_VERDICT_PASS,
                         nested ? "on" : "off");

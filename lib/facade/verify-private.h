@@ -158,9 +158,9 @@ void _sandbox_verify_look_at_neighbours (const SandboxVerifyScene *scene, GPtrAr
 /* Devices, nested virtualisation, confinement of the process that runs @object. */
 void _sandbox_verify_check_domain (const char *xml, const char *object, const char *model,
                                    const char *target, GPtrArray *findings);
-/* Pure parts of it: the first element of @xml that a machine @object of ours has not, NULL: none
+/* Pure parts of it: what @xml has that no machine @object of ours has, in words, NULL: nothing
  * (transfer full); whether the guest could run guests. */
-char *_sandbox_verify_foreign_element (const char *xml, const char *object, GError **error);
+char *_sandbox_verify_foreign_element (const char *xml, const char *object);
 gboolean _sandbox_verify_is_nested (const char *xml);
 
 /* --- verify-ports.c */

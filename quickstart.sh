@@ -273,6 +273,31 @@ close_ports_of_machines() {
 		die "$unit cannot be enabled" "systemctl enable --now libsandbox-ports.service"
 }
 
+# libvirt asks programs in this directory before it starts a machine, whoever wants it started: one of libsandbox's is refused where
+# the host's part of its rules is missing. A libvirt that runs already sees a new one after its restart.
+refuse_machines_without_rules() {
+	local hook=/etc/libvirt/hooks/qemu.d/libsandbox
+
+	[ ! -e "$hook" ] || grep -q 'Written by quickstart.sh of libsandbox' "$hook" || return 0
+	mkdir -p "${hook%/*}"
+	cat >"$hook" <<-'END'
+		#!/bin/sh
+		# Written by quickstart.sh of libsandbox: no machine of libsandbox starts without the host's part of its packet filter.
+		[ "$2/$3" = prepare/begin ] && grep -q urn:libsandbox:1 || exit 0
+		if [ "$(cat /proc/sys/net/bridge/bridge-nf-call-iptables)" != 1 ]; then
+			echo "this host does not filter bridged packets: sudo sysctl net.bridge.bridge-nf-call-iptables=1" >&2
+			exit 1
+		fi
+		tables=$(nft list tables) || exit 0
+		for family in inet arp; do
+			echo "$tables" | grep -qx "table $family libsandbox" && continue
+			echo "the rules of /etc/libsandbox/ports.nft are not loaded: sudo nft -f /etc/libsandbox/ports.nft" >&2
+			exit 1
+		done
+	END
+	chmod 755 "$hook"
+}
+
 # No init system that would do it: the daemons are started as they are, with a configuration of our own.
 start_daemons_directly() {
 	! alive libvirtd >/dev/null || die "libvirtd runs but does not answer on qemu:///system" \
@@ -517,6 +542,7 @@ main() {
 	permit_kvm
 	filter_bridges
 	close_ports_of_machines
+	refuse_machines_without_rules
 	start_libvirt
 	prepare_caller
 	[ "$host_only" = no ] || return 0

@@ -57,8 +57,8 @@ make_directory (Guard *guard, GError **error)
   /* whatever the umask: users ask there whether a guard runs */
   if (fchmod (guard->dir_fd, 0755) < 0)
     return sandbox_fail_errno (error, errno, "opening " SANDBOX_RUN_DIR " to users");
-  guard->lock = sandbox_lock_acquire (guard->dir_fd, "guard.lock", "guards machines", 0, NULL, NULL,
-                                      NULL, error);
+  guard->lock = sandbox_lock_acquire (guard->dir_fd, "guard.lock", "guarding machines", 0, NULL,
+                                      NULL, NULL, error);
   return guard->lock != NULL;
 }
 

@@ -82,6 +82,9 @@ makes_the_world() {
 	nft -f /etc/libsandbox/ports.nft
 	printf '%s = "%s"\n' unix_sock_group libvirt unix_sock_rw_perms 0770 auth_unix_ro none auth_unix_rw none \
 		log_outputs 3:file:/var/log/libvirt/libvirtd.log >"$LIBVIRTD_CONFIG"
+	# shellcheck source=/dev/null
+	. <(sed -n '/^refuse_machines_without_rules() {/,/^}/p' "$VMS_TESTS_TOP/quickstart.sh")
+	refuse_machines_without_rules
 	virtlogd -d
 	start_libvirtd
 	within 30 libvirt_answers
@@ -131,13 +134,16 @@ rules() {
 }
 
 start_guard() {
+	local since
+
+	since=$(now)
 	(
 		UBSAN_OPTIONS=halt_on_error=1:print_stacktrace=1 "$GUARD" 2>&1 &
 		echo $! >"$T/guard.pid"
 		wait
 	) |
 		while read -r line; do printf '%s %s\n' "$(now)" "$line"; done >>"$T/guard" &
-	within 10 logged 0 'guarded'
+	within 10 logged "$since" 'guarded'
 }
 
 stop_guard() {
@@ -177,6 +183,22 @@ soon() {
 # What the guard said, when a case failed.
 said() {
 	passed || sed 's/^[0-9]*\([0-9][0-9][0-9]\.[0-9]*\)[0-9][0-9][0-9]/# \1/' "$T/guard" | tail -n 25
+}
+
+# Whoever starts it.
+without_ports() {
+	vms destroy --yes --if-exists guarded
+	as_user mkdir -p "$PROFILES"
+	printf '[machine]\nmemory=512MiB\ncpus=1\n' | as_user tee "$PROFILES/guarded.profile" >/dev/null
+	nft delete table arp libsandbox
+	vms start guarded 2>"$T/err" && fail "it started"
+	contains "$(cat "$T/err")" 'ports.nft are not loaded'
+	lacks "$(domain_state guarded)" running
+	nft -f /etc/libsandbox/ports.nft
+	root_virsh create /dev/stdin <<-END
+		<domain type='qemu'><name>foreign</name><memory unit='MiB'>32</memory><os><type arch='x86_64'>hvm</type></os></domain>
+	END
+	root_virsh destroy foreign
 }
 
 without_a_guard() {
@@ -272,6 +294,8 @@ killed_guard() {
 	within 3 logged "$since" 'paused: rule 1 of bridge/nat/PREROUTING lets packets pass'
 	within 2 is paused
 	stop_guard KILL
+	# what this one never saw complete
+	iptables -D "FI-$tap" 5
 	since=$(now)
 	start_guard
 	within 5 logged "$since" 'was paused by a guard before'
@@ -282,6 +306,7 @@ killed_guard() {
 	ebtables -t nat -D PREROUTING -j ACCEPT
 	within 30 logged "$since" 'resumed'
 	within 5 sees "$FAR" "$since"
+	eq "$(rules | diff "$T/whole" - | head -5)" "" "rules that are others than before"
 }
 
 paused_by_its_user() {
@@ -374,7 +399,7 @@ is_shown() {
 		grep -q PermissionError
 	status 5 as_user "$GUARD"
 	start_guard
-	status 1 "$GUARD"
+	status 1 timeout 20 "$GUARD"
 }
 
 goes() {
@@ -394,8 +419,7 @@ trap 'exit 143' INT TERM
 t "(a host of this test's own, with a way out that is watched)" makes_the_world
 passed || finish
 need_image
-as_user mkdir -p "$PROFILES"
-printf '[machine]\nmemory=512MiB\ncpus=1\n' | as_user tee "$PROFILES/guarded.profile" >/dev/null
+t "no machine starts on a host without ports.nft" without_ports
 need_running guarded
 tap=$(root_virsh domiflist "$(object guarded)" | awk '/network/ { print $1 }')
 t "(the guest sends, to where it may and where it may not)" guest_sends_for_ever

@@ -117,6 +117,17 @@ wrong (Check *check, const char *format, ...)
   return FALSE;
 }
 
+/* The chain @key of @table ("ip/filter/") is not there. */
+static gboolean
+gone (Check *check, const char *table, const char *key)
+{
+  g_autofree char *dormant = g_strconcat (table, GUARD_DORMANT, NULL);
+
+  if (g_hash_table_contains (check->rules, dormant))
+    return wrong (check, "the table of %s has no effect (\"flags dormant\"): take that away", key);
+  return wrong (check, "the chain %s is gone", key);
+}
+
 static gboolean
 names (const GuardRule *rule, const char *interface)
 {
@@ -170,7 +181,7 @@ check_jump (Check *check, const char *table, const char *chain, int hook, const 
   const GuardChain *from = g_hash_table_lookup (check->rules, key);
 
   if (!from || from->hook != hook)
-    return wrong (check, "the chain %s is gone", key);
+    return gone (check, table, key);
   for (guint i = 0; i < from->rules->len; i++)
     {
       const GuardRule *rule = from->rules->pdata[i];
@@ -204,7 +215,7 @@ check_chain (Check *check, const char *table, const char *prefix, int expected)
   guint count;
 
   if (!chain)
-    return wrong (check, "the chain %s is gone", key);
+    return gone (check, table, key);
   count = count_rules (chain, g_str_equal (table, FRAMES));
   if (expected >= 0 && count != (guint)expected)
     return wrong (check, "the chain %s has %u rules instead of %d", key, count, expected);

@@ -23,6 +23,8 @@ typedef struct
   int hook;         /* of a base chain, -1: another one */
   GPtrArray *rules; /* (element-type GuardRule) in their order */
 } GuardChain;
+/* in place of all chains of a table that has no effect ("flags dormant") */
+#define GUARD_DORMANT " dormant"
 /* "ip/filter/FORWARD" -> GuardChain */
 typedef GHashTable GuardRules;
 

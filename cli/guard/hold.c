@@ -3,6 +3,7 @@
 // was paused here is resumed, and only when nothing is missing.
 #include "worker.h"
 
+#include "base/names.h"
 #include "base/xml.h"
 
 /* libvirt, when it makes a filter's rules anew, replaces them step by step: who is incomplete for
@@ -12,7 +13,10 @@
 #define SETTLE_USEC    (300 * G_TIME_SPAN_MILLISECOND)
 #define RELOAD_USEC    (5 * G_USEC_PER_SEC)
 #define PAUSE_MIN_USEC G_USEC_PER_SEC
-#define PAUSE_MAX_USEC (30 * G_USEC_PER_SEC)
+#define ERROR_MAX      300
+#define DEFINE_TRIES   4
+#define DEFINE_USEC    (300 * G_TIME_SPAN_MILLISECOND)
+#define PAUSE_MAX_USEC (10 * G_USEC_PER_SEC)
 #define LAST_PRIORITY  "1000"
 
 char *
@@ -67,12 +71,13 @@ guard_worker_forget_records (GuardWorker *worker)
     write_records (worker);
 }
 
-static const char *
+/* One line. (transfer full) */
+static char *
 last_error (void)
 {
-  const char *text = virGetLastErrorMessage ();
+  g_autofree char *text = g_strdup (virGetLastErrorMessage ());
 
-  return text ? text : "unknown";
+  return text ? sandbox_escape (g_strstrip (text), -1, ERROR_MAX) : g_strdup ("unknown");
 }
 
 /* The filter may have been changed by `vms`: then other rules are the complete ones. */
@@ -107,8 +112,11 @@ hold (GuardWorker *worker, GuardMachine *machine, virDomainPtr domain, const cha
       if (virDomainSuspend (domain) == 0)
         guard_log ("%s: paused: %s", machine->name, why);
       else if (!machine->told)
-        guard_log ("%s: cut off, but it could not be paused (%s): %s", machine->name, last_error (),
-                   why);
+        {
+          g_autofree char *error = last_error ();
+
+          guard_log ("%s: cut off, but it could not be paused (%s): %s", machine->name, error, why);
+        }
       machine->told = TRUE;
     }
   else if (!machine->told && !machine->held)
@@ -138,8 +146,10 @@ let_go (GuardWorker *worker, GuardMachine *machine, virDomainPtr domain)
     guard_log ("%s: its rules are complete again: resumed", machine->name);
   else
     {
+      g_autofree char *error = last_error ();
+
       if (machine->told)
-        guard_log ("%s: it could not be resumed: %s", machine->name, last_error ());
+        guard_log ("%s: it could not be resumed: %s", machine->name, error);
       machine->told = FALSE;
       return;
     }
@@ -165,16 +175,26 @@ remove_last_rule (xmlNode *filter)
     }
 }
 
+/* Somebody who changes rules at the same time can make libvirt fail. */
 static void
 define (GuardWorker *worker, const GuardMachine *machine, xmlDoc *filter)
 {
-  g_autofree char *xml = sandbox_xml_to_string (filter);
-  virNWFilterPtr defined = virNWFilterDefineXML (worker->conn, xml);
+  g_autofree char *xml = sandbox_xml_to_string (filter), *why = NULL;
 
-  if (defined)
-    virNWFilterFree (defined);
-  else
-    guard_log ("%s: libvirt refused: %s", machine->name, last_error ());
+  for (guint i = 0; i < DEFINE_TRIES; i++)
+    {
+      virNWFilterPtr defined = virNWFilterDefineXML (worker->conn, xml);
+
+      if (defined)
+        {
+          virNWFilterFree (defined);
+          return;
+        }
+      g_free (why);
+      why = last_error ();
+      g_usleep (DEFINE_USEC);
+    }
+  guard_log ("%s: libvirt does not apply its network filter: %s", machine->name, why);
 }
 
 /* Defining what is there already is nothing to libvirt: so one more rule, which changes nothing,
@@ -188,8 +208,9 @@ apply_filter_again (GuardWorker *worker, const GuardMachine *machine, const char
 
   if (!root)
     {
-      guard_log ("%s: its network filter %s cannot be read: %s", machine->name, name,
-                 last_error ());
+      g_autofree char *error = last_error ();
+
+      guard_log ("%s: its network filter %s cannot be read: %s", machine->name, name, error);
       return;
     }
   guard_log ("%s: libvirt applies its network filter again", machine->name);
@@ -265,6 +286,7 @@ static gboolean
 see_to (GuardWorker *worker, GuardMachine *machine, guint *lost, GPtrArray *affected)
 {
   virDomainPtr domain;
+  gboolean runs;
   g_autofree char *why = NULL;
   gint64 age;
   guint lost_now;
@@ -287,12 +309,19 @@ see_to (GuardWorker *worker, GuardMachine *machine, guint *lost, GPtrArray *affe
   if (age < (lost_now != 0 ? GRACE_USEC : SETTLE_USEC))
     return TRUE;
   domain = virDomainLookupByUUIDString (worker->conn, machine->uuid);
-  if (domain && lost_now != 0)
+  runs = domain && virDomainIsActive (domain) == 1;
+  if (runs && lost_now != 0)
     hold (worker, machine, domain, why);
-  else if (domain)
+  else if (runs)
     let_go (worker, machine, domain);
   if (domain)
     virDomainFree (domain);
+  /* one that ends loses its rules first */
+  if (!runs)
+    {
+      worker->next_refresh = 0;
+      return TRUE;
+    }
   *lost |= lost_now;
   machine->lost_filter = (lost_now & GUARD_LOST_FILTER) != 0;
   machine->lost_network = (lost_now & GUARD_LOST_NETWORK) != 0;

@@ -9,6 +9,9 @@
 #include <stdlib.h>
 #include <string.h>
 
+/* libvirt's own names; another interface of the host's must not be taken down */
+#define TAP_PREFIX "vnet"
+
 static void
 on_libvirt_error (void *user_data, virErrorPtr why)
 {
@@ -91,12 +94,22 @@ read_card (virConnectPtr conn, xmlNode *domain, xmlNode *interface)
   return card;
 }
 
-/* NULL: it is none of libsandbox's, or gone. */
+/* Its rules are being made, and its processors do not run yet: an event tells when they do. */
+static gboolean
+is_starting (virDomainPtr domain)
+{
+  int state = VIR_DOMAIN_NOSTATE, reason = 0;
+
+  return virDomainGetState (domain, &state, &reason, 0) == 0 && state == VIR_DOMAIN_PAUSED
+         && reason == VIR_DOMAIN_PAUSED_STARTING_UP;
+}
+
+/* NULL: it is none of libsandbox's, or not running yet, or gone. */
 static GuardMachine *
 read_machine (virConnectPtr conn, virDomainPtr domain)
 {
   char *ours = virDomainGetMetadata (domain, VIR_DOMAIN_METADATA_ELEMENT, SANDBOX_XMLNS, 0);
-  char *xml = ours ? virDomainGetXMLDesc (domain, 0) : NULL;
+  char *xml = ours && !is_starting (domain) ? virDomainGetXMLDesc (domain, 0) : NULL;
   g_autoptr (xmlDoc) doc = xml ? sandbox_xml_parse ("domain XML of libvirt", xml, NULL) : NULL;
   xmlNode *root = doc ? xmlDocGetRootElement (doc) : NULL;
   g_autoptr (GPtrArray) cards = root ? sandbox_xml_find_all (root, "devices/interface") : NULL;
@@ -116,7 +129,7 @@ read_machine (virConnectPtr conn, virDomainPtr domain)
     {
       GuardCard *card = read_card (conn, root, cards->pdata[i]);
 
-      if (card->tap && card->filter)
+      if (card->tap && card->filter && g_str_has_prefix (card->tap, TAP_PREFIX))
         g_ptr_array_add (machine->cards, card);
       else
         {
@@ -157,7 +170,8 @@ keep_machine (GuardWorker *worker, GuardMachine *machine)
     }
   machine->held = g_hash_table_contains (worker->held, key);
   if (machine->unguarded)
-    guard_log ("%s: a card of it has no network filter: that one is not guarded", machine->name);
+    guard_log ("%s: a card of it has no network filter, or a name of its own: it is not guarded",
+               machine->name);
   else if (!known)
     guard_log ("%s: guarded%s", machine->name,
                machine->held ? "; it was paused by a guard before this one" : "");
@@ -243,7 +257,8 @@ connect_again (GuardWorker *worker)
                                     VIR_DOMAIN_EVENT_CALLBACK (on_device), worker, NULL);
   guard_log ("connected to libvirt (%s)", worker->uri);
   worker->told_down = FALSE;
-  worker->next_refresh = 0;
+  worker->next_refresh = worker->next_restore = worker->last_reload = 0;
+  worker->pause_usec = G_USEC_PER_SEC;
   return TRUE;
 }
 

@@ -339,7 +339,10 @@ read_tables (GuardKernel *kernel, GuardRules *rules)
       if (!ask (kernel, NFT_MSG_GETTABLE, family, NULL, on_table, &answer))
         return FALSE;
       if (answer.dormant)
-        continue;
+        {
+          get_chain (&answer, GUARD_DORMANT);
+          continue;
+        }
       if (!ask (kernel, NFT_MSG_GETCHAIN, family, NULL, on_chain, &answer))
         return FALSE;
       answer.count = 0;

@@ -187,7 +187,7 @@ soon() {
 
 # What the guard said, when a case failed.
 said() {
-	passed || sed 's/^[0-9]*\([0-9][0-9][0-9]\.[0-9]*\)[0-9][0-9][0-9]/# \1/' "$T/guard" | tail -n 25
+	passed || sed 's/^[0-9]*\([0-9][0-9][0-9]\.[0-9]*\)[0-9][0-9][0-9]/# \1/' "$T/guard" | tail -n 12
 }
 
 # Whoever starts it.

@@ -394,6 +394,8 @@ flood() {
 }
 
 is_shown() {
+	local since
+
 	contains "$(vms status guarded)" 'guard +runs'
 	contains "$(vms status guarded --json)" '"guard_pid" : [1-9]'
 	contains "$(vms doctor)" 'good +guard'
@@ -405,7 +407,13 @@ is_shown() {
 	as_user python3 -c 'import socket; s = socket.socket(socket.AF_UNIX); s.bind("/run/libsandbox/guard")' 2>&1 | tail -n 1 |
 		grep -q PermissionError
 	status 5 as_user "$GUARD"
+	# one that starts late knows by the filter that a rule is missing which it never saw
+	iptables -D "FI-$tap" 5
+	since=$(now)
 	start_guard
+	within 5 logged "$since" 'has [0-9]+ rules instead of'
+	within 60 logged "$since" 'resumed'
+	eq "$(rules | diff "$T/whole" - | head -5)" "" "rules that are others than before"
 	status 1 timeout 20 "$GUARD"
 }
 

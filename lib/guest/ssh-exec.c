@@ -135,8 +135,8 @@ _sandbox_ssh_fail (GError **error, const SandboxSsh *ssh, const char *doing, con
 static gboolean
 has_guest_status (const char *text)
 {
-  return strstr (text, "debug1: Exit status 255\r") || strstr (text, "debug1: Exit status 255\n")
-         || strstr (text, "Received exit status from master 255");
+  return strstr (text, "): Exit status 255\r") || strstr (text, "): Exit status 255\n")
+         || strstr (text, "): Received exit status from master 255");
 }
 
 static GPtrArray *
@@ -146,10 +146,10 @@ exec_argv (const SandboxSsh *ssh, const char *remote_command, gboolean pty, int 
   GPtrArray *argv = _sandbox_ssh_argv (ssh, pty, master);
 
   /* A pipe of ours under the name that a child of ours can open: nothing to be left behind on disk.
-   * The first mention of an option wins. The line that counts is at level 1, or at 2 when the
-   * master passes it on. */
+   * The line that counts is asked for by its place: a lower level of all would have ssh show its
+   * user the banner of the guest's sshd. */
   g_ptr_array_insert (argv, 1, g_strdup_printf ("-E/proc/%d/fd/%d", (int)getpid (), log_fd));
-  g_ptr_array_insert (argv, 2, g_strdup_printf ("-oLogLevel=DEBUG%d", master ? 2 : 1));
+  g_ptr_array_insert (argv, 2, g_strdup ("-oLogVerbose=clientloop.c:client_loop():*,mux.c:*"));
   g_ptr_array_add (argv, g_strdup (remote_command));
   g_ptr_array_add (argv, NULL);
   return argv;

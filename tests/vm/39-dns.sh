@@ -10,13 +10,19 @@
 UPSTREAM=$PUBLIC OTHER=198.51.100.3 HOLE=198.51.100.77
 # In the filter, and some for the packets of the moment that it looks at.
 CONNECTIONS_MAX=4000 SLACK=600
-ends=()
+
+# Those that were started here in place of libvirt's, of which it does not know.
+end_dnsmasq() {
+	local name process
+	for name in one two; do
+		for process in $(pgrep -f "dnsmasq --conf-file=/var/lib/libvirt/dnsmasq/$(object "$name")\.conf"); do
+			kill "$process" 2>/dev/null
+		done
+	done
+}
 
 end_all() {
-	local process
-	for process in "${ends[@]}" $(cat "$T"/dnsmasq.pids 2>/dev/null); do
-		kill "$process" 2>/dev/null
-	done
+	end_dnsmasq
 	clean_up
 }
 
@@ -59,7 +65,6 @@ redirected() {
 	while kill -0 "$process" 2>/dev/null; do sleep 0.1; done
 	# shellcheck disable=SC2016
 	unshare -m bash -c 'mount --bind "$1" /etc/resolv.conf && shift && exec "$@"' bash "$T/resolv.conf" "${command[@]}"
-	cat "/run/libvirt/network/$name.pid" >>"$T/dnsmasq.pids"
 	contains "$(ask_names "$1" "${gateway[$1]}" 10 <<<'public.example A')" '^public.example A 5.5.5.5$'
 }
 
@@ -247,5 +252,6 @@ t "21: a guest gives itself no name, there is no DHCP" no_names_from_guests
 t "18: a gateway answers its own guest only" one_for_each
 t "23: what comes out has no port of root's" low_ports
 t "25: 20,000 sockets of a guest's do not fill the host's table of connections" connections_are_bounded
+end_dnsmasq
 vms destroy --yes one two >/dev/null 2>&1
 finish

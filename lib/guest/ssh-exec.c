@@ -19,6 +19,10 @@
 
 #define LOG_MAX    4096
 #define REASON_MAX 300
+/* Where ssh tells the status that it got, and why a connection ended. What is asked for in this way
+ * begins with its place: "mux.c:function():123 (pid=45): ". */
+#define LOG_PLACES "clientloop.c:client_loop():*,mux.c:*,packet.c:sshpkt_vfatal():*"
+#define PLACE_END  "): "
 
 /* The end of ssh's log: a hostile guest can make it as long as it likes. */
 typedef struct
@@ -93,6 +97,15 @@ log_finish (Log *log)
   log->tail[log->length] = '\0';
 }
 
+static const char *
+without_place (const char *line)
+{
+  const char *pid = strstr (line, "():") ? strstr (line, " (pid=") : NULL;
+  const char *end = pid ? strstr (pid, PLACE_END) : NULL;
+
+  return end ? end + strlen (PLACE_END) : line;
+}
+
 /* ssh's last word that is no debug message, fit for a message of ours. */
 char *
 _sandbox_ssh_reason (const char *text)
@@ -105,7 +118,7 @@ _sandbox_ssh_reason (const char *text)
         && !g_str_has_prefix (lines[i], "Transferred: ")
         && !g_str_has_prefix (lines[i], "Bytes per second: "))
       found = lines[i];
-  return sandbox_escape (found ? found : "the connection ended", -1, REASON_MAX);
+  return sandbox_escape (found ? without_place (found) : "the connection ended", -1, REASON_MAX);
 }
 
 gboolean
@@ -149,7 +162,7 @@ exec_argv (const SandboxSsh *ssh, const char *remote_command, gboolean pty, int 
    * The line that counts is asked for by its place: a lower level of all would have ssh show its
    * user the banner of the guest's sshd. */
   g_ptr_array_insert (argv, 1, g_strdup_printf ("-E/proc/%d/fd/%d", (int)getpid (), log_fd));
-  g_ptr_array_insert (argv, 2, g_strdup ("-oLogVerbose=clientloop.c:client_loop():*,mux.c:*"));
+  g_ptr_array_insert (argv, 2, g_strdup ("-oLogVerbose=" LOG_PLACES));
   g_ptr_array_add (argv, g_strdup (remote_command));
   g_ptr_array_add (argv, NULL);
   return argv;

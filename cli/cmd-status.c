@@ -4,6 +4,29 @@
 
 #include "context.h"
 
+static const char *
+forward_kind (const SandboxForward *forward)
+{
+  return forward->kind == SANDBOX_FORWARD_TO_GUEST ? "forward" : "host";
+}
+
+static void
+json_forwards (JsonBuilder *builder, const SandboxMachineStatus *status)
+{
+  json_builder_set_member_name (builder, "forwards");
+  json_builder_begin_array (builder);
+  for (guint i = 0; i < status->forwards->len; i++)
+    {
+      const SandboxForward *forward = g_ptr_array_index (status->forwards, i);
+
+      json_builder_begin_object (builder);
+      vms_json_string (builder, "kind", forward_kind (forward));
+      vms_json_string (builder, "ports", forward->spec);
+      json_builder_end_object (builder);
+    }
+  json_builder_end_array (builder);
+}
+
 static void
 json_status (JsonBuilder *builder, const SandboxMachineStatus *status)
 {
@@ -40,6 +63,7 @@ json_status (JsonBuilder *builder, const SandboxMachineStatus *status)
       json_builder_end_object (builder);
     }
   json_builder_end_array (builder);
+  json_forwards (builder, status);
   json_builder_end_object (builder);
 }
 
@@ -62,6 +86,17 @@ print_shares (const SandboxMachineStatus *status)
       g_autofree char *text = g_strdup_printf ("%s: %s -> %s (%s)", share->name, share->source,
                                                share->target, share->mode);
       line ("share", text);
+    }
+}
+
+static void
+print_forwards (const SandboxMachineStatus *status)
+{
+  for (guint i = 0; i < status->forwards->len; i++)
+    {
+      const SandboxForward *forward = g_ptr_array_index (status->forwards, i);
+
+      line (forward_kind (forward), forward->spec);
     }
 }
 
@@ -91,6 +126,7 @@ print_status (const SandboxMachineStatus *status, gboolean guarded)
   if (status->state == SANDBOX_STATE_RUNNING || status->state == SANDBOX_STATE_PAUSED)
     line ("guard", guarded ? "runs" : "does not run: see `vms doctor`");
   print_shares (status);
+  print_forwards (status);
   line ("libvirt", status->object);
   line ("uuid", status->uuid);
   if (*status->changes != '\0')

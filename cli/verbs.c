@@ -101,6 +101,16 @@ static const VmsOption cp_options[] = {
 static const VmsOption logs_options[] = {
   VALUE ('n', "lines", "N", VMS_COMPLETE_NONE, "only the last N lines"), END
 };
+#define FORWARD_HOST_SUMMARY "services of this host that are offered in the machine, instead"
+static const VmsOption forward_add_options[] = {
+  FLAG (0, "host", FORWARD_HOST_SUMMARY),
+  VALUE (0, "for", "TIME", VMS_COMPLETE_NONE,
+         "only that long, such as 30m or 1h, or until the machine stops; not in the profile"),
+  END
+};
+static const VmsOption forward_remove_options[] = {
+  FLAG (0, "host", FORWARD_HOST_SUMMARY), END
+};
 static const VmsOption ssh_config_options[] = {
   FLAG (0, "install",
          "add one Include line to ~/.ssh/config, so that plain `ssh NAME` works"),
@@ -201,7 +211,7 @@ const VmsVerb vms_verbs[] = {
     "the current directory the command runs there.\n\n"
     "What is named with --out is copied out before, whatever the exit status, as cp does it: "
     "distrusted, and not over what is there.\n\n"
-    "Drop boxes of the profile are left out. What a killed run leaves is removed by the next vms "
+    "Drop boxes and forwarded ports of the profile are left out. What a killed run leaves is removed by the next vms "
     "command.",
     run_options, vms_cmd_run },
 
@@ -245,6 +255,25 @@ const VmsVerb vms_verbs[] = {
     "file gets one Include line and is "
     "otherwise left alone.",
     ssh_config_options, vms_cmd_ssh_config },
+
+  { "forward", "list", NULL, VMS_GROUP_USE, "NAME", 1, 1, VMS_COMPLETE_MACHINE, VMS_VERB_JSON,
+    "list forwarded ports, and whether they work",
+    NULL, NULL, vms_cmd_forward_list },
+  { "forward", "add", NULL, VMS_GROUP_USE, "NAME PORTS...", 2, VMS_MANY, VMS_COMPLETE_MACHINE, 0,
+    "reach ports of a machine on 127.0.0.1 of this host",
+    "PORTS is PORT, FIRST-LAST, or HOST:GUEST where the two sides differ. A running machine has "
+    "them at once; they are also written to its profile (forward= in [network]). They listen on "
+    "127.0.0.1 and on no other address: every user of this host can connect, nobody else.\n\n"
+    "With --host the other way round: services that listen on 127.0.0.1 of this host are offered "
+    "on every address of the machine, so that its containers reach them, too (host= in "
+    "[network]).",
+    forward_add_options, vms_cmd_forward_add },
+  { "forward", "remove", NULL, VMS_GROUP_USE, "NAME PORTS...", 2, VMS_MANY,
+    VMS_COMPLETE_MACHINE, 0,
+    "forward ports no longer",
+    "PORTS as the list shows them. Connections through them end. So may those through other ports "
+    "of the machine, which listen again at once.",
+    forward_remove_options, vms_cmd_forward_remove },
 
   { "image", "build", NULL, VMS_GROUP_PARTS, "[IMAGE]", 0, 1, VMS_COMPLETE_IMAGE, 0,
     "build an image from its recipe",

@@ -72,25 +72,24 @@ static gboolean
 serve (Keeper *keeper)
 {
   KeeperMaster *master = keeper_master_new (keeper->ssh, keeper->state_fd, keeper->self);
+  KeeperForwards *forwards = keeper_forwards_new (keeper->ssh, keeper->state_fd, keeper->self);
   gboolean stopped = FALSE, signalled = FALSE;
 
   while (!stopped && !signalled)
     {
-      int timeout_msec = keeper_master_step (master), master_fds[2];
-      struct pollfd fds[] = {
-        { .fd = keeper->signal_fd, .events = POLLIN },
-        { .fd = keeper->stopped_fd, .events = POLLIN },
-        { .events = POLLIN },
-        { .events = POLLIN },
-      };
+      g_autoptr (GArray) fds = g_array_new (FALSE, FALSE, sizeof (struct pollfd));
+      int timeout_msec = keeper_master_step (master);
 
-      keeper_master_fds (master, master_fds);
-      fds[2].fd = master_fds[0];
-      fds[3].fd = master_fds[1];
-      poll (fds, G_N_ELEMENTS (fds), timeout_msec);
-      signalled = fds[0].revents != 0;
-      stopped = fds[1].revents != 0;
+      timeout_msec = keeper_sooner (timeout_msec, keeper_forwards_step (forwards));
+      keeper_poll_add (fds, keeper->signal_fd);
+      keeper_poll_add (fds, keeper->stopped_fd);
+      keeper_master_poll (master, fds);
+      keeper_forwards_poll (forwards, fds);
+      poll ((struct pollfd *)(gpointer)fds->data, fds->len, timeout_msec);
+      signalled = g_array_index (fds, struct pollfd, 0).revents != 0;
+      stopped = g_array_index (fds, struct pollfd, 1).revents != 0;
     }
+  keeper_forwards_free (forwards);
   keeper_master_free (master);
   return !signalled;
 }

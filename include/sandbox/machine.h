@@ -82,6 +82,8 @@ typedef struct
  * All strings are never %NULL, "" when not known. Times in microseconds, sizes in bytes.
  * @changes: how the profile differs from what is defined; "" when not
  * @keeper_pid: 0 when none runs
+ * @forwards: what is forwarded, or would be after a start; whether it works is not looked at, so
+ * the states are all "off": see sandbox_machine_list_forwards()
  */
 typedef struct
 {
@@ -92,7 +94,8 @@ typedef struct
   guint64 memory_bytes, disk_bytes, disk_limit_bytes;
   gint keeper_pid;
   gboolean ssh_ready;
-  GPtrArray *shares; /* (element-type SandboxShareStatus) */
+  GPtrArray *shares;   /* (element-type SandboxShareStatus) */
+  GPtrArray *forwards; /* (element-type SandboxForward) */
 } SandboxMachineStatus;
 void sandbox_machine_status_free (SandboxMachineStatus *status);
 /* Works for a machine that was never started, too, and for one whose profile has a mistake in it

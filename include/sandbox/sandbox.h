@@ -6,6 +6,7 @@
 #pragma once
 
 #include <sandbox/error.h>
+#include <sandbox/forward.h>
 #include <sandbox/host.h>
 #include <sandbox/image.h>
 #include <sandbox/machine.h>

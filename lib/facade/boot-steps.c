@@ -32,7 +32,7 @@ _sandbox_step_keeper (gpointer data, GCancellable *cancellable, GError **error)
   SandboxWork *work = data;
   sandbox_autofd int state_fd = _sandbox_machine_state_fd (work->machine, FALSE, error);
 
-  if (state_fd < 0)
+  if (state_fd < 0 || !_sandbox_forwards_tell (work, state_fd, error))
     return FALSE;
   work->made.keeper = _sandbox_keeper_pid (state_fd) == 0;
   return _sandbox_keeper_ensure (work->host->uri, work->machine->object, work->ssh, cancellable,

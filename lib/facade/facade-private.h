@@ -278,10 +278,59 @@ gboolean _sandbox_destroy_locked (SandboxWork *work, GCancellable *cancellable, 
 gboolean _sandbox_step_remove_disk (gpointer work, GCancellable *cancellable, GError **error);
 
 /* --- run.c */
-/* As sandbox_host_run(), with whole options. */
+/* As sandbox_host_run(), with whole options; @without_shares: nor services of the host. */
 SandboxMachine *_sandbox_host_run_throwaway (SandboxHost *host, const SandboxRunOptions *options,
                                              gboolean without_shares, const SandboxReport *report,
                                              GCancellable *cancellable, GError **error);
+/* --- forward.c: without @look nobody is asked, and all are "off" */
+GPtrArray *_sandbox_machine_forwards (SandboxMachine *machine, gboolean look,
+                                      GCancellable *cancellable, GError **error);
+/* --- forward-profile.c */
+/* @specs (canonical) into, or out of, the user's own profile file; what is already so stays.
+ * @ret_old: (nullable) the text as it was, for _sandbox_profile_put_back(). */
+gboolean _sandbox_profile_change_forwards (SandboxMachine *machine, SandboxListens kind,
+                                           const char *const *specs, gboolean add, char **ret_old,
+                                           GError **error);
+void _sandbox_profile_put_back (SandboxMachine *machine, const char *old);
+/* --- forward-state.c */
+typedef enum
+{
+  SANDBOX_PORT_FREE,
+  SANDBOX_PORT_OURS,  /* an ssh of this machine listens there */
+  SANDBOX_PORT_TAKEN, /* somebody else */
+} SandboxPortUse;
+typedef struct _SandboxPortTable SandboxPortTable;
+SandboxPortTable *_sandbox_port_table_new (SandboxMachine *machine, const GArray *entries);
+void _sandbox_port_table_free (SandboxPortTable *table);
+/* @ret_holder (nullable): who has it, when it is taken. */
+SandboxPortUse
+_sandbox_port_table_look (const SandboxPortTable *table, guint16 port, char **ret_holder);
+/* Of @entries (of SandboxForwardEntry) what a list of SandboxForward is made of: all off, or as
+ * they are now. */
+GPtrArray *_sandbox_forwards_off (const GArray *entries);
+GPtrArray *_sandbox_forwards_look (SandboxMachine *machine, const SandboxSsh *ssh, int state_fd,
+                                   const GArray *entries, GCancellable *cancellable);
+/* UNSUPPORTED when a port at which the guest would be offered something is taken there. */
+gboolean
+_sandbox_forwards_check_guest (SandboxMachine *machine, const SandboxSsh *ssh,
+                               const GArray *entries, GCancellable *cancellable, GError **error);
+/* --- forward-steps.c */
+gboolean _sandbox_step_ports (gpointer work, GCancellable *cancellable, GError **error);
+gboolean _sandbox_step_forwards (gpointer work, GCancellable *cancellable, GError **error);
+GArray *_sandbox_forwards_of_plan (const SandboxPlan *plan);
+/* Those of @kind as the value of a key, with or without those that have a time limit. */
+char *_sandbox_forwards_join (const GArray *entries, SandboxListens kind, gboolean timed);
+/* BUSY with the holder of the first port that @machine cannot have. */
+gboolean _sandbox_forwards_check_free (SandboxMachine *machine, const GArray *entries,
+                                       GCancellable *cancellable, GError **error);
+/* The plan's list for the keeper. */
+gboolean _sandbox_forwards_tell (SandboxWork *work, int state_fd, GError **error);
+/* Until the keeper has ended what the list with @digest no longer has. */
+gboolean _sandbox_forwards_wait_followed (int state_fd, const char *digest,
+                                          GCancellable *cancellable, GError **error);
+/* Until all of @entries listen; BUSY or UNSUPPORTED with the reason why one does not. */
+gboolean _sandbox_forwards_wait (SandboxMachine *machine, const SandboxSsh *ssh, int state_fd,
+                                 const GArray *entries, GCancellable *cancellable, GError **error);
 
 /* --- ssh-config.c */
 gboolean _sandbox_ssh_config_refresh (SandboxHost *host, GError **error);

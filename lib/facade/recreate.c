@@ -40,6 +40,8 @@ static const SandboxRow recreate_rows[] = {
     SANDBOX_ROW_ALWAYS },
   { { "image", "looking for the newest image", _sandbox_step_image, NULL }, SANDBOX_ROW_REAL },
   { { "plan", "making the plan", _sandbox_step_plan, NULL }, SANDBOX_ROW_ALWAYS },
+  { { "ports", "checking forwarded ports", _sandbox_step_ports, NULL },
+    SANDBOX_ROW_REAL | SANDBOX_ROW_BOOT },
   { { "keys", "checking keys", _sandbox_step_keys, _sandbox_undo_keys }, SANDBOX_ROW_REAL },
   { { "shutdown", "waiting for the guest to power off", _sandbox_step_shutdown, NULL },
     SANDBOX_ROW_ALWAYS },
@@ -60,6 +62,8 @@ static const SandboxRow recreate_rows[] = {
     SANDBOX_ROW_REAL | SANDBOX_ROW_BOOT },
   { { "ssh", "waiting for ssh", _sandbox_step_ssh, NULL }, SANDBOX_ROW_REAL | SANDBOX_ROW_BOOT },
   { { "mounts", "checking that the shares are mounted", _sandbox_step_mounts, NULL },
+    SANDBOX_ROW_REAL | SANDBOX_ROW_BOOT },
+  { { "forwards", "forwarding ports", _sandbox_step_forwards, NULL },
     SANDBOX_ROW_REAL | SANDBOX_ROW_BOOT },
   { { "ready", "ready", _sandbox_step_ready, NULL }, SANDBOX_ROW_BOOT },
 };

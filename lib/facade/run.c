@@ -16,7 +16,8 @@ profile_name (const SandboxRunOptions *options)
   return options->profile != NULL ? options->profile : "ci";
 }
 
-/* What the machine's own profile says. */
+/* What the machine's own profile says. The ports that are forwarded to the profile's named machine
+ * are that one's. */
 static char *
 profile_text (SandboxMachine *machine, const SandboxRunOptions *options, GError **error)
 {
@@ -27,10 +28,13 @@ profile_text (SandboxMachine *machine, const SandboxRunOptions *options, GError 
   if (options->memory_bytes != 0)
     g_string_append_printf (text, "[machine]\nmemory=%" G_GUINT64_FORMAT "MiB\n",
                             options->memory_bytes / MIB);
+  g_string_append (text, "[network]\nforward=\n");
+  if (machine->without_shares)
+    g_string_append (text, "host=\n");
   if (g_strcmp0 (options->network_mode, "none") == 0)
-    g_string_append (text, "[network]\nmode=none\negress=\nallow=\n");
+    g_string_append (text, "mode=none\negress=\nallow=\n");
   else if (g_strcmp0 (options->network_mode, "nat") == 0)
-    g_string_append (text, "[network]\nmode=nat\n");
+    g_string_append (text, "mode=nat\n");
   else if (options->network_mode != NULL)
     {
       sandbox_fail (error, SANDBOX_ERROR_INVALID,

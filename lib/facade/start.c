@@ -7,6 +7,7 @@ static const SandboxRow start_rows[] = {
     SANDBOX_ROW_ALWAYS },
   { { "image", "looking for the image", _sandbox_step_image, NULL }, SANDBOX_ROW_REAL },
   { { "plan", "making the plan", _sandbox_step_plan, NULL }, SANDBOX_ROW_ALWAYS },
+  { { "ports", "checking forwarded ports", _sandbox_step_ports, NULL }, SANDBOX_ROW_REAL },
   { { "keys", "making keys", _sandbox_step_keys, _sandbox_undo_keys }, SANDBOX_ROW_REAL },
   { { "shares", "checking shared directories", _sandbox_step_shares, _sandbox_undo_shares },
     SANDBOX_ROW_REAL },
@@ -25,6 +26,7 @@ static const SandboxRow start_rows[] = {
   { { "ssh", "waiting for ssh", _sandbox_step_ssh, NULL }, SANDBOX_ROW_REAL },
   { { "mounts", "checking that the shares are mounted", _sandbox_step_mounts, NULL },
     SANDBOX_ROW_REAL },
+  { { "forwards", "forwarding ports", _sandbox_step_forwards, NULL }, SANDBOX_ROW_REAL },
   { { "ready", "ready", _sandbox_step_ready, NULL }, SANDBOX_ROW_ALWAYS },
 };
 const SandboxVerb _sandbox_verb_start = { "start", start_rows, G_N_ELEMENTS (start_rows) };

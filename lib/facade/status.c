@@ -33,6 +33,7 @@ sandbox_machine_status_free (SandboxMachineStatus *status)
   g_free (status->image);
   g_free (status->changes);
   g_ptr_array_unref (status->shares);
+  g_ptr_array_unref (status->forwards);
   g_free (status);
 }
 
@@ -58,6 +59,7 @@ new_status (SandboxMachine *machine)
   status->uuid = g_strdup (machine->uuid);
   status->object = g_strdup (machine->object);
   status->shares = g_ptr_array_new_with_free_func (share_status_free);
+  status->forwards = g_ptr_array_new ();
   return status;
 }
 
@@ -147,6 +149,18 @@ fill_profile (SandboxMachine *machine, SandboxMachineStatus *status, GError **er
   return TRUE;
 }
 
+/* A list that cannot be read is told by the verb that is about it. */
+static void
+fill_forwards (SandboxMachine *machine, SandboxMachineStatus *status)
+{
+  GPtrArray *forwards = _sandbox_machine_forwards (machine, FALSE, NULL, NULL);
+
+  if (forwards == NULL)
+    return;
+  g_ptr_array_unref (status->forwards);
+  status->forwards = forwards;
+}
+
 static gboolean
 fill_disk (SandboxMachine *machine, SandboxMachineStatus *status, GError **error)
 {
@@ -181,6 +195,7 @@ sandbox_machine_get_status (SandboxMachine *machine, GCancellable *cancellable, 
       || !_sandbox_machine_pieces (machine, &pieces, error)
       || !fill_profile (machine, status, error))
     return NULL;
+  fill_forwards (machine, status);
   status->state = _sandbox_pieces_state (machine->host, &pieces);
   if (meta != NULL)
     fill_from_domain (status, xml, meta);

@@ -279,6 +279,30 @@ with_image_change (char *changes, SandboxProfile *profile, const SandboxImageRef
   return g_strdup_printf ("%simage: %s -> %s (applies at recreate)\n", old, name, wanted);
 }
 
+/* Neither are forwarded ports, which libvirt knows nothing of. What has a time limit is not in the
+ * profile and no difference. */
+static char *
+with_forward_changes (char *changes, SandboxMachine *machine, const SandboxPlan *plan)
+{
+  g_autoptr (GString) text = g_string_new (changes);
+  g_autoptr (GArray) wanted = _sandbox_forwards_of_plan (plan);
+  sandbox_autofd int state_fd = _sandbox_machine_state_fd (machine, FALSE, NULL);
+  g_autoptr (GArray) told = state_fd >= 0 ? _sandbox_forwards_read (state_fd, NULL, NULL) : NULL;
+
+  for (guint kind = 0; told != NULL && kind < 2; kind++)
+    {
+      g_autofree char *old = _sandbox_forwards_join (told, (SandboxListens)kind, FALSE);
+      g_autofree char *new = _sandbox_forwards_join (wanted, (SandboxListens)kind, FALSE);
+
+      if (strcmp (old, new) != 0)
+        g_string_append_printf (text, "%s: %s -> %s (the next `vms start` applies it)\n",
+                                kind == SANDBOX_LISTENS_ON_HOST ? "forward" : "host",
+                                *old != '\0' ? old : "none", *new != '\0' ? new : "none");
+    }
+  g_free (changes);
+  return g_string_free (g_steal_pointer (&text), FALSE);
+}
+
 SandboxPlan *
 sandbox_machine_plan (SandboxMachine *machine, const SandboxStartOptions *options,
                       char **ret_changes, GCancellable *cancellable, GError **error)
@@ -316,6 +340,7 @@ sandbox_machine_plan (SandboxMachine *machine, const SandboxStartOptions *option
           changes = _sandbox_xml_domain_changes (defined, wanted, error);
           if (changes == NULL)
             return NULL;
+          changes = with_forward_changes (g_steal_pointer (&changes), machine, plan);
         }
       *ret_changes = with_image_change (g_steal_pointer (&changes), profile, image);
     }

@@ -9,6 +9,7 @@
 /* Files of the state directory that the keeper writes: its lock, what ssh complained of, what
  * itself did. */
 #define SANDBOX_KEEPER_LOCK      "keeper.lock"
+#define SANDBOX_SSH_SOCKET       "ssh.sock"
 #define SANDBOX_SSH_COMPLAINT    "ssh.error"
 #define SANDBOX_KEEPER_MESSAGES  "keeper.messages"
 #define SANDBOX_KEEPER_ARGUMENTS "keeper.args"
@@ -39,11 +40,24 @@ _sandbox_ssh_fail (GError **error, const SandboxSsh *ssh, const char *doing, con
 gboolean _sandbox_ssh_is_host_key_error (const char *text);
 char *_sandbox_ssh_reason (const char *text);
 
+/* --- forwards.c: the list of what is forwarded now, written by the library, followed by the keeper
+ */
+#define SANDBOX_FORWARDS       "forwards"
+#define SANDBOX_FORWARDS_STATE "forwards.state"
+gboolean _sandbox_forwards_write_state (int state_fd, const char *digest, const GArray *refused);
+
+/* One port of the side that listens, and where its connections go on the other side. */
+typedef struct
+{
+  guint16 listens, connects;
+} SandboxForwardPort;
+/* An ssh that does nothing but forward @ports (of SandboxForwardPort). @proxy_command as below. */
+GPtrArray *_sandbox_ssh_forward_argv (const SandboxSsh *ssh, const char *proxy_command,
+                                      SandboxListens kind, const GArray *ports);
+
 /* --- connections that are only looked at (ssh-socket.c) */
 /* Waits @timeout_usec for a TCP connection; the socket, or -1 with *@ret_errno. */
 int _sandbox_tcp_connect (const char *address, guint port, gint64 timeout_usec, int *ret_errno);
-/* Sleeps, unless cancelled: then FALSE with @error. */
-gboolean _sandbox_pause (gint64 usec, GCancellable *cancellable, GError **error);
 
 /* --- shares.c: those of the plan that are not in this mount table, for a message; NULL when all
  * are. */

@@ -48,6 +48,8 @@ _sandbox_ssh_capture (const SandboxSsh *ssh, const char *remote_command, int std
 /* The path of the master's socket has room for about 90 bytes: INVALID when it is longer. */
 gboolean _sandbox_ssh_socket_fits (const SandboxSsh *ssh, GError **error);
 gboolean _sandbox_ssh_master_alive (const SandboxSsh *ssh);
+/* Sleeps, unless cancelled: then FALSE with @error. */
+gboolean _sandbox_pause (gint64 usec, GCancellable *cancellable, GError **error);
 /* Until a command works over ssh; GUEST at once on a host key mismatch, TIMED_OUT with what was
  * last seen. @on_wait: a note now and then. */
 typedef void (*SandboxSshWaitFunc) (const char *note, gpointer user_data);
@@ -70,6 +72,26 @@ gboolean _sandbox_guest_copy_in (const SandboxSsh *ssh, const char *host_path,
 gboolean _sandbox_guest_copy_out (const SandboxSsh *ssh, const char *guest_path,
                                   const char *host_path, const char *const *shared,
                                   gboolean overwrite, GCancellable *cancellable, GError **error);
+
+/* --- what is forwarded now */
+typedef struct
+{
+  SandboxListens kind;
+  SandboxPortMap map;
+  gint64 until_usec; /* real time; 0: for good */
+} SandboxForwardEntry;
+GArray *_sandbox_forwards_new (void); /* of SandboxForwardEntry */
+void _sandbox_forwards_add (GArray *entries, SandboxListens kind, const GArray *maps);
+/* All that has not ended; none when there is no list. @ret_digest (nullable): of the list as it was
+ * written. */
+GArray *_sandbox_forwards_read (int state_fd, char **ret_digest, GError **error);
+gboolean
+_sandbox_forwards_write (int state_fd, const GArray *entries, char **ret_digest, GError **error);
+/* The keeper's word on it: the digest of the list that it has applied (transfer full; "": none),
+ * and appended to @refused (of guint16) the ports that the guest would not give. */
+char *_sandbox_forwards_read_state (int state_fd, GArray *refused);
+/* The same ports; until when does not matter. */
+gboolean _sandbox_forwards_equal (const SandboxForwardEntry *a, const SandboxForwardEntry *b);
 
 /* --- keeper: the program LIBEXECDIR/libsandbox/sandbox-keeper (or
  * $SANDBOX_LIBEXEC_DIR/sandbox-keeper), one per running machine */

@@ -9,6 +9,7 @@
 
 #include <string.h>
 
+#define FORWARD_CONFIG "GatewayPorts clientspecified\n"
 #define IDENTITY_CHARS "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789._:/+=,@-"
 
 /* The guest reads the lines with a shell: what this lets through means nothing to one. */
@@ -116,6 +117,12 @@ append_keys (GByteArray *out, const SandboxPlan *plan, int state_fd, GError **er
   sandbox_tar_append (out, "root/etc/ssh/authorized_keys.d", 0755, NULL, 0);
   line = g_strconcat (user_public, "\n", NULL);
   sandbox_tar_append (out, keys_name, 0644, line, strlen (line));
+  /* Here and not in the image: machines of older images have it, too, from their next boot on. It
+   * allows the host's ssh to say where the ports of host= listen; without it, that is the machine's
+   * own loopback, out of reach for containers. */
+  sandbox_tar_append (out, "root/etc/ssh/sshd_config.d", 0755, NULL, 0);
+  sandbox_tar_append (out, "root/etc/ssh/sshd_config.d/05-vms-forward.conf", 0644, FORWARD_CONFIG,
+                      strlen (FORWARD_CONFIG));
   sandbox_tar_append (out, "home", 0700, NULL, 0);
   sandbox_tar_append (out, "home/.ssh", 0700, NULL, 0);
   return append_pair (out, state_fd, "guest_key", "home/.ssh/id_ed25519", error);

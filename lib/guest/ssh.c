@@ -195,23 +195,57 @@ _sandbox_ssh_argv (const SandboxSsh *ssh, gboolean pty, gboolean use_master)
   return argv;
 }
 
+static void
+add_proxy (GPtrArray *argv, const char *proxy_command)
+{
+  if (!proxy_command)
+    return;
+  /* the first mention of an option wins */
+  g_ptr_array_insert (argv, 3, g_strdup ("-oProxyUseFdpass=yes"));
+  g_ptr_array_insert (argv, 3, g_strdup_printf ("-oProxyCommand=%s", proxy_command));
+  /* counts from when the connection is handed over: a guest that then says nothing is not waited
+   * for for ever */
+  g_ptr_array_insert (argv, 3, g_strdup ("-oConnectTimeout=60"));
+}
+
 GPtrArray *
 _sandbox_ssh_master_argv (const SandboxSsh *ssh, const char *proxy_command)
 {
   GPtrArray *argv = base_argv (ssh);
 
-  /* the first mention of an option wins */
   g_ptr_array_insert (argv, 3, g_strdup ("-oControlMaster=yes"));
-  if (proxy_command)
-    {
-      g_ptr_array_insert (argv, 3, g_strdup ("-oProxyUseFdpass=yes"));
-      g_ptr_array_insert (argv, 3, g_strdup_printf ("-oProxyCommand=%s", proxy_command));
-      /* counts from when the connection is handed over: a guest that then says nothing is not
-       * waited for for ever */
-      g_ptr_array_insert (argv, 3, g_strdup ("-oConnectTimeout=60"));
-    }
+  add_proxy (argv, proxy_command);
   add_path_option (argv, "ControlPath", ssh->state_path, "ssh.sock");
   add_option (argv, "LogLevel=ERROR");
+  g_ptr_array_add (argv, g_strdup ("-nNT"));
+  add_destination (argv, ssh);
+  return argv;
+}
+
+/* No session, no master, no configuration: the ports in these arguments are all that ssh listens on
+ * or lets the guest ask for. "localhost" is looked up in the guest: development servers listen on
+ * either of its loopback addresses. */
+GPtrArray *
+_sandbox_ssh_forward_argv (const SandboxSsh *ssh, const char *proxy_command, SandboxListens kind,
+                           const GArray *ports)
+{
+  GPtrArray *argv = base_argv (ssh);
+
+  add_proxy (argv, proxy_command);
+  add_option (argv, "ControlPath=none");
+  add_option (argv, "ExitOnForwardFailure=yes");
+  add_option (argv, "GatewayPorts=no");
+  /* only what ends it: a guest can make it complain as often as it likes */
+  add_option (argv, "LogLevel=FATAL");
+  for (guint i = 0; i < ports->len; i++)
+    {
+      const SandboxForwardPort *port = &g_array_index (ports, SandboxForwardPort, i);
+
+      g_ptr_array_add (
+          argv, kind == SANDBOX_LISTENS_ON_HOST
+                    ? g_strdup_printf ("-L127.0.0.1:%u:localhost:%u", port->listens, port->connects)
+                    : g_strdup_printf ("-R*:%u:127.0.0.1:%u", port->listens, port->connects));
+    }
   g_ptr_array_add (argv, g_strdup ("-nNT"));
   add_destination (argv, ssh);
   return argv;

@@ -43,6 +43,8 @@ sandbox_plan_unref (SandboxPlan *plan)
     g_free (*texts[i]);
   g_ptr_array_unref (plan->shares);
   g_array_unref (plan->flows);
+  g_array_unref (plan->forward);
+  g_array_unref (plan->host);
   g_free (plan);
 }
 
@@ -82,6 +84,37 @@ describe_hardware (const SandboxPlan *plan, GString *text)
 }
 
 static void
+append_ports (GString *text, const char *before, const SandboxPortRange *range)
+{
+  g_string_append_printf (text, "%s%u", before, range->first);
+  if (range->first != range->last)
+    g_string_append_printf (text, "-%u", range->last);
+}
+
+static void
+describe_forwards (const SandboxPlan *plan, GString *text)
+{
+  for (guint i = 0; i < plan->forward->len; i++)
+    {
+      const SandboxPortMap *map = &g_array_index (plan->forward, SandboxPortMap, i);
+      g_autoptr (GString) line = g_string_new (NULL);
+
+      append_ports (line, "127.0.0.1:", &map->host);
+      append_ports (line, " of this host to its port ", &map->guest);
+      add_line (text, "forward", "%s", line->str);
+    }
+  for (guint i = 0; i < plan->host->len; i++)
+    {
+      const SandboxPortMap *map = &g_array_index (plan->host, SandboxPortMap, i);
+      g_autoptr (GString) line = g_string_new (NULL);
+
+      append_ports (line, "its port ", &map->guest);
+      append_ports (line, " to 127.0.0.1:", &map->host);
+      add_line (text, "host service", "%s of this host", line->str);
+    }
+}
+
+static void
 describe_network (const SandboxPlan *plan, GString *text)
 {
   g_autofree char *subnet = sandbox_address_format (plan->subnet.address);
@@ -105,6 +138,7 @@ sandbox_plan_describe (SandboxPlan *plan)
   describe_hardware (plan, text);
   add_line (text, "user", "%s, uid %u, gid %u", plan->user, plan->uid, plan->gid);
   describe_network (plan, text);
+  describe_forwards (plan, text);
   for (guint i = 0; i < plan->shares->len; i++)
     {
       const SandboxPlanShare *share = g_ptr_array_index (plan->shares, i);

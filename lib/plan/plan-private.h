@@ -77,6 +77,7 @@ struct _SandboxPlan
   char *gateway, *address;      /* .1 and .2 */
   char *policy;                 /* one line for people: what it may reach */
   GArray *flows;                /* of SandboxFlow */
+  GArray *forward, *host;       /* of SandboxPortMap: all that is forwarded, by direction */
   SandboxPortRange local_ports; /* from which the host connects to the guest's ssh */
   gboolean virtiofs;            /* any share */
   gboolean memfd;               /* shared memory, so that shares can be attached later too */

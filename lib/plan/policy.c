@@ -115,13 +115,35 @@ append_rules (GString *text, const GArray *rules)
     }
 }
 
+/* What it reaches of this host, which goes through ssh and not through the filter. */
+static void
+append_host (GString *text, const GArray *maps, const char *otherwise)
+{
+  if (maps->len == 0)
+    g_string_append (text, otherwise);
+  for (guint i = 0; i < maps->len; i++)
+    {
+      const SandboxPortRange *range = &g_array_index (maps, SandboxPortMap, i).host;
+
+      g_string_append_printf (text, "%s%u",
+                              i > 0 ? ", " : "; of this host only 127.0.0.1:", range->first);
+      if (range->first != range->last)
+        g_string_append_printf (text, "-%u", range->last);
+    }
+}
+
 static char *
 describe (const SandboxPlan *plan, const SandboxProfileValues *values)
 {
   GString *text = NULL;
 
   if (!g_str_equal (plan->network_mode, "nat"))
-    return g_strdup ("nothing, not even DNS; this host reaches its ssh");
+    {
+      text = g_string_new ("nothing, not even DNS");
+      append_host (text, values->host, "");
+      g_string_append (text, "; this host reaches its ssh");
+      return g_string_free (text, FALSE);
+    }
   text = g_string_new ("the public internet");
   if (values->egress->len > 0)
     {
@@ -135,7 +157,8 @@ describe (const SandboxPlan *plan, const SandboxProfileValues *values)
     }
   else
     g_string_append (text, "; no LAN");
-  g_string_append (text, "; not this host, not other machines, no IPv6");
+  append_host (text, values->host, "; not this host");
+  g_string_append (text, ", not other machines, no IPv6");
   return g_string_free (text, FALSE);
 }
 

@@ -209,6 +209,8 @@ _sandbox_plan_resolve (SandboxProfile *profile, const SandboxFacts *facts,
   g_atomic_ref_count_init (&plan->ref_count);
   plan->shares = g_ptr_array_new_with_free_func (_sandbox_plan_share_free);
   plan->flows = g_array_new (FALSE, FALSE, sizeof (SandboxFlow));
+  plan->forward = g_array_ref (_sandbox_profile_values (profile)->forward);
+  plan->host = g_array_ref (_sandbox_profile_values (profile)->host);
   resolve_names (plan, profile, identity);
   resolve_image (plan, identity);
   if (!resolve_driver (plan, facts, error) || !resolve_accel (plan, profile, facts, error)

@@ -64,6 +64,16 @@ static const SandboxProfileKey rows[N_KEYS] = {
                           "empty, or ADDRESS[/BITS][:PORTS]/tcp or /udp separated by ;, such as "
                           "10.0.0.5:5432/tcp; + in front adds to the inherited list",
                           "", "Private addresses that it may reach all the same" },
+  [KEY_NETWORK_FORWARD] = { "network", "forward", "list of ports",
+                            "empty, or PORT, FIRST-LAST or HOST:GUEST separated by ;, such as "
+                            "8000-9000;3000;8080:80; a single port stands before a range that it "
+                            "lies in; + in front "
+                            "adds to the inherited list",
+                            "", "Its ports that are reached on 127.0.0.1 of this host" },
+  [KEY_NETWORK_HOST] = { "network", "host", "list of ports",
+                         "empty, or PORT, FIRST-LAST or HOST:GUEST separated by ;, such as "
+                         "11434;9000:9001; + in front adds to the inherited list",
+                         "", "Services on 127.0.0.1 of this host that are offered in it" },
   [KEY_SHARE_SOURCE] = { SHARE_GROUP_ANY, "source", "path",
                          "a directory of yours, from / or ~/; %n is the machine's name", NULL,
                          "The shared directory on the host" },

@@ -29,6 +29,8 @@ typedef enum
   KEY_NETWORK_MODE,
   KEY_NETWORK_EGRESS,
   KEY_NETWORK_ALLOW,
+  KEY_NETWORK_FORWARD,
+  KEY_NETWORK_HOST,
   KEY_SHARE_SOURCE, /* the first one of shares */
   KEY_SHARE_TARGET,
   KEY_SHARE_MODE,
@@ -51,15 +53,17 @@ const SandboxProfileKey *_sandbox_key_row (KeyId id);
 guint64 _sandbox_key_number (const char *value);
 SandboxAccel _sandbox_accel_from_string (const char *text);
 
-/* Keys whose value is a list of network rules. */
+/* Keys whose value is a list of network rules or of ports. */
 gboolean _sandbox_key_is_list (KeyId id);
 /* @ret_value: (transfer full): the list in canonical form, with its + if it has one. */
 gboolean _sandbox_list_check (KeyId id, const char *value, char **ret_value, GError **error);
 /* @value, which begins with +, behind @inherited; both were checked before. */
-gboolean
-_sandbox_list_merge (const char *inherited, const char *value, char **ret_value, GError **error);
+gboolean _sandbox_list_merge (KeyId id, const char *inherited, const char *value, char **ret_value,
+                              GError **error);
 /* Of SandboxNetRule, from a value that was checked before and has no +. (transfer full) */
 GArray *_sandbox_list_rules (KeyId id, const char *value);
+/* The same, of SandboxPortMap. (transfer full) */
+GArray *_sandbox_list_ports (KeyId id, const char *value);
 
 /* Where an entry stands: @source is made fit for messages. */
 typedef struct

@@ -4,6 +4,7 @@
 
 #include <sandbox/profile.h>
 #include "base/netrule.h"
+#include "base/portmap.h"
 
 typedef enum
 {
@@ -40,6 +41,7 @@ typedef struct
   SandboxAccel accel;
   const char *network_mode; /* "nat" or "none" */
   GArray *egress, *allow;   /* of SandboxNetRule; empty egress: all of the public internet */
+  GArray *forward, *host;   /* of SandboxPortMap; empty: nothing is forwarded */
   gboolean autostart_on_exec;
   GPtrArray *shares; /* of SandboxShareSpec */
 } SandboxProfileValues;

@@ -61,6 +61,8 @@ clear_values (SandboxProfileValues *values)
 {
   g_clear_pointer (&values->egress, g_array_unref);
   g_clear_pointer (&values->allow, g_array_unref);
+  g_clear_pointer (&values->forward, g_array_unref);
+  g_clear_pointer (&values->host, g_array_unref);
   g_clear_pointer (&values->shares, g_ptr_array_unref);
 }
 
@@ -181,8 +183,8 @@ _sandbox_profile_assign (SandboxProfile *profile, const char *group, const char 
     return FALSE;
   if (!_sandbox_key_check (id, value, &canonical, error)
       || (_sandbox_key_is_list (id) && canonical[0] == '+'
-          && !_sandbox_list_merge (_sandbox_profile_value (profile, NULL, id), canonical, &merged,
-                                   error)))
+          && !_sandbox_list_merge (id, _sandbox_profile_value (profile, NULL, id), canonical,
+                                   &merged, error)))
     {
       g_prefix_error (error, "[%s] %s: ", group, key);
       return FALSE;
@@ -286,6 +288,39 @@ check_network (SandboxProfile *profile, GError **error)
   return TRUE;
 }
 
+/* A port of the guest at which a service of the host is offered must not be forwarded to the host
+ * again: a connection would go round in circles until no descriptor is left. */
+static gboolean
+check_circles (SandboxProfile *profile, GError **error)
+{
+  g_autoptr (GArray) forwards = _sandbox_list_ports (
+      KEY_NETWORK_FORWARD, _sandbox_profile_value (profile, NULL, KEY_NETWORK_FORWARD));
+  g_autoptr (GArray) hosts = _sandbox_list_ports (
+      KEY_NETWORK_HOST, _sandbox_profile_value (profile, NULL, KEY_NETWORK_HOST));
+
+  for (guint i = 0; i < forwards->len; i++)
+    for (guint k = 0; k < hosts->len; k++)
+      {
+        const SandboxPortMap *forward = &g_array_index (forwards, SandboxPortMap, i);
+        const SandboxPortMap *host = &g_array_index (hosts, SandboxPortMap, k);
+        g_autofree char *place = NULL, *forward_text = NULL, *host_text = NULL;
+
+        if (!sandbox_port_ranges_overlap (&forward->guest, &host->guest))
+          continue;
+        place = place_of (profile->cells[KEY_NETWORK_HOST].origin);
+        forward_text = sandbox_port_map_format (forward);
+        host_text = sandbox_port_map_format (host);
+        return sandbox_fail (error, SANDBOX_ERROR_INVALID,
+                             "%s[network] host: \"%s\" and forward=%s meet at port %u of the "
+                             "machine, so connections would come back to this host: use another "
+                             "port of the machine for one of them, such as %u:%u",
+                             place, host_text, forward_text,
+                             MAX (forward->guest.first, host->guest.first), host->host.first,
+                             host->guest.last + 1u);
+      }
+  return TRUE;
+}
+
 /* --- the typed view */
 
 static SandboxShareSpec *
@@ -322,6 +357,8 @@ make_values (SandboxProfile *profile)
     .network_mode = VALUE (KEY_NETWORK_MODE),
     .egress = _sandbox_list_rules (KEY_NETWORK_EGRESS, VALUE (KEY_NETWORK_EGRESS)),
     .allow = _sandbox_list_rules (KEY_NETWORK_ALLOW, VALUE (KEY_NETWORK_ALLOW)),
+    .forward = _sandbox_list_ports (KEY_NETWORK_FORWARD, VALUE (KEY_NETWORK_FORWARD)),
+    .host = _sandbox_list_ports (KEY_NETWORK_HOST, VALUE (KEY_NETWORK_HOST)),
     .autostart_on_exec = g_str_equal (VALUE (KEY_START_ON_EXEC), "yes"),
     .shares = g_ptr_array_new_with_free_func (free_share_spec),
   };
@@ -336,7 +373,8 @@ _sandbox_profile_finish (SandboxProfile *profile, GError **error)
 {
   g_autofree char *text = NULL;
 
-  if (!check_shares (profile, error) || !check_network (profile, error))
+  if (!check_shares (profile, error) || !check_network (profile, error)
+      || !check_circles (profile, error))
     return FALSE;
   make_values (profile);
   text = sandbox_profile_format (profile);

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
-// Values that are lists of network rules: ITEM;ITEM replaces what is inherited, +ITEM;ITEM adds.
+// Values that are lists of network rules or of ports: ITEM;ITEM replaces what is inherited,
+// +ITEM;ITEM adds.
 #include "profile/profile-internal.h"
 
 #include "base/error.h"
@@ -9,18 +10,42 @@
 
 #define SEPARATOR ";"
 
-typedef gboolean (*ParseFunc) (const char *item, SandboxNetRule *ret_rule, GError **error);
-
-static ParseFunc
-parser_of (KeyId id)
+static gboolean
+is_ports (KeyId id)
 {
-  return id == KEY_NETWORK_EGRESS ? sandbox_egress_parse : sandbox_allow_parse;
+  return id == KEY_NETWORK_FORWARD || id == KEY_NETWORK_HOST;
+}
+
+static SandboxListens
+kind_of (KeyId id)
+{
+  return id == KEY_NETWORK_FORWARD ? SANDBOX_LISTENS_ON_HOST : SANDBOX_LISTENS_IN_GUEST;
 }
 
 gboolean
 _sandbox_key_is_list (KeyId id)
 {
-  return id == KEY_NETWORK_EGRESS || id == KEY_NETWORK_ALLOW;
+  return id == KEY_NETWORK_EGRESS || id == KEY_NETWORK_ALLOW || is_ports (id);
+}
+
+static gboolean
+parse_rule (KeyId id, const char *item, SandboxNetRule *ret_rule, GError **error)
+{
+  return id == KEY_NETWORK_EGRESS ? sandbox_egress_parse (item, ret_rule, error)
+                                  : sandbox_allow_parse (item, ret_rule, error);
+}
+
+/* The one form of @item; NULL with @error. */
+static char *
+canonical_item (KeyId id, const char *item, GError **error)
+{
+  SandboxPortMap map;
+  SandboxNetRule rule;
+
+  if (is_ports (id))
+    return sandbox_port_map_parse (kind_of (id), item, &map, error) ? sandbox_port_map_format (&map)
+                                                                    : NULL;
+  return parse_rule (id, item, &rule, error) ? sandbox_net_rule_format (&rule) : NULL;
 }
 
 static gboolean
@@ -42,16 +67,26 @@ join (GPtrArray *items, gboolean adds)
   return g_strconcat (adds ? "+" : "", text, NULL);
 }
 
+/* What no single item shows. */
+static gboolean
+check_whole (KeyId id, const char *value, GError **error)
+{
+  g_autoptr (GArray) maps = NULL;
+
+  if (!is_ports (id))
+    return TRUE;
+  maps = _sandbox_list_ports (id, value[0] == '+' ? value + 1 : value);
+  return sandbox_port_maps_check (kind_of (id), maps, error);
+}
+
 /* Canonical text of one item appended to @items, unless it is there already. */
 static gboolean
-add_item (GPtrArray *items, ParseFunc parse, const char *item, GError **error)
+add_item (GPtrArray *items, KeyId id, const char *item, GError **error)
 {
-  SandboxNetRule rule;
-  g_autofree char *text = NULL;
+  g_autofree char *text = canonical_item (id, item, error);
 
-  if (!parse (item, &rule, error))
+  if (!text)
     return FALSE;
-  text = sandbox_net_rule_format (&rule);
   if (g_ptr_array_find_with_equal_func (items, text, g_str_equal, NULL))
     return sandbox_fail (error, SANDBOX_ERROR_INVALID,
                          "\"%s\" stands twice in the list: write it once", text);
@@ -65,6 +100,7 @@ _sandbox_list_check (KeyId id, const char *value, char **ret_value, GError **err
   g_autoptr (GPtrArray) items = g_ptr_array_new_with_free_func (g_free);
   gboolean adds = value[0] == '+';
   g_auto (GStrv) parts = g_strsplit (value + (adds ? 1 : 0), SEPARATOR, -1);
+  g_autofree char *list = NULL;
 
   if (adds && !parts[0])
     return sandbox_fail (error, SANDBOX_ERROR_INVALID,
@@ -80,33 +116,40 @@ _sandbox_list_check (KeyId id, const char *value, char **ret_value, GError **err
                              "\"%s\" has an empty item: write one ; between two items and none at "
                              "the beginning or end",
                              shown);
-      if (!add_item (items, parser_of (id), parts[i], error))
+      if (!add_item (items, id, parts[i], error))
         return FALSE;
     }
-  *ret_value = join (items, adds);
+  list = join (items, adds);
+  if (!check_whole (id, list, error))
+    return FALSE;
+  *ret_value = g_steal_pointer (&list);
   return TRUE;
 }
 
 /* An item that is inherited already stays where it is: a file that adds it must not break because
  * what it inherits has got it too. */
 gboolean
-_sandbox_list_merge (const char *inherited, const char *value, char **ret_value, GError **error)
+_sandbox_list_merge (KeyId id, const char *inherited, const char *value, char **ret_value,
+                     GError **error)
 {
   g_auto (GStrv) old = g_strsplit (inherited, SEPARATOR, -1);
   g_auto (GStrv) added = g_strsplit (value + 1, SEPARATOR, -1);
   g_autoptr (GPtrArray) items = g_ptr_array_new ();
+  g_autofree char *list = NULL;
 
   for (guint i = 0; old[i]; i++)
     g_ptr_array_add (items, old[i]);
   for (guint i = 0; added[i]; i++)
     if (!g_strv_contains ((const char *const *)old, added[i]))
       g_ptr_array_add (items, added[i]);
-  if (!check_count (items->len, error))
+  if (check_count (items->len, error))
+    list = join (items, FALSE);
+  if (!list || !check_whole (id, list, error))
     {
       g_prefix_error (error, "with what is inherited, ");
       return FALSE;
     }
-  *ret_value = join (items, FALSE);
+  *ret_value = g_steal_pointer (&list);
   return TRUE;
 }
 
@@ -120,9 +163,26 @@ _sandbox_list_rules (KeyId id, const char *value)
     {
       SandboxNetRule rule;
 
-      if (!parser_of (id) (items[i], &rule, NULL))
+      if (!parse_rule (id, items[i], &rule, NULL))
         g_assert_not_reached (); /* the value was checked when it came in */
       g_array_append_val (rules, rule);
     }
   return rules;
+}
+
+GArray *
+_sandbox_list_ports (KeyId id, const char *value)
+{
+  GArray *maps = g_array_new (FALSE, FALSE, sizeof (SandboxPortMap));
+  g_auto (GStrv) items = g_strsplit (value, SEPARATOR, -1);
+
+  for (guint i = 0; items[i]; i++)
+    {
+      SandboxPortMap map;
+
+      if (!sandbox_port_map_parse (kind_of (id), items[i], &map, NULL))
+        g_assert_not_reached (); /* the same */
+      g_array_append_val (maps, map);
+    }
+  return maps;
 }

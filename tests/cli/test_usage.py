@@ -24,7 +24,8 @@ def test_the_verbs_of_this_version_are_there():
     have = {" ".join(words(v, s)) for v, s, _ in VERBS}
     want = """create edit clone list status start stop restart destroy recreate run ssh exec cp console logs key ssh-config
         verify doctor help version completion""".split() + ["image " + w for w in "build list show remove".split()] + [
-        "profile " + w for w in "list show new check keys diff".split()]
+        "profile " + w for w in "list show new check keys diff".split()] + [
+        "forward " + w for w in "list add remove".split()]
     expect(have == set(want), "missing %s, new %s" % (set(want) - have, have - set(want)))
 
 
@@ -43,7 +44,7 @@ def test_help_for_every_verb():
 
 def test_help_for_families_and_for_all():
     home = Home()
-    for family in ("image", "profile"):
+    for family in ("image", "profile", "forward"):
         expect(home.vms("help", family, uri=None).out == home.vms(family, "--help", uri=None).out, family)
     expect(home.vms("help", uri=None).out == home.vms("--help", uri=None).out, "help")
     expect_status(home.vms("help", "nonsense", uri=None), 2)
@@ -70,7 +71,7 @@ def test_json_only_where_it_is_promised():
         offers = "--json" in home.vms(*words(verb, sub), "--help", uri=None).out
         shows = (verb, sub) in [("list", None), ("status", None), ("start", None), ("verify", None), ("doctor", None), ("version", None),
                                 ("image", "list"), ("image", "show"), ("profile", "list"), ("profile", "show"),
-                                ("profile", "check"), ("profile", "keys"), ("profile", "diff")]
+                                ("profile", "check"), ("profile", "keys"), ("profile", "diff"), ("forward", "list")]
         expect(offers == shows, (verb, sub))
 
 

@@ -4,8 +4,10 @@
 #include "fuzz.h"
 
 #include <string.h>
+#include "base/listeners.h"
 #include "base/names.h"
 #include "base/netrule.h"
+#include "base/portmap.h"
 #include "base/units.h"
 
 static void
@@ -53,6 +55,25 @@ check_rules (const char *text)
     }
 }
 
+static void
+check_ports (const char *text)
+{
+  for (guint side = 0; side < 2; side++)
+    {
+      SandboxPortMap map, again;
+      g_autofree char *written = NULL, *rewritten = NULL;
+
+      if (!sandbox_port_map_parse ((SandboxListens)side, text, &map, NULL))
+        continue;
+      written = sandbox_port_map_format (&map);
+      g_assert_cmpuint (sandbox_port_map_listens ((SandboxListens)side, &map)->first, >=, 1024);
+      g_assert_cmpuint (map.host.last - map.host.first, ==, map.guest.last - map.guest.first);
+      g_assert_true (sandbox_port_map_parse ((SandboxListens)side, written, &again, NULL));
+      rewritten = sandbox_port_map_format (&again);
+      g_assert_cmpstr (written, ==, rewritten);
+    }
+}
+
 int
 LLVMFuzzerTestOneInput (const guint8 *data, gsize length)
 {
@@ -77,5 +98,7 @@ LLVMFuzzerTestOneInput (const guint8 *data, gsize length)
   if (sandbox_cidr_parse (text, &cidr, NULL))
     g_assert_cmpuint (cidr.bits, <=, 32);
   check_rules (text);
+  check_ports (text);
+  g_array_unref (sandbox_listeners_parse (text));
   return 0;
 }

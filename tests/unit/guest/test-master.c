@@ -47,15 +47,14 @@ serve_until (Bench *bench, gboolean alive)
 
   while (g_get_monotonic_time () < deadline)
     {
-      int timeout_msec = keeper_master_step (bench->master), numbers[2];
-      struct pollfd fds[2] = { { .events = POLLIN }, { .events = POLLIN } };
+      int timeout_msec = keeper_master_step (bench->master);
+      g_autoptr (GArray) fds = g_array_new (FALSE, FALSE, sizeof (struct pollfd));
 
-      keeper_master_fds (bench->master, numbers);
-      fds[0].fd = numbers[0];
-      fds[1].fd = numbers[1];
+      keeper_master_poll (bench->master, fds);
       if (_sandbox_ssh_master_alive (bench->fixture.ssh) == alive)
         return TRUE;
-      poll (fds, 2, timeout_msec < 0 ? 50 : MIN (timeout_msec, 50));
+      poll ((struct pollfd *)(gpointer)fds->data, fds->len,
+            timeout_msec < 0 ? 50 : MIN (timeout_msec, 50));
     }
   return FALSE;
 }

@@ -74,6 +74,18 @@ randomize_lists (SandboxProfile *profile)
       set (profile, "network", "egress", egress);
       set (profile, "network", "allow", allow);
     }
+  for (gint32 n = g_test_rand_int_range (0, 6); n > 0; n--)
+    {
+      gint32 first = 2000 + 1000 * n, length = g_test_rand_int_range (0, 40);
+      g_autofree char *forward =
+          length == 0 ? g_strdup_printf ("+%d:%d", first, g_test_rand_int_range (1, 1000))
+                      : g_strdup_printf ("+%d-%d", first, first + length);
+      g_autofree char *host =
+          g_strdup_printf ("+%d:%d", g_test_rand_int_range (1, 65536), 20000 + n);
+
+      set (profile, "network", "forward", forward);
+      set (profile, "network", "host", host);
+    }
 }
 
 static SandboxProfile *
@@ -133,12 +145,13 @@ test_text (Fixture *fixture, gconstpointer data)
                 "[profile]\nsummary=x\n[share:b]\nsource=~/b\n[share:a]\nsource=~/a\n");
   profile = fixture_load (fixture, "m");
   text = sandbox_profile_format (profile);
-  g_assert_cmpstr (text, ==,
-                   "[profile]\ninherits=base\nsummary=x\n\n"
-                   "[machine]\nimage=debian-13\ncpus=auto\nmemory=auto\ndisk=40GiB\nuser=basic\n"
-                   "accel=auto\nstart-on-exec=yes\n\n[network]\nmode=nat\negress=\nallow=\n\n"
-                   "[share:a]\nsource=~/a\ntarget=~/a\nmode=rw\ncreate=no\n\n"
-                   "[share:b]\nsource=~/b\ntarget=~/b\nmode=rw\ncreate=no\n");
+  g_assert_cmpstr (
+      text, ==,
+      "[profile]\ninherits=base\nsummary=x\n\n"
+      "[machine]\nimage=debian-13\ncpus=auto\nmemory=auto\ndisk=40GiB\nuser=basic\n"
+      "accel=auto\nstart-on-exec=yes\n\n[network]\nmode=nat\negress=\nallow=\nforward=\nhost=\n\n"
+      "[share:a]\nsource=~/a\ntarget=~/a\nmode=rw\ncreate=no\n\n"
+      "[share:b]\nsource=~/b\ntarget=~/b\nmode=rw\ncreate=no\n");
 }
 
 static void

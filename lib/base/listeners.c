@@ -125,20 +125,20 @@ sandbox_listeners_read (void)
   return listeners;
 }
 
-void
-sandbox_holder_free (SandboxHolder *holder)
+/* One process may have all of the sockets: it is described once. */
+static void
+clear_holder (gpointer data)
 {
-  if (!holder)
-    return;
+  SandboxHolder *holder = data;
+
   g_free (holder->name);
   g_free (holder->command);
-  g_free (holder);
 }
 
 static void
-free_holder (gpointer holder)
+unref_holder (gpointer holder)
 {
-  sandbox_holder_free (holder);
+  g_rc_box_release_full (holder, clear_holder);
 }
 
 /* A file of /proc, which has no size beforehand; "" when it cannot be read. */
@@ -158,7 +158,7 @@ read_process_file (int dir_fd, const char *name, gsize max, gsize *ret_length)
 static SandboxHolder *
 describe_process (int dir_fd, gint pid)
 {
-  SandboxHolder *holder = g_new0 (SandboxHolder, 1);
+  SandboxHolder *holder = g_rc_box_new0 (SandboxHolder);
   gsize length = 0;
 
   holder->pid = pid;
@@ -177,6 +177,7 @@ look_at_process (GHashTable *wanted, GHashTable *found, const char *pid)
   g_autofree char *fd_path = g_build_filename (path, "fd", NULL);
   sandbox_autofd int dir_fd = open (path, O_PATH | O_DIRECTORY | O_CLOEXEC);
   DIR *dir = dir_fd >= 0 ? opendir (fd_path) : NULL;
+  SandboxHolder *holder = NULL;
   struct dirent *entry;
 
   while (dir && (entry = readdir (dir)))
@@ -191,10 +192,14 @@ look_at_process (GHashTable *wanted, GHashTable *found, const char *pid)
       if (!g_str_has_prefix (target, "socket:["))
         continue;
       inode = g_ascii_strtoull (target + strlen ("socket:["), NULL, 10);
-      if (g_hash_table_contains (wanted, &inode) && !g_hash_table_contains (found, &inode))
-        g_hash_table_insert (found, g_memdup2 (&inode, sizeof inode),
-                             describe_process (dir_fd, atoi (pid)));
+      if (!g_hash_table_contains (wanted, &inode) || g_hash_table_contains (found, &inode))
+        continue;
+      if (!holder)
+        holder = describe_process (dir_fd, atoi (pid));
+      g_hash_table_insert (found, g_memdup2 (&inode, sizeof inode), g_rc_box_acquire (holder));
     }
+  if (holder)
+    unref_holder (holder);
   if (dir)
     closedir (dir);
 }
@@ -202,7 +207,7 @@ look_at_process (GHashTable *wanted, GHashTable *found, const char *pid)
 GHashTable *
 sandbox_holders_find (const GArray *inodes)
 {
-  GHashTable *found = g_hash_table_new_full (g_int64_hash, g_int64_equal, g_free, free_holder);
+  GHashTable *found = g_hash_table_new_full (g_int64_hash, g_int64_equal, g_free, unref_holder);
   g_autoptr (GHashTable) wanted = g_hash_table_new (g_int64_hash, g_int64_equal);
   g_autoptr (GDir) proc = inodes->len > 0 ? g_dir_open ("/proc", 0, NULL) : NULL;
   const char *name;
@@ -219,9 +224,12 @@ sandbox_holders_find (const GArray *inodes)
 gboolean
 sandbox_holder_has_argument (const SandboxHolder *holder, const char *argument)
 {
-  g_auto (GStrv) words = g_strsplit (holder->command, "\n", -1);
+  gsize length = strlen (argument);
 
-  return g_strv_contains ((const char *const *)words, argument);
+  for (const char *p = holder->command; (p = strstr (p, argument)); p += length)
+    if ((p == holder->command || p[-1] == '\n') && (p[length] == '\0' || p[length] == '\n'))
+      return TRUE;
+  return FALSE;
 }
 
 gboolean

@@ -26,8 +26,6 @@ typedef struct
   char *name;    /* as the kernel knows it; unescaped */
   char *command; /* its arguments with "\n" between them, at most 16 KiB; unescaped */
 } SandboxHolder;
-void sandbox_holder_free (SandboxHolder *holder);
-G_DEFINE_AUTOPTR_CLEANUP_FUNC (SandboxHolder, sandbox_holder_free)
 /* Who holds the sockets with the @inodes (of guint64): as far as this user may see. (transfer full)
  * (element-type guint64 SandboxHolder) */
 GHashTable *sandbox_holders_find (const GArray *inodes);

@@ -61,6 +61,49 @@ def test_steps():
     expect(len(set(map(tuple, steps))) == len(steps) and len(steps) > 15, steps)
 
 
+def test_forwards_in_the_profile():
+    """Of a machine that is off the profile is what changes; a line of it, the rest stays as it was written."""
+    home = Home()
+    home.vms("create", "web", "--profile", "work")
+
+    def lines():
+        return [line for line in home.read("web.profile").splitlines() if line.split("=")[0] in ("forward", "host")]
+
+    before = home.read("web.profile")
+    expect(home.vms("forward", "list", "web", "--json").json()["forwards"] == [], "something is forwarded")
+    expect_status(home.vms("forward", "add", "web", "8000-9000", "8080:80"), 0)
+    expect_status(home.vms("forward", "add", "web", "--host", "11434"), 0)
+    expect(lines() == ["forward=+8000-9000;8080:80", "host=+11434"], lines())
+    expect(home.read("web.profile").startswith(before.rstrip("\n")), home.read("web.profile"))
+    expect_status(home.vms("forward", "add", "web", "8000-9000"), 0)
+    data = home.vms("forward", "list", "web", "--json").json()
+    check_documented("vms forward list", data)
+    have = [(f["kind"], f["ports"], f["state"]) for f in data["forwards"]]
+    expect(have == [("forward", "8000-9000", "off"), ("forward", "8080:80", "off"), ("host", "11434", "off")], have)
+    r = home.vms("status", "web", "--json").json()["machines"][0]
+    expect([f["ports"] for f in r["forwards"]] == ["8000-9000", "8080:80", "11434"], r)
+    for words, status, reason in ((["8001"], 2, "8000-9000"), (["80"], 2, "1024"), (["x"], 2, "no port"),
+                                  (["--host", "9000"], 2, "come back"), (["3000", "--for", "8d"], 2, "8d"),
+                                  (["3000", "--for", "1h"], 4, "vms start web")):
+        r = home.vms("forward", "add", "web", *words)
+        expect(r.status == status and reason in r.err, r)
+    expect(lines() == ["forward=+8000-9000;8080:80", "host=+11434"], lines())
+    expect_status(home.vms("forward", "remove", "web", "8000-9000", "1234"), 3)
+    expect_status(home.vms("forward", "remove", "web", "8000-9000"), 0)
+    expect_status(home.vms("forward", "remove", "web", "8080:80"), 0)
+    expect_status(home.vms("forward", "remove", "web", "--host", "11434"), 0)
+    expect(lines() == [] and home.vms("forward", "list", "web").out == "", lines())
+
+
+def test_an_inherited_forward_is_removed_from_this_machine_only():
+    home = Home()
+    home.write("mine.profile", "[profile]\ninherits=work\n[network]\nforward=3000;3001\n")
+    home.vms("create", "web", "--profile", "mine")
+    expect_status(home.vms("forward", "remove", "web", "3000"), 0)
+    expect("forward=3001\n" in home.read("web.profile"), home.read("web.profile"))
+    expect("forward=3000;3001" in home.read("mine.profile"), "the other profile")
+
+
 def test_create():
     home = Home()
     os.mkdir(os.path.join(home.path, "project"))

@@ -164,6 +164,7 @@ taken() {
 	contains "$(status 4 vms start fw2 2>&1)" 'port 23000 .*machine "fw"'
 	nothing_remains fw2
 	rm "$PROFILES/fw2.profile"
+	kill "$pid"
 }
 
 # The ssh processes that hold ports.
@@ -247,6 +248,11 @@ empty() {
 	contains "$(cat "$PROFILES/fw.profile")" '^forward=$'
 }
 
+destroyed() {
+	vms destroy --yes fw
+	nothing_remains fw
+}
+
 need_image
 vms destroy --yes --if-exists fw >/dev/null 2>&1
 serve root $SERVICE
@@ -269,6 +275,5 @@ if full; then
 	t "they outlast a pause" sleeps
 fi
 t "an empty list forwards nothing" empty
-t "destroy leaves nothing" vms destroy --yes fw
-nothing_remains fw
+t "destroy leaves nothing" destroyed
 finish

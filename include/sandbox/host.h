@@ -142,8 +142,8 @@ typedef struct
   }
 /* A throwaway machine, started, with a generated name; destroyed with its last reference. Of its
  * profile it leaves out what several machines cannot have, or what would stay: forward=, and shares
- * that are made when they are missing (drop boxes). One
- * whose process is killed is removed by sandbox_host_sweep() or sandbox_host_repair(). */
+ * that are made when they are missing (drop boxes). One whose process is killed is removed by
+ * sandbox_host_sweep() or sandbox_host_repair(). */
 SandboxMachine *
 sandbox_host_run (SandboxHost *host, const SandboxRunOptions *options, SandboxProgressFunc progress,
                   gpointer user_data, GCancellable *cancellable, GError **error);

@@ -386,12 +386,14 @@ _sandbox_profile_finish (SandboxProfile *profile, GError **error)
 gboolean
 _sandbox_profile_remove_shares (SandboxProfile *profile, gboolean created_only, GError **error)
 {
-  for (guint i = profile->shares->len; i > 0; i--)
-    {
-      const SandboxShareSpec *share = profile->shares->pdata[i - 1];
+  const GPtrArray *values = profile->values.shares;
 
-      if (!created_only || share->create)
-        g_ptr_array_remove_index (profile->shares, i - 1);
+  for (guint i = 0; i < values->len; i++)
+    {
+      const SandboxShareSpec *spec = values->pdata[i];
+
+      if (!created_only || spec->create)
+        g_ptr_array_remove (profile->shares, _sandbox_profile_find_share (profile, spec->name));
     }
   return _sandbox_profile_finish (profile, error);
 }

@@ -378,12 +378,17 @@ test_keep (void)
   g_autoptr (GError) error = NULL;
   g_autofree char *name = NULL;
   g_autoptr (SandboxMachine) kept = NULL, same = NULL;
+  g_autoptr (SandboxMachineStatus) status = NULL;
 
   options.profile = "work";
   options.network_mode = "none";
   kept = sandbox_host_run (host, &options, NULL, NULL, NULL, &error);
   g_assert_no_error (error);
   name = g_strdup (sandbox_machine_get_name (kept));
+  status = sandbox_machine_get_status (kept, NULL, &error);
+  g_assert_no_error (error);
+  /* the drop box would stay */
+  g_assert_cmpuint (status->shares->len, ==, 0);
   sandbox_machine_keep (kept, &error);
   g_assert_no_error (error);
   g_assert_false (sandbox_machine_keep (kept, &error));

@@ -268,9 +268,9 @@ t "a forward with a time limit ends by itself" for_a_time
 t "a taken port is named with its holder before anything is made" taken
 t "they come back when ssh is killed" ssh_dies
 t "they end with a killed keeper, and come back with the next command" keeper_dies
-t "they come back when the guest reboots" reboots
 t "what the guest does not give is said" refused_by_the_guest
 if full; then
+	t "they come back when the guest reboots" reboots
 	t "a flood from the guest is bounded" flood
 	t "they outlast a pause" sleeps
 fi

@@ -14,6 +14,7 @@ start_daemons() {
 	local directory
 
 	ip link set lo up
+	nft -f /etc/libsandbox/ports.nft
 	private /run/dbus # no machined, no polkit of the host
 	private /run/libvirt
 	private /var/cache/libvirt

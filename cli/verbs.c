@@ -210,7 +210,8 @@ const VmsVerb vms_verbs[] = {
     "passes on its exit status, and removes the machine with all that was in it. With --share of "
     "the current directory the command runs there.\n\n"
     "What is named with --out is copied out before, whatever the exit status, as cp does it: "
-    "distrusted, and not over what is there.\n\n"
+    "distrusted, not over what is there, and a path that is not absolute begins at the guest's "
+    "home.\n\n"
     "Drop boxes and forwarded ports of the profile are left out. What a killed run leaves is removed by the next vms "
     "command.",
     run_options, vms_cmd_run },

@@ -343,7 +343,7 @@ static void
 look_at_frames (const Card *card, Ask *asks, int count)
 {
   static unsigned char data[65536];
-  struct sockaddr_ll from;
+  struct sockaddr_ll from = { 0 };
   socklen_t size = sizeof from;
   ssize_t length;
 

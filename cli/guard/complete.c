@@ -134,12 +134,39 @@ names (const GuardRule *rule, const char *interface)
   return guard_rule_has (rule, interface, strlen (interface) + 1);
 }
 
+static void
+add_rule (Check *check, const GuardRule *rule)
+{
+  g_autofree char *where =
+      g_strdup_printf ("%s %d\n", rule->target ? rule->target : "", rule->leaves);
+
+  g_checksum_update (check->sum, rule->raw->data, rule->raw->len);
+  g_checksum_update (check->sum, (const guchar *)where, -1);
+}
+
+/* The way into a machine's chains, for packets of its interface alone: ours, or another one's. */
+static gboolean
+is_machines (const GuardRule *rule)
+{
+  static const char *const prefixes[] = { "libvirt-I-", "libvirt-O-", "libvirt-J-", "libvirt-P-",
+                                          "FI-",        "FO-",        "HI-",        "FJ-",
+                                          "FP-",        "HJ-" };
+
+  for (gsize i = 0; i < G_N_ELEMENTS (prefixes); i++)
+    if (rule->target && g_str_has_prefix (rule->target, prefixes[i]))
+      return names (rule, rule->target + strlen (prefixes[i]));
+  return FALSE;
+}
+
+/* In a chain that @rule jumps to, what leaves comes back behind @rule. */
 static gboolean
 may_accept (GuardRules *rules, const char *table, const GuardRule *rule, guint depth)
 {
   g_autofree char *key = NULL;
   const GuardChain *chain;
 
+  if (is_machines (rule))
+    return FALSE;
   if (rule->accept || depth > DEPTH_MAX)
     return TRUE;
   if (!rule->target)
@@ -152,27 +179,9 @@ may_accept (GuardRules *rules, const char *table, const GuardRule *rule, guint d
   return FALSE;
 }
 
-static void
-add_rule (Check *check, const GuardRule *rule)
-{
-  g_checksum_update (check->sum, rule->raw->data, rule->raw->len);
-  g_checksum_update (check->sum, (const guchar *)"\n", 1);
-}
-
-/* Ours, or other machines': these look at their own interfaces only. */
-static gboolean
-is_libvirts (const GuardRule *rule)
-{
-  static const char *const prefixes[] = { "libvirt-", "FI-", "FO-", "HI-", "FJ-", "FP-", "HJ-" };
-
-  for (gsize i = 0; i < G_N_ELEMENTS (prefixes); i++)
-    if (rule->target && g_str_has_prefix (rule->target, prefixes[i]))
-      return TRUE;
-  return FALSE;
-}
-
-/* The jump from @chain to @target (for the machine's interface, with @interface), before anything
- * that could let a packet pass. @hook: what calls @chain, -1: another chain. */
+/* The jump from @chain to @target (for the machine's interface, with @interface; else for all that
+ * comes), before anything that could let a packet pass, or past it. @hook: what calls @chain, -1:
+ * another chain. */
 static gboolean
 check_jump (Check *check, const char *table, const char *chain, int hook, const char *target,
             gboolean interface)
@@ -186,14 +195,17 @@ check_jump (Check *check, const char *table, const char *chain, int hook, const 
     {
       const GuardRule *rule = from->rules->pdata[i];
 
-      if (g_strcmp0 (rule->target, target) == 0 && (!interface || names (rule, check->card->tap)))
+      if (g_strcmp0 (rule->target, target) == 0
+          && (interface ? names (rule, check->card->tap) : rule->bare))
         {
           add_rule (check, rule);
           return TRUE;
         }
-      if (!is_libvirts (rule) && may_accept (check->rules, table, rule, 0))
+      if (may_accept (check->rules, table, rule, 0))
         return wrong (check, "rule %u of %s lets packets pass before %s sees them", i + 1, key,
                       target);
+      if (rule->leaves && !is_machines (rule))
+        return wrong (check, "rule %u of %s takes packets past %s", i + 1, key, target);
     }
   return wrong (check, "%s does not lead to %s any more", key, target);
 }
@@ -385,6 +397,22 @@ guard_card_check (GuardCard *card, GuardRules *rules, char **ret_why)
   else
     *ret_why = check.why;
   return lost;
+}
+
+gboolean
+guard_ports_there (GuardRules *rules)
+{
+  static const char *const keys[] = { "inet/libsandbox/ports", "inet/libsandbox/host",
+                                      "arp/libsandbox/ports" };
+
+  for (gsize i = 0; i < G_N_ELEMENTS (keys); i++)
+    {
+      const GuardChain *chain = g_hash_table_lookup (rules, keys[i]);
+
+      if (!chain || chain->hook < 0 || chain->rules->len == 0)
+        return FALSE;
+    }
+  return TRUE;
 }
 
 char *

@@ -15,8 +15,9 @@ typedef struct
 {
   char *target;    /* (nullable): chain that it jumps or goes to */
   gboolean accept; /* it may end a packet's way through this hook, in the packet's favour */
+  gboolean leaves; /* what it holds for sees no more of its chain: "return", or a goto */
   gboolean bare;   /* it looks at nothing of a packet */
-  GByteArray *raw; /* its expressions, without counters: equal bytes, equal rule */
+  GByteArray *raw; /* its expressions, without counters and @target */
 } GuardRule;
 typedef struct
 {
@@ -82,6 +83,8 @@ guint guard_card_check (GuardCard *card, GuardRules *rules, char **ret_why);
 /* The rules of its network are complete as far as is known, but not remembered yet: look again
  * after GUARD_SETTLE_USEC. */
 gboolean guard_card_unsettled (const GuardCard *card);
+/* Whether each chain of ports.nft is there, called by the kernel, and has rules. */
+gboolean guard_ports_there (GuardRules *rules);
 /* All rules of the tables of ports.nft, as a digest. (transfer full) */
 char *guard_ports_digest (GuardRules *rules);
 
@@ -104,7 +107,7 @@ typedef struct
 {
   GMutex mutex;
   GHashTable *machines; /* UUID -> GuardMachine; under @mutex */
-  gboolean ports_take;  /* take them as they are now; under @mutex */
+  gboolean ports_take;  /* take them as they are, once they are there; under @mutex */
   char *ports_seen;     /* (nullable): not asked for; under @mutex */
   gint64 look_again;    /* monotonic; 0: not; of the watcher alone */
   gboolean stop;        /* under @mutex */
@@ -112,6 +115,8 @@ typedef struct
 } GuardWorld;
 void guard_wake (int fd);
 void guard_log (const char *format, ...) G_GNUC_PRINTF (1, 2);
+/* FALSE: rules of ports.nft are missing or others. Takes them as the right ones when it is to. */
+gboolean guard_judge_ports (GuardWorld *world, GuardRules *rules);
 /* Judges all machines and cuts off those that lost something. */
 void guard_judge (GuardWorld *world, GuardKernel *kernel);
 

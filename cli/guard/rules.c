@@ -138,6 +138,7 @@ typedef struct
 {
   GuardRules *rules;
   const char *family, *table;
+  guint8 family_number;
   guint32 generation;
   gboolean dormant;
   guint count;
@@ -269,7 +270,8 @@ read_verdict (GuardRule *rule, Bytes data)
       g_free (rule->target);
       rule->target = g_strdup (find_text (verdict, NFTA_VERDICT_CHAIN));
     }
-  else if ((code & NF_VERDICT_MASK) == NF_ACCEPT && code >= 0)
+  rule->leaves |= code == NFT_GOTO || code == NFT_RETURN;
+  if ((code & NF_VERDICT_MASK) == NF_ACCEPT && code >= 0)
     rule->accept = TRUE;
 }
 
@@ -289,23 +291,34 @@ add_lookup (GuardRule *rule, Bytes data)
     rule->accept = TRUE;
 }
 
+/* A target of xtables'. Of those of ebtables all but the ones that only watch may accept: mark,
+ * snat, redirect and the like do it unless they are told something else. */
+static gboolean
+target_may_accept (guint8 family, const char *target)
+{
+  if (family == NFPROTO_BRIDGE)
+    return !g_str_equal (target, "log") && !g_str_equal (target, "nflog");
+  return g_str_equal (target, "NFQUEUE");
+}
+
 static void
-add_expression (GuardRule *rule, Bytes expression)
+add_expression (GuardRule *rule, guint8 family, Bytes expression)
 {
   const char *name = find_text (expression, NFTA_EXPR_NAME);
   Bytes data = find (expression, NFTA_EXPR_DATA);
 
   g_byte_array_append (rule->raw, (const guint8 *)name, (guint)strlen (name) + 1);
-  if (g_str_equal (name, "lookup"))
-    add_lookup (rule, data);
-  else if (!g_str_equal (name, "counter"))
-    g_byte_array_append (rule->raw, (const guint8 *)data.data, (guint)data.length);
   rule->bare &= g_str_equal (name, "counter") || g_str_equal (name, "immediate");
   if (g_str_equal (name, "immediate"))
     read_verdict (rule, data);
+  if (g_str_equal (name, "lookup"))
+    add_lookup (rule, data);
+  /* the name of a chain is no name of an interface that the rule looks at */
+  else if (!g_str_equal (name, "counter") && !(g_str_equal (name, "immediate") && rule->target))
+    g_byte_array_append (rule->raw, (const guint8 *)data.data, (guint)data.length);
   if (g_str_equal (name, "queue")
       || (g_str_equal (name, "target")
-          && g_str_equal (find_text (data, NFTA_TARGET_NAME), "NFQUEUE")))
+          && target_may_accept (family, find_text (data, NFTA_TARGET_NAME))))
     rule->accept = TRUE;
 }
 
@@ -323,7 +336,7 @@ on_rule (Bytes bytes, Answer *answer)
   rule->raw = g_byte_array_new ();
   rule->bare = TRUE;
   while ((attr = next (expressions, attr)))
-    add_expression (rule, content (attr));
+    add_expression (rule, answer->family_number, content (attr));
   g_ptr_array_add (get_chain (answer, find_text (bytes, NFTA_RULE_CHAIN))->rules, rule);
 }
 
@@ -333,7 +346,9 @@ read_tables (GuardKernel *kernel, GuardRules *rules)
   for (gsize i = 0; i < G_N_ELEMENTS (tables); i++)
     {
       guint8 family = tables[i].family;
-      Answer answer = { .rules = rules, .family = tables[i].name, .table = tables[i].table };
+      Answer answer = {
+        .rules = rules, .family = tables[i].name, .table = tables[i].table, .family_number = family
+      };
 
       /* a sleeping table has no effect: as if it were not there */
       if (!ask (kernel, NFT_MSG_GETTABLE, family, NULL, on_table, &answer))

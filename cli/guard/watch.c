@@ -97,28 +97,36 @@ judge_machine (GuardMachine *machine, GuardRules *rules, guint host_lost, const 
   return news;
 }
 
-static guint
-judge_host (GuardWorld *world, GuardRules *rules, const char **ret_why)
+gboolean
+guard_judge_ports (GuardWorld *world, GuardRules *rules)
 {
   g_autofree char *ports = guard_ports_digest (rules);
 
+  /* what was loaded may be gone again by now, or could not be loaded */
+  if (world->ports_take && !guard_ports_there (rules))
+    return FALSE;
   if (world->ports_take)
     {
       world->ports_take = FALSE;
       g_free (world->ports_seen);
       world->ports_seen = g_strdup (ports);
     }
+  return !world->ports_seen || g_str_equal (world->ports_seen, ports);
+}
+
+static guint
+judge_host (GuardWorld *world, GuardRules *rules, const char **ret_why)
+{
+  gboolean ports = guard_judge_ports (world, rules);
+
   if (!_sandbox_virt_bridge_filtered ())
     {
       *ret_why = "net.bridge.bridge-nf-call-iptables is not 1";
-      return GUARD_LOST_SWITCH;
+      return GUARD_LOST_SWITCH | (ports ? 0 : GUARD_LOST_PORTS);
     }
-  if (world->ports_seen && !g_str_equal (world->ports_seen, ports))
-    {
-      *ret_why = "the rules of " GUARD_PORTS_FILE " are gone or others";
-      return GUARD_LOST_PORTS;
-    }
-  return 0;
+  if (!ports)
+    *ret_why = "the rules of " GUARD_PORTS_FILE " are gone or others";
+  return ports ? 0 : GUARD_LOST_PORTS;
 }
 
 void

@@ -106,17 +106,22 @@ hold (GuardWorker *worker, GuardMachine *machine, virDomainPtr domain, const cha
     return;
   if (state == VIR_DOMAIN_RUNNING)
     {
-      /* recorded first: who dies in between leaves a record of a machine that runs, which harms
-       * nothing */
+      g_autofree char *error = NULL;
+
+      /* Recorded first: who dies in between leaves a record of a machine that runs, which the next
+       * guard drops, or libvirt has the wish already and pauses it. The other way round, a machine
+       * would stay paused that nobody knows to resume. */
       set_held (worker, machine, TRUE);
       if (virDomainSuspend (domain) == 0)
         guard_log ("%s: paused: %s", machine->name, why);
-      else if (!machine->told)
-        {
-          g_autofree char *error = last_error ();
-
-          guard_log ("%s: cut off, but it could not be paused (%s): %s", machine->name, error, why);
-        }
+      else
+        error = last_error ();
+      if (error && !machine->told)
+        guard_log ("%s: cut off, but it could not be paused (%s): %s", machine->name, error, why);
+      /* whoever pauses it from here on is somebody else */
+      if (error && virDomainGetState (domain, &state, &reason, 0) == 0
+          && state == VIR_DOMAIN_RUNNING)
+        set_held (worker, machine, FALSE);
       machine->told = TRUE;
     }
   else if (!machine->told && !machine->held)

@@ -104,18 +104,31 @@ is_starting (virDomainPtr domain)
          && reason == VIR_DOMAIN_PAUSED_STARTING_UP;
 }
 
-/* NULL: it is none of libsandbox's, or not running yet, or gone. */
+/* Whether what libvirt could not tell says that there is no such machine of libsandbox's. Otherwise
+ * nobody knows. */
+static gboolean
+is_none_of_ours (void)
+{
+  int code = virGetLastErrorCode ();
+
+  return code == VIR_ERR_NO_DOMAIN || code == VIR_ERR_NO_DOMAIN_METADATA;
+}
+
+/* NULL: it is none of libsandbox's, or not running yet, or gone; or, with @ret_unread set, libvirt
+ * does not tell. */
 static GuardMachine *
-read_machine (virConnectPtr conn, virDomainPtr domain)
+read_machine (virConnectPtr conn, virDomainPtr domain, gboolean *ret_unread)
 {
   char *ours = virDomainGetMetadata (domain, VIR_DOMAIN_METADATA_ELEMENT, SANDBOX_XMLNS, 0);
-  char *xml = ours && !is_starting (domain) ? virDomainGetXMLDesc (domain, 0) : NULL;
+  gboolean wanted = ours && !is_starting (domain);
+  char *xml = wanted ? virDomainGetXMLDesc (domain, 0) : NULL;
   g_autoptr (xmlDoc) doc = xml ? sandbox_xml_parse ("domain XML of libvirt", xml, NULL) : NULL;
   xmlNode *root = doc ? xmlDocGetRootElement (doc) : NULL;
   g_autoptr (GPtrArray) cards = root ? sandbox_xml_find_all (root, "devices/interface") : NULL;
   char uuid[VIR_UUID_STRING_BUFLEN];
   GuardMachine *machine;
 
+  *ret_unread |= (!ours || (wanted && !xml)) && !is_none_of_ours ();
   free (ours);
   free (xml);
   if (!root || virDomainGetUUIDString (domain, uuid) < 0)
@@ -150,7 +163,9 @@ same_cards (const GuardMachine *a, const GuardMachine *b)
       const GuardCard *x = a->cards->pdata[i], *y = b->cards->pdata[i];
 
       same = g_str_equal (x->tap, y->tap) && g_str_equal (x->filter, y->filter)
-             && g_strcmp0 (x->bridge, y->bridge) == 0;
+             && g_strcmp0 (x->bridge, y->bridge) == 0
+             /* the filter could not be read before */
+             && (x->filter_digest || !y->filter_digest);
     }
   return same;
 }
@@ -197,17 +212,19 @@ forget_ended (GuardWorker *worker, GHashTable *running)
   guard_worker_forget_records (worker);
 }
 
-/* FALSE: libvirt does not answer. */
+/* FALSE: libvirt does not answer. Machines are forgotten only when all could be read: one that was
+ * paused here, and then forgotten, would stay paused for ever. */
 static gboolean
 refresh (GuardWorker *worker)
 {
+  gboolean unread = FALSE;
   g_autoptr (GHashTable) running = g_hash_table_new_full (g_str_hash, g_str_equal, g_free, NULL);
   virDomainPtr *domains = NULL;
   int n = virConnectListAllDomains (worker->conn, &domains, VIR_CONNECT_LIST_DOMAINS_ACTIVE);
 
   for (int i = 0; i < n; i++)
     {
-      GuardMachine *machine = read_machine (worker->conn, domains[i]);
+      GuardMachine *machine = read_machine (worker->conn, domains[i], &unread);
 
       if (machine)
         {
@@ -217,19 +234,31 @@ refresh (GuardWorker *worker)
       virDomainFree (domains[i]);
     }
   free (domains);
-  if (n >= 0)
+  if (n < 0 || virConnectIsAlive (worker->conn) != 1)
+    return FALSE;
+  if (!unread)
     forget_ended (worker, running);
-  return n >= 0;
+  return TRUE;
 }
 
 /* --- the connection */
 
+/* Events that are subscribed to hold a reference on the connection. */
 static void
-disconnect (GuardWorker *worker)
+close_connection (GuardWorker *worker)
 {
+  for (gsize i = 0; worker->conn && i < G_N_ELEMENTS (worker->subscribed); i++)
+    if (worker->subscribed[i] >= 0)
+      virConnectDomainEventDeregisterAny (worker->conn, worker->subscribed[i]);
   if (worker->conn)
     virConnectClose (worker->conn);
   worker->conn = NULL;
+}
+
+static void
+disconnect (GuardWorker *worker)
+{
+  close_connection (worker);
   if (!worker->told_down)
     guard_log ("libvirt does not answer: machines that lose rules are cut off, but not paused, "
                "until it does");
@@ -251,10 +280,12 @@ connect_again (GuardWorker *worker)
       return FALSE;
     }
   virConnectSetKeepAlive (worker->conn, KEEPALIVE_SECONDS, KEEPALIVE_TRIES);
-  virConnectDomainEventRegisterAny (worker->conn, NULL, VIR_DOMAIN_EVENT_ID_LIFECYCLE,
-                                    VIR_DOMAIN_EVENT_CALLBACK (on_lifecycle), worker, NULL);
-  virConnectDomainEventRegisterAny (worker->conn, NULL, VIR_DOMAIN_EVENT_ID_DEVICE_ADDED,
-                                    VIR_DOMAIN_EVENT_CALLBACK (on_device), worker, NULL);
+  worker->subscribed[0] =
+      virConnectDomainEventRegisterAny (worker->conn, NULL, VIR_DOMAIN_EVENT_ID_LIFECYCLE,
+                                        VIR_DOMAIN_EVENT_CALLBACK (on_lifecycle), worker, NULL);
+  worker->subscribed[1] =
+      virConnectDomainEventRegisterAny (worker->conn, NULL, VIR_DOMAIN_EVENT_ID_DEVICE_ADDED,
+                                        VIR_DOMAIN_EVENT_CALLBACK (on_device), worker, NULL);
   guard_log ("connected to libvirt (%s)", worker->uri);
   worker->told_down = FALSE;
   worker->next_refresh = worker->next_restore = worker->last_reload = 0;
@@ -319,7 +350,6 @@ guard_worker (gpointer data)
       stop = world->stop;
       g_mutex_unlock (&world->mutex);
     }
-  if (worker->conn)
-    virConnectClose (worker->conn);
+  close_connection (worker);
   return NULL;
 }

@@ -21,6 +21,7 @@ typedef struct
   const char *uri;
   int dir_fd;
   virConnectPtr conn; /* NULL: libvirt does not answer */
+  int subscribed[2];  /* numbers of events of @conn, -1: none */
   int timer;
   gboolean told_down;
   gint64 next_connect, next_refresh, next_restore, last_reload;

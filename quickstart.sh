@@ -21,7 +21,7 @@ usage: ./quickstart.sh [--image NAME] [--machine NAME] [--prefix DIR] [--no-ssh-
 
   --image NAME       image that the machine is made from: debian-13 (default) or debian-12
   --machine NAME     machine to start (default: work)
-  --prefix DIR       where libsandbox and vms are installed (default: /usr/local)
+  --prefix DIR       where libsandbox and vms are installed (default: /usr/local); with systemd not in a home directory
   --no-ssh-config    do not add the Include line for "ssh $machine" to ~/.ssh/config
   --host-only        only install packages and start libvirt
 
@@ -289,9 +289,8 @@ refuse_machines_without_rules() {
 			echo "this host does not filter bridged packets: sudo sysctl net.bridge.bridge-nf-call-iptables=1" >&2
 			exit 1
 		fi
-		tables=$(nft list tables) || exit 0
-		for family in inet arp; do
-			echo "$tables" | grep -qx "table $family libsandbox" && continue
+		for chain in 'inet libsandbox ports' 'inet libsandbox host' 'arp libsandbox ports'; do
+			nft list chain $chain | grep -w drop >/dev/null && continue
 			echo "the rules of /etc/libsandbox/ports.nft are not loaded: sudo nft -f /etc/libsandbox/ports.nft" >&2
 			exit 1
 		done
@@ -453,6 +452,17 @@ build_and_install() {
 		die "$prefix/bin/vms was installed but does not run" "read the log above; /sbin/ldconfig -p should know libsandbox-1.so.0"
 }
 
+# A service of root's is not run from a place that a user may write to, and its unit does not let it see homes and temporary files.
+check_prefix() {
+	[ -d /run/systemd/system ] || return 0
+	case $(realpath -m -- "$prefix")/ in
+	/home/* | /root/* | /run/user/* | /tmp/* | /var/tmp/*)
+		die "systemd cannot run vms-guard, a service of root's, from the prefix $prefix" \
+			"take a place outside of home and temporary directories: --prefix /opt/vms"
+		;;
+	esac
+}
+
 # Pauses machines whose rules somebody takes away. Where one runs already it goes on, with systemd the new one takes its place.
 start_guard() {
 	local program=$prefix/sbin/vms-guard
@@ -539,6 +549,7 @@ main() {
 	log=$(mktemp "${TMPDIR:-/tmp}/quickstart.XXXXXX.log")
 	trap finish EXIT
 	find_caller
+	[ "$host_only" = yes ] || check_prefix
 	install_packages
 	permit_kvm
 	filter_bridges

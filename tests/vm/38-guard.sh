@@ -192,14 +192,18 @@ said() {
 
 # Whoever starts it.
 without_ports() {
+	local broken
+
 	vms destroy --yes --if-exists guarded
 	as_user mkdir -p "$PROFILES"
 	printf '[machine]\nmemory=512MiB\ncpus=1\n' | as_user tee "$PROFILES/guarded.profile" >/dev/null
-	nft delete table arp libsandbox
-	vms start guarded 2>"$T/err" && fail "it started"
-	contains "$(cat "$T/err")" 'ports.nft are not loaded'
-	lacks "$(domain_state guarded)" running
-	nft -f /etc/libsandbox/ports.nft
+	for broken in 'delete table arp libsandbox' 'flush chain inet libsandbox host'; do
+		nft "$broken"
+		vms start guarded 2>"$T/err" && fail "it started"
+		contains "$(cat "$T/err")" 'ports.nft are not loaded'
+		lacks "$(domain_state guarded)" running
+		nft -f /etc/libsandbox/ports.nft
+	done
 	root_virsh create /dev/stdin <<-END
 		<domain type='qemu'><name>foreign</name><memory unit='MiB'>32</memory><os><type arch='x86_64'>hvm</type></os></domain>
 	END

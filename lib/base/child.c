@@ -135,23 +135,33 @@ reap (pid_t pid, int *ret_status, GError **error)
   return TRUE;
 }
 
-/* TERM, then KILL after a while, reaped. */
+/* Waits for the grace time at most. */
 static void
-end_child (pid_t pid, gboolean group, int pid_fd)
+await_end (pid_t pid, int pid_fd)
 {
   gint64 deadline = g_get_monotonic_time () + TERM_GRACE_USEC;
-  pid_t target = group ? -pid : pid;
 
-  kill (target, SIGTERM);
   while (!has_ended (pid) && g_get_monotonic_time () < deadline)
     {
       GPollFD fd = { .fd = pid_fd, .events = G_IO_IN };
 
-      poll_until (&fd, 1, deadline);
+      poll_until (&fd, 1, pid_fd >= 0 ? deadline : g_get_monotonic_time () + NO_PIDFD_POLL_USEC);
     }
-  if (group || !has_ended (pid))
-    kill (target, SIGKILL);
-  reap (pid, NULL, NULL);
+}
+
+/* TERM, then KILL after a while, reaped. FALSE: it is not ours to end (sudo is root's), and was
+ * left to itself. */
+static gboolean
+end_child (pid_t pid, gboolean group, int pid_fd)
+{
+  pid_t target = group ? -pid : pid;
+
+  kill (target, SIGTERM);
+  await_end (pid, pid_fd);
+  if ((group || !has_ended (pid)) && kill (target, SIGKILL) < 0 && errno == EPERM
+      && !has_ended (pid))
+    return FALSE;
+  return reap (pid, NULL, NULL);
 }
 
 gboolean
@@ -163,7 +173,7 @@ _sandbox_child_wait_pumped (pid_t pid, gboolean group, gint64 timeout_usec,
   sandbox_autofd int pid_fd = pidfd_open (pid, 0);
   GPollFD cancel = { .fd = -1 };
   gboolean pollable = cancellable && g_cancellable_make_pollfd (cancellable, &cancel);
-  gboolean ended = FALSE, cancelled = FALSE, late = FALSE;
+  gboolean ended = FALSE, cancelled = FALSE, late = FALSE, killed;
 
   while (!ended && !cancelled && !late)
     {
@@ -188,12 +198,13 @@ _sandbox_child_wait_pumped (pid_t pid, gboolean group, gint64 timeout_usec,
     g_cancellable_release_fd (cancellable);
   if (ended)
     return reap (pid, ret_status, error);
-  end_child (pid, group, pid_fd);
+  killed = end_child (pid, group, pid_fd);
   if (cancelled)
     return !g_cancellable_set_error_if_cancelled (cancellable, error);
-  return sandbox_fail (error, SANDBOX_ERROR_TIMED_OUT,
-                       "child process %d did not end within %.1f seconds and was killed", (int)pid,
-                       (double)timeout_usec / G_USEC_PER_SEC);
+  return sandbox_fail (
+      error, SANDBOX_ERROR_TIMED_OUT, "child process %d did not end within %.1f seconds and %s",
+      (int)pid, (double)timeout_usec / G_USEC_PER_SEC,
+      killed ? "was killed" : "still runs: it is another user's, who alone can end it");
 }
 
 gboolean

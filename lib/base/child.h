@@ -26,7 +26,8 @@ typedef struct
   }
 
 gboolean sandbox_child_spawn (const SandboxChildOptions *options, pid_t *ret_pid, GError **error);
-/* @timeout_usec 0: none. On timeout (TIMED_OUT) or cancellation: TERM, then KILL after 2 s, reaped.
+/* @timeout_usec 0: none. On timeout (TIMED_OUT) or cancellation: TERM, then KILL after 2 s, reaped;
+ * a child that has become another user's (sudo) is left to itself after these 2 s, and says so.
  * @ret_status: 0..255, 128+signal. */
 gboolean sandbox_child_wait (pid_t pid, gboolean group, gint64 timeout_usec,
                              GCancellable *cancellable, int *ret_status, GError **error);

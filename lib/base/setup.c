@@ -113,6 +113,23 @@ sandbox_find_program (const char *name)
   return path;
 }
 
+const char *const sandbox_system_env[] = { "PATH=" SANDBOX_SYSTEM_PATH, NULL };
+
+char *
+sandbox_find_system_program (const char *name)
+{
+  g_auto (GStrv) dirs = g_strsplit (SANDBOX_SYSTEM_PATH, ":", -1);
+
+  for (char **dir = dirs; *dir != NULL; dir++)
+    {
+      g_autofree char *path = g_build_filename (*dir, name, NULL);
+
+      if (g_file_test (path, G_FILE_TEST_IS_EXECUTABLE))
+        return g_steal_pointer (&path);
+    }
+  return NULL;
+}
+
 gboolean
 sandbox_have_systemd (void)
 {

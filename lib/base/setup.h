@@ -29,6 +29,12 @@ char *sandbox_install_hint (SandboxPackage package);
 /* Path of a program; also of one that is kept outside an ordinary user's PATH. (transfer full)
  * (nullable) */
 char *sandbox_find_program (const char *name);
+/* The same for what root runs: whatever PATH says, only where root alone installs. (transfer full)
+ * (nullable) */
+#define SANDBOX_SYSTEM_PATH "/usr/sbin:/usr/bin:/sbin:/bin"
+char *sandbox_find_system_program (const char *name);
+/* The environment of what root runs: SANDBOX_SYSTEM_PATH and nothing else. NULL-terminated. */
+extern const char *const sandbox_system_env[];
 /* systemd is process 1. */
 gboolean sandbox_have_systemd (void);
 /* Name of the user of this process, or the number. (transfer full) */

@@ -28,9 +28,47 @@ append_word (GString *text, const char *word)
   g_string_append (text, quoted);
 }
 
+/* Root does it, by itself or through a helper. */
+static gboolean
+is_roots (const SandboxFixStep *step)
+{
+  return step->root || geteuid () == 0;
+}
+
+/* The program that lends root's rights; NULL: there is none. */
+static char *
+find_helper (void)
+{
+  char *path = sandbox_find_system_program ("sudo");
+
+  return path != NULL ? path : sandbox_find_system_program ("pkexec");
+}
+
+/* What is run, and therefore shown. For root with whole paths, so that neither the caller's PATH
+ * nor what may stand in its first directory decides. A program that is not there yet, because a
+ * step before installs it, keeps its bare name. */
+static GPtrArray *
+step_argv (const SandboxFixStep *step)
+{
+  GPtrArray *argv = g_ptr_array_new_with_free_func (g_free);
+  char *program = is_roots (step) ? sandbox_find_system_program (step->argv[0]) : NULL;
+
+  if (step->root && geteuid () != 0)
+    {
+      char *helper = find_helper ();
+
+      g_ptr_array_add (argv, helper != NULL ? helper : g_strdup ("sudo"));
+    }
+  g_ptr_array_add (argv, program != NULL ? program : g_strdup (step->argv[0]));
+  for (char **word = step->argv + 1; *word != NULL; word++)
+    g_ptr_array_add (argv, g_strdup (*word));
+  return argv;
+}
+
 static char *
 show_step (const SandboxFixStep *step)
 {
+  g_autoptr (GPtrArray) argv = step_argv (step);
   GString *text = g_string_new (NULL);
 
   if (step->input != NULL)
@@ -41,10 +79,8 @@ show_step (const SandboxFixStep *step)
       append_word (text, line);
       g_string_append (text, " | ");
     }
-  if (step->root && geteuid () != 0)
-    append_word (text, "sudo");
-  for (char **word = step->argv; *word != NULL; word++)
-    append_word (text, *word);
+  for (guint i = 0; i < argv->len; i++)
+    append_word (text, argv->pdata[i]);
   return g_string_free (text, FALSE);
 }
 
@@ -78,25 +114,35 @@ input_fd (const char *input, GError **error)
   return g_steal_fd (&fd);
 }
 
+/* Nothing that root runs is looked for in a PATH. */
+static gboolean
+check_paths (const SandboxFixStep *step, const GPtrArray *argv, GError **error)
+{
+  for (guint i = 0; is_roots (step) && i < (step->root && geteuid () != 0 ? 2 : 1); i++)
+    if (!g_path_is_absolute (argv->pdata[i]))
+      return sandbox_fail (error, SANDBOX_ERROR_HOST,
+                           "%s is not in " SANDBOX_SYSTEM_PATH
+                           ", and root runs no program from elsewhere; install it",
+                           (const char *)argv->pdata[i]);
+  return TRUE;
+}
+
 /* Not in a process group of its own: sudo asks on the terminal, which only the foreground may read.
+ * sudo and pkexec choose the environment of what they run by themselves.
  */
 static gboolean
-run_step (const SandboxFixStep *step, const char *helper, GCancellable *cancellable, GError **error)
+run_step (const SandboxFixStep *step, GCancellable *cancellable, GError **error)
 {
   SandboxChildOptions options = SANDBOX_CHILD_OPTIONS_INIT;
-  g_autoptr (GPtrArray) argv = g_ptr_array_new ();
-  g_autofree char *program = sandbox_find_program (step->argv[0]);
+  g_autoptr (GPtrArray) argv = step_argv (step);
   sandbox_autofd int input = -1;
 
-  if (step->input != NULL && (input = input_fd (step->input, error)) < 0)
+  if (!check_paths (step, argv, error)
+      || (step->input != NULL && (input = input_fd (step->input, error)) < 0))
     return FALSE;
-  if (step->root && helper != NULL)
-    g_ptr_array_add (argv, (char *)helper);
-  g_ptr_array_add (argv, program != NULL ? program : step->argv[0]);
-  for (char **word = step->argv + 1; *word != NULL; word++)
-    g_ptr_array_add (argv, *word);
   g_ptr_array_add (argv, NULL);
   options.argv = (const char *const *)argv->pdata;
+  options.env = geteuid () == 0 ? sandbox_system_env : NULL;
   options.stdin_fd = input;
   return sandbox_child_run (&options, FIX_LIMIT_USEC, OUTPUT_MAX, cancellable, NULL, NULL, NULL,
                             error);
@@ -111,42 +157,32 @@ needs_root (const SandboxCheck *check)
   return FALSE;
 }
 
-/* The program that lends root's rights; NULL with @error when there is none. */
-static char *
-find_helper (const SandboxCheck *check, GError **error)
+static gboolean
+check_helper (const SandboxCheck *check, GError **error)
 {
-  static const char *const helpers[] = { "sudo", "pkexec" };
+  g_autofree char *helper = find_helper ();
 
-  for (gsize i = 0; i < G_N_ELEMENTS (helpers); i++)
-    {
-      char *path = sandbox_find_program (helpers[i]);
-
-      if (path != NULL)
-        return path;
-    }
-  sandbox_fail (error, SANDBOX_ERROR_DENIED,
-                "Cannot fix %s: that needs root, and there is neither sudo nor pkexec here; as "
-                "root, run `vms doctor --fix`, or: %s",
-                check->id, check->fix);
-  return NULL;
+  return helper != NULL
+         || sandbox_fail (error, SANDBOX_ERROR_DENIED,
+                          "Cannot fix %s: that needs root, and there is neither sudo nor pkexec "
+                          "in " SANDBOX_SYSTEM_PATH "; as root, run `vms doctor --fix`, or: %s",
+                          check->id, check->fix);
 }
 
 gboolean
 sandbox_check_apply_fix (const SandboxCheck *check, GCancellable *cancellable, GError **error)
 {
-  g_autofree char *helper = NULL;
-
   g_return_val_if_fail (check != NULL, FALSE);
   if (check->steps == NULL)
     return sandbox_fail (error, SANDBOX_ERROR_INVALID,
                          "Cannot fix %s: there is no fix that can be done without you", check->id);
-  if (needs_root (check) && geteuid () != 0 && (helper = find_helper (check, error)) == NULL)
+  if (needs_root (check) && geteuid () != 0 && !check_helper (check, error))
     return FALSE;
   for (guint i = 0; i < check->steps->len; i++)
     {
       const SandboxFixStep *step = g_ptr_array_index (check->steps, i);
 
-      if (!run_step (step, helper, cancellable, error))
+      if (!run_step (step, cancellable, error))
         {
           g_autofree char *line = show_step (step);
 

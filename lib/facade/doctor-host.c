@@ -26,6 +26,7 @@ _sandbox_doctor_output (SandboxDoctor *doctor, gboolean of_stderr, ...)
   g_autoptr (GPtrArray) argv = g_ptr_array_new ();
   g_autofree char *program = NULL;
   g_autofree char *text = NULL;
+  gboolean as_root = geteuid () == 0;
   int status = 0;
   va_list args;
 
@@ -33,9 +34,11 @@ _sandbox_doctor_output (SandboxDoctor *doctor, gboolean of_stderr, ...)
   for (char *word = va_arg (args, char *); word != NULL; word = va_arg (args, char *))
     g_ptr_array_add (argv, word);
   va_end (args);
-  program = sandbox_find_program (argv->pdata[0]);
+  program = as_root ? sandbox_find_system_program (argv->pdata[0])
+                    : sandbox_find_program (argv->pdata[0]);
   if (program == NULL)
     return NULL;
+  options.env = as_root ? sandbox_system_env : NULL;
   argv->pdata[0] = program;
   g_ptr_array_add (argv, NULL);
   options.argv = (const char *const *)argv->pdata;

@@ -269,6 +269,42 @@ test_daemon (void)
   g_assert_error (error, SANDBOX_ERROR, SANDBOX_ERROR_NOT_FOUND);
 }
 
+/* A child of root's, in a process that was root: what sudo is to its caller. */
+static void
+wait_for_roots_child (void)
+{
+  SandboxChildOptions options = SANDBOX_CHILD_OPTIONS_INIT;
+  const char *const argv[] = { "sleep", "8", NULL };
+  gint64 begin = g_get_monotonic_time ();
+  g_autoptr (GError) error = NULL;
+  pid_t pid;
+
+  options.argv = argv;
+  g_assert_true (sandbox_child_spawn (&options, &pid, &error));
+  g_assert_cmpint (setresuid (65534, 65534, 65534), ==, 0);
+  g_assert_false (sandbox_child_wait (pid, FALSE, 100000, NULL, NULL, &error));
+  g_assert_error (error, SANDBOX_ERROR, SANDBOX_ERROR_TIMED_OUT);
+  g_assert_nonnull (strstr (error->message, "still runs"));
+  g_assert_cmpint (g_get_monotonic_time () - begin, <, 6 * G_USEC_PER_SEC);
+}
+
+static void
+test_anothers (void)
+{
+  if (g_test_subprocess ())
+    {
+      wait_for_roots_child ();
+      return;
+    }
+  if (geteuid () != 0)
+    {
+      g_test_skip ("only root can have a child of another user's without setuid programs");
+      return;
+    }
+  g_test_trap_subprocess (NULL, 30 * G_USEC_PER_SEC, G_TEST_SUBPROCESS_DEFAULT);
+  g_test_trap_assert_passed ();
+}
+
 int
 main (int argc, char **argv)
 {
@@ -277,6 +313,7 @@ main (int argc, char **argv)
   g_test_add_func ("/child/status", test_status);
   g_test_add_func ("/child/max", test_max);
   g_test_add_func ("/child/timeout", test_timeout);
+  g_test_add_func ("/child/anothers", test_anothers);
   g_test_add_func ("/child/cancel", test_cancel);
   g_test_add_func ("/child/held-pipe", test_held_pipe);
   g_test_add_func ("/child/fds", test_fds);

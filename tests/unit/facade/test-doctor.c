@@ -32,9 +32,18 @@ test_shown (void)
 {
   g_auto (SandboxDoctor) doctor = make_doctor ();
   SandboxCheck *check = make_check (&doctor);
-  const char *sudo = geteuid () == 0 ? "" : "sudo ";
+  gboolean root = geteuid () == 0;
+  g_autofree char *sudo = sandbox_find_system_program ("sudo"),
+                  *pkexec = sandbox_find_system_program ("pkexec"),
+                  *chmod = sandbox_find_system_program ("chmod"),
+                  *tee = sandbox_find_system_program ("tee");
   g_autofree char *expected =
-      g_strdup_printf ("chmod 0700 '/a b/$(id)' && echo 'x y' | %stee /etc/z", sudo);
+      g_strdup_printf ("%s 0700 '/a b/$(id)' && echo 'x y' | %s%s%s /etc/z", root ? chmod : "chmod",
+                       root     ? ""
+                       : sudo   ? sudo
+                       : pkexec ? pkexec
+                                : "sudo",
+                       root ? "" : " ", tee);
 
   _sandbox_check_step (check, FALSE, NULL, "chmod", "0700", "/a b/$(id)", NULL);
   _sandbox_check_step (check, TRUE, "x y\n", "tee", "/etc/z", NULL);
@@ -62,6 +71,67 @@ test_runs_without_shell (void)
   g_rmdir (dir);
 }
 
+/* What stands first in the caller's PATH is not what root runs, and neither is that environment
+ * what it runs in. */
+static void
+test_not_from_path (void)
+{
+  g_auto (SandboxDoctor) doctor = make_doctor ();
+  SandboxCheck *check = make_check (&doctor);
+  g_autofree char *dir = g_dir_make_tmp ("vms-doctor-XXXXXX", NULL);
+  g_autofree char *old = g_strdup (g_getenv ("PATH")), *text = NULL;
+  g_autofree char *path = g_strdup_printf ("%s:%s", dir, old);
+  g_autofree char *command = g_strdup_printf ("env >%s/env", dir);
+  g_autofree char *env = g_build_filename (dir, "env", NULL);
+  static const char *const names[] = { "sh", "sudo", "pkexec" };
+  g_autoptr (GError) error = NULL;
+
+  for (gsize i = 0; i < G_N_ELEMENTS (names); i++)
+    {
+      g_autofree char *fake = g_build_filename (dir, names[i], NULL);
+
+      g_assert_true (g_file_set_contents (fake, "#!/bin/sh\nexit 3\n", -1, NULL));
+      g_assert_cmpint (g_chmod (fake, 0755), ==, 0);
+    }
+  g_setenv ("PATH", path, TRUE);
+  g_setenv ("LD_SOMETHING", "theirs", TRUE);
+  _sandbox_check_step (check, TRUE, NULL, "sh", "-c", command, NULL);
+  _sandbox_check_show_steps (check);
+  g_assert_false (g_str_has_prefix (check->fix, "sh ") || g_str_has_prefix (check->fix, "sudo sh"));
+  if (geteuid () == 0)
+    {
+      g_assert_true (sandbox_check_apply_fix (check, NULL, &error));
+      g_assert_no_error (error);
+      g_assert_true (g_file_get_contents (env, &text, NULL, NULL));
+      g_assert_nonnull (strstr (text, "PATH=" SANDBOX_SYSTEM_PATH "\n"));
+      g_assert_null (strstr (text, "LD_SOMETHING"));
+    }
+  g_setenv ("PATH", old, TRUE);
+  g_unsetenv ("LD_SOMETHING");
+  g_unlink (env);
+  for (gsize i = 0; i < G_N_ELEMENTS (names); i++)
+    {
+      g_autofree char *fake = g_build_filename (dir, names[i], NULL);
+
+      g_unlink (fake);
+    }
+  g_assert_cmpint (g_rmdir (dir), ==, 0);
+}
+
+/* Only the caller's PATH has it: then it is not run. */
+static void
+test_elsewhere (void)
+{
+  g_auto (SandboxDoctor) doctor = make_doctor ();
+  SandboxCheck *check = make_check (&doctor);
+  g_autoptr (GError) error = NULL;
+
+  _sandbox_check_step (check, TRUE, NULL, "no-such-program-here", NULL);
+  _sandbox_check_show_steps (check);
+  g_assert_false (sandbox_check_apply_fix (check, NULL, &error));
+  g_assert_nonnull (strstr (error->message, geteuid () == 0 ? SANDBOX_SYSTEM_PATH : "a"));
+}
+
 /* The first command that fails ends it, and is named. */
 static void
 test_fails (void)
@@ -76,7 +146,7 @@ test_fails (void)
   _sandbox_check_step (check, FALSE, NULL, "touch", path, NULL);
   g_assert_false (sandbox_check_apply_fix (check, NULL, &error));
   g_assert_error (error, SANDBOX_ERROR, SANDBOX_ERROR_FAILED);
-  g_assert_nonnull (strstr (error->message, "`ls /nonexistent`"));
+  g_assert_nonnull (strstr (error->message, "ls /nonexistent`"));
   g_assert_nonnull (strstr (error->message, "No such file"));
   g_assert_cmpint (g_rmdir (dir), ==, 0);
 }
@@ -132,6 +202,8 @@ main (int argc, char **argv)
   g_test_init (&argc, &argv, NULL);
   g_test_add_func ("/facade/doctor/shown", test_shown);
   g_test_add_func ("/facade/doctor/runs-without-shell", test_runs_without_shell);
+  g_test_add_func ("/facade/doctor/not-from-path", test_not_from_path);
+  g_test_add_func ("/facade/doctor/elsewhere", test_elsewhere);
   g_test_add_func ("/facade/doctor/fails", test_fails);
   g_test_add_func ("/facade/doctor/without-steps", test_without_steps);
   g_test_add_func ("/facade/doctor/diagnosis", test_diagnosis);

@@ -28,8 +28,14 @@
 #define TIMED_MSEC 1000
 /* Descriptors that an ssh may have, and how many of them go to its ports at most: as many stay for
  * connections. A guest that floods us runs into the first. */
-#define FDS_MAX         1024
-#define FDS_OF_ITS_OWN  24
+#define FDS_MAX        1024
+#define FDS_OF_ITS_OWN 24
+/* Connections that a guest may have open to services of the host at once, through one ssh: it opens
+ * them, and each can make ssh keep 2.7 MB when the service does not read. */
+#define HOST_CONNECTIONS 64
+/* Memory that an ssh may have, bytes; it ends where it needs more, and is started again. Those
+ * connections fit in. */
+#define DATA_MAX        (256 * 1024 * 1024)
 #define FORWARD_PORTS   500
 #define HOST_PORTS      100
 #define REFUSED_MESSAGE "remote port forwarding failed for listen port "
@@ -367,21 +373,39 @@ ports_per_process (SandboxListens kind)
   return (guint)MIN (most, (limit.rlim_cur - FDS_OF_ITS_OWN) / 2);
 }
 
+static void
+lower_limit (pid_t pid, int resource, rlim_t most)
+{
+  struct rlimit limit;
+
+  if (prlimit (pid, resource, NULL, &limit) < 0 || limit.rlim_cur <= most)
+    return;
+  limit.rlim_cur = limit.rlim_max = most;
+  prlimit (pid, resource, &limit, NULL);
+}
+
+static void
+limit_worker (const Worker *worker)
+{
+  gboolean by_guest = worker->kind == SANDBOX_LISTENS_IN_GUEST;
+
+  lower_limit (worker->process.pid, RLIMIT_NOFILE,
+               by_guest ? FDS_OF_ITS_OWN + HOST_CONNECTIONS : FDS_MAX);
+#ifndef __SANITIZE_ADDRESS__ /* our own helper behind ssh would begin with terabytes */
+  lower_limit (worker->process.pid, RLIMIT_DATA, DATA_MAX);
+#endif
+}
+
 static gboolean
 start_worker (KeeperForwards *forwards, Worker *worker)
 {
   g_autofree char *proxy = keeper_proxy_command (forwards->ssh, forwards->self);
   g_autoptr (GPtrArray) argv =
       _sandbox_ssh_forward_argv (forwards->ssh, proxy, worker->kind, worker->ports);
-  struct rlimit limit;
 
   if (!keeper_process_start (&worker->process, argv, forwards->self))
     return FALSE;
-  if (prlimit (worker->process.pid, RLIMIT_NOFILE, NULL, &limit) == 0 && limit.rlim_cur > FDS_MAX)
-    {
-      limit.rlim_cur = limit.rlim_max = FDS_MAX;
-      prlimit (worker->process.pid, RLIMIT_NOFILE, &limit, NULL);
-    }
+  limit_worker (worker);
   return TRUE;
 }
 

@@ -148,7 +148,8 @@ SandboxMachine *
 sandbox_host_run (SandboxHost *host, const SandboxRunOptions *options, SandboxProgressFunc progress,
                   gpointer user_data, GCancellable *cancellable, GError **error);
 /* Makes a throwaway machine one like others: it stays, with a profile of its name. WRONG_STATE when
- * it is none. */
+ * it is none. A process that is killed in here leaves either a throwaway machine, which is then
+ * removed with the profile, or one that is kept. */
 gboolean sandbox_machine_keep (SandboxMachine *machine, GError **error);
 /* Removes throwaway machines of the caller's whose process is gone; quick when there are none. What
  * somebody works on is left alone. */

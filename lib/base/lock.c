@@ -215,6 +215,17 @@ sandbox_lock_holder (int dir_fd, const char *name, pid_t *ret_pid)
   return read_holder (fd, ret_pid);
 }
 
+gboolean
+sandbox_lock_is_held (int dir_fd, const char *name)
+{
+  sandbox_autofd int fd = openat (dir_fd, name, O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC);
+  struct flock lock = { .l_type = F_WRLCK, .l_whence = SEEK_SET };
+
+  if (fd < 0)
+    return errno != ENOENT;
+  return fcntl (fd, F_OFD_GETLK, &lock) < 0 || lock.l_type != F_UNLCK;
+}
+
 void
 sandbox_lock_release (SandboxLock *lock)
 {

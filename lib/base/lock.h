@@ -16,6 +16,8 @@ SandboxLock *sandbox_lock_acquire (int dir_fd, const char *name, const char *pur
                                    gpointer user_data, GCancellable *cancellable, GError **error);
 /* Who holds it, NULL when nobody. (transfer full) */
 char *sandbox_lock_holder (int dir_fd, const char *name, pid_t *ret_pid);
+/* TRUE also when that cannot be found out; FALSE: nobody holds it, or there is no such file. */
+gboolean sandbox_lock_is_held (int dir_fd, const char *name);
 /* Unlinks the file and lets go. */
 void sandbox_lock_remove (SandboxLock *lock);
 /* Lets go, the file stays. */

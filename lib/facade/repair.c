@@ -48,18 +48,64 @@ add_pieces (GPtrArray *orphans, SandboxMachine *machine, const SandboxPieces *pi
     add_orphan (orphans, "state", machine->name, reason);
 }
 
-/* A throwaway machine whose program does not hold its lock any more. */
+static gboolean
+has_file (SandboxMachine *machine, const char *name)
+{
+  g_autofree char *path = g_build_filename (machine->state_path, name, NULL);
+
+  return g_file_test (path, G_FILE_TEST_EXISTS);
+}
+
+/* A throwaway machine whose program does not hold its lock any more. The lock is looked at before
+ * the note: who keeps a machine removes the note and drops the lock then. */
 static gboolean
 is_abandoned (SandboxMachine *machine)
 {
   sandbox_autofd int fd = _sandbox_machine_state_fd (machine, FALSE, NULL);
-  g_autofree char *path = g_build_filename (machine->state_path, SANDBOX_THROWAWAY_PROFILE, NULL),
-                  *holder = NULL;
 
-  if (fd < 0 || !g_file_test (path, G_FILE_TEST_EXISTS))
+  return fd >= 0 && !sandbox_lock_is_held (fd, SANDBOX_THROWAWAY_LOCK)
+         && has_file (machine, SANDBOX_THROWAWAY_PROFILE);
+}
+
+/* A name that sandbox_host_run() chose. */
+static gboolean
+is_generated (const char *name)
+{
+  const char *rest = name + strlen (SANDBOX_THROWAWAY_PREFIX);
+
+  return g_str_has_prefix (name, SANDBOX_THROWAWAY_PREFIX) && strlen (rest) == 8
+         && strspn (rest, "0123456789abcdef") == 8;
+}
+
+/* What a run leaves that is killed before it writes its note: nobody's, when nobody has the
+ * machine's lock. One that was kept has a profile. */
+static gboolean
+is_unfinished (SandboxMachine *machine)
+{
+  g_autoptr (GError) local = NULL;
+  g_autofree char *text = NULL;
+
+  if (!is_generated (machine->name) || has_file (machine, SANDBOX_THROWAWAY_PROFILE)
+      || has_file (machine, "console.log"))
     return FALSE;
-  holder = sandbox_lock_holder (fd, SANDBOX_THROWAWAY_LOCK, NULL);
-  return holder == NULL;
+  text = _sandbox_profile_own_text (machine->host, machine->name, &local);
+  return text == NULL && local == NULL;
+}
+
+/* Killed while it was being kept: its note is there, and so is the profile that was made of it. */
+static void
+remove_kept_profile (SandboxMachine *machine)
+{
+  sandbox_autofd int fd = _sandbox_machine_state_fd (machine, FALSE, NULL);
+  g_autofree char *note = NULL, *text = NULL;
+
+  if (fd < 0
+      || !sandbox_file_read_at (fd, SANDBOX_THROWAWAY_PROFILE, SANDBOX_PROFILE_TEXT_MAX, &note,
+                                NULL, NULL))
+    return;
+  text = _sandbox_profile_own_text (machine->host, machine->name, NULL);
+  if (g_strcmp0 (text, note) == 0)
+    sandbox_profile_remove (&machine->host->profiles, machine->name, NULL);
 }
 
 /* It has run, and there is still a profile to start it from: its disk and the keys that its user
@@ -68,10 +114,9 @@ is_abandoned (SandboxMachine *machine)
 static gboolean
 can_be_started_again (SandboxMachine *machine)
 {
-  g_autofree char *log = g_build_filename (machine->state_path, "console.log", NULL);
   g_autoptr (SandboxProfile) profile = NULL;
 
-  if (!g_file_test (log, G_FILE_TEST_EXISTS))
+  if (!has_file (machine, "console.log"))
     return FALSE;
   profile = _sandbox_machine_load_profile (machine, NULL);
   return profile != NULL;
@@ -95,6 +140,18 @@ why_orphan (SandboxMachine *machine, const SandboxPieces *pieces)
   return NULL;
 }
 
+/* The same for a sweep, which nobody asked for: only what cannot be anybody's. */
+static const char *
+why_swept (SandboxMachine *machine, const SandboxPieces *pieces)
+{
+  if (is_abandoned (machine))
+    return "a throwaway machine whose program has ended";
+  if (!pieces->domain && !pieces->network && !pieces->filter && !pieces->disk && !pieces->seed
+      && pieces->state_dir && is_unfinished (machine))
+    return "left by an interrupted run";
+  return NULL;
+}
+
 static gboolean
 repair_keeper (SandboxMachine *machine, const SandboxPieces *pieces, gboolean remove,
                GPtrArray *orphans, GError **error)
@@ -110,8 +167,10 @@ repair_keeper (SandboxMachine *machine, const SandboxPieces *pieces, gboolean re
   return !remove || _sandbox_keeper_stop (fd, error);
 }
 
+typedef const char *(*WhyFunc) (SandboxMachine *machine, const SandboxPieces *pieces);
+
 static gboolean
-repair_machine (SandboxMachine *machine, gboolean remove, GPtrArray *orphans,
+repair_machine (SandboxMachine *machine, WhyFunc why, gboolean remove, GPtrArray *orphans,
                 const SandboxReport *report, GCancellable *cancellable, GError **error)
 {
   g_auto (SandboxWork) work = { 0 };
@@ -132,11 +191,15 @@ repair_machine (SandboxMachine *machine, gboolean remove, GPtrArray *orphans,
     }
   if (!repair_keeper (machine, &work.pieces, remove, orphans, error))
     return FALSE;
-  reason = why_orphan (machine, &work.pieces);
+  reason = why (machine, &work.pieces);
   if (reason == NULL)
     return TRUE;
   add_pieces (orphans, machine, &work.pieces, reason);
-  return !remove || _sandbox_destroy_locked (&work, cancellable, error);
+  if (!remove)
+    return TRUE;
+  if (is_abandoned (machine))
+    remove_kept_profile (machine);
+  return _sandbox_destroy_locked (&work, cancellable, error);
 }
 
 static gboolean
@@ -157,7 +220,7 @@ repair_machines (SandboxHost *host, gboolean remove, GPtrArray *orphans,
       /* A first look without the lock: complete machines, the most of them, are not even locked. */
       if (why_orphan (machine, &entry->pieces) == NULL && _sandbox_pieces_running (&entry->pieces))
         continue;
-      if (!repair_machine (machine, remove, orphans, report, cancellable, error))
+      if (!repair_machine (machine, why_orphan, remove, orphans, report, cancellable, error))
         return FALSE;
     }
   return TRUE;
@@ -180,8 +243,9 @@ sandbox_host_sweep (SandboxHost *host, GCancellable *cancellable, GError **error
           || !sandbox_name_check ("machine", *name, NULL))
         continue;
       machine = _sandbox_machine_new (host, *name);
-      if (is_abandoned (machine)
-          && !repair_machine (machine, TRUE, orphans, &report, cancellable, error))
+      /* A first look without the lock. */
+      if ((is_abandoned (machine) || is_unfinished (machine))
+          && !repair_machine (machine, why_swept, TRUE, orphans, &report, cancellable, error))
         return FALSE;
     }
   return TRUE;
@@ -201,7 +265,7 @@ repair_locks (SandboxHost *host, gboolean remove, GPtrArray *orphans, GError **e
     return FALSE;
   for (char **file = files; *file != NULL; file++)
     {
-      g_autofree char *name = NULL, *dir = NULL, *holder = NULL;
+      g_autofree char *name = NULL, *dir = NULL;
 
       if (!g_str_has_suffix (*file, ".lock"))
         continue;
@@ -209,8 +273,7 @@ repair_locks (SandboxHost *host, gboolean remove, GPtrArray *orphans, GError **e
       dir = g_build_filename (host->state_dir, name, NULL);
       if (!sandbox_name_check ("machine", name, NULL) || g_file_test (dir, G_FILE_TEST_EXISTS))
         continue;
-      holder = sandbox_lock_holder (fd, *file, NULL);
-      if (holder != NULL)
+      if (sandbox_lock_is_held (fd, *file))
         continue;
       add_orphan (orphans, "lock", *file, "its process has ended, and there is no such machine");
       if (remove)

@@ -128,27 +128,48 @@ sandbox_host_run (SandboxHost *host, const SandboxRunOptions *options, SandboxPr
   return _sandbox_host_run_throwaway (host, &copy, FALSE, &report, cancellable, error);
 }
 
-gboolean
-sandbox_machine_keep (SandboxMachine *machine, GError **error)
+/* Under the machine's lock, so that no repair sees the half of it. */
+static gboolean
+keep_locked (SandboxMachine *machine, GError **error)
 {
   SandboxHost *host = machine->host;
+  sandbox_autofd int fd = _sandbox_machine_state_fd (machine, FALSE, error);
   g_autofree char *text = NULL;
-  sandbox_autofd int fd = -1;
+  int saved_errno;
   gsize length;
 
-  if (machine->throwaway_lock == NULL)
-    return sandbox_fail (error, SANDBOX_ERROR_WRONG_STATE, "keep %s: it is no throwaway machine",
-                         machine->name);
-  fd = _sandbox_machine_state_fd (machine, FALSE, error);
-  /* with both files there it is still a throwaway machine, whatever ends us in between */
+  /* with both files there it is still a throwaway machine, whatever ends us in between: a repair
+   * removes both */
   if (fd < 0
       || !sandbox_file_read_at (fd, SANDBOX_THROWAWAY_PROFILE, SANDBOX_PROFILE_TEXT_MAX, &text,
                                 &length, error)
       || !sandbox_profile_save (&host->profiles, machine->name, text, FALSE, error))
     return FALSE;
-  if (unlinkat (fd, SANDBOX_THROWAWAY_PROFILE, 0) < 0)
-    return sandbox_fail_errno (error, errno, "keep %s: removing its note of a throwaway machine",
-                               machine->name);
-  sandbox_lock_remove (g_steal_pointer (&machine->throwaway_lock));
-  return TRUE;
+  if (unlinkat (fd, SANDBOX_THROWAWAY_PROFILE, 0) == 0)
+    return TRUE;
+  saved_errno = errno;
+  sandbox_profile_remove (&host->profiles, machine->name, NULL);
+  return sandbox_fail_errno (error, saved_errno,
+                             "keep %s: removing its note of a throwaway machine", machine->name);
+}
+
+gboolean
+sandbox_machine_keep (SandboxMachine *machine, GError **error)
+{
+  SandboxReport report = { NULL, NULL, machine->name };
+  SandboxLock *lock;
+  gboolean kept;
+
+  if (machine->throwaway_lock == NULL)
+    return sandbox_fail (error, SANDBOX_ERROR_WRONG_STATE, "keep %s: it is no throwaway machine",
+                         machine->name);
+  lock =
+      _sandbox_machine_lock (machine, "keep", machine->host->lock_wait_usec, &report, NULL, error);
+  if (lock == NULL)
+    return FALSE;
+  kept = keep_locked (machine, error);
+  if (kept)
+    sandbox_lock_remove (g_steal_pointer (&machine->throwaway_lock));
+  _sandbox_machine_unlock (machine, lock);
+  return kept;
 }

@@ -79,7 +79,10 @@ sandbox_machine_list_forwards (SandboxMachine *machine, GCancellable *cancellabl
 /* @specs: NULL-terminated. Those that are there already stay. A running machine has them when this
  * returns, without a restart; one that is off with its next start. BUSY with the holder when a port
  * of the host is taken, UNSUPPORTED when the guest's sshd does not do it, WRONG_STATE for a time
- * limit on a machine that is off. Failure changes nothing. */
+ * limit on a machine that is off. Failure changes nothing, and what somebody else saves in the
+ * profile meanwhile stays as it was saved. A process that is killed in here can leave @specs in the
+ * profile without their being forwarded yet: the machine's next start does that, and
+ * sandbox_machine_remove_forwards() takes them out. */
 gboolean sandbox_machine_add_forwards (SandboxMachine *machine, const char *const *specs,
                                        const SandboxForwardOptions *options,
                                        GCancellable *cancellable, GError **error);

@@ -287,11 +287,13 @@ GPtrArray *_sandbox_machine_forwards (SandboxMachine *machine, gboolean look,
                                       GCancellable *cancellable, GError **error);
 /* --- forward-profile.c */
 /* @specs (canonical) into, or out of, the user's own profile file; what is already so stays.
- * @ret_old: (nullable) the text as it was, for _sandbox_profile_put_back(). */
+ * @ret_old: (nullable) the text as it was, @ret_new: as it is now, for
+ * _sandbox_profile_put_back(). */
 gboolean _sandbox_profile_change_forwards (SandboxMachine *machine, SandboxListens kind,
                                            const char *const *specs, gboolean add, char **ret_old,
-                                           GError **error);
-void _sandbox_profile_put_back (SandboxMachine *machine, const char *old);
+                                           char **ret_new, GError **error);
+/* Makes it @old again, unless somebody has made something else of @new. */
+void _sandbox_profile_put_back (SandboxMachine *machine, const char *old, const char *new);
 /* --- forward-state.c */
 typedef enum
 {

@@ -208,7 +208,7 @@ text_without (SandboxMachine *machine, const char *text, SandboxListens kind,
 gboolean
 _sandbox_profile_change_forwards (SandboxMachine *machine, SandboxListens kind,
                                   const char *const *specs, gboolean add, char **ret_old,
-                                  GError **error)
+                                  char **ret_new, GError **error)
 {
   SandboxHost *host = machine->host;
   g_autoptr (GError) local = NULL;
@@ -228,14 +228,21 @@ _sandbox_profile_change_forwards (SandboxMachine *machine, SandboxListens kind,
       && !sandbox_profile_save (&host->profiles, machine->name, text, TRUE, error))
     return FALSE;
   *ret_old = g_steal_pointer (&old);
+  *ret_new = g_steal_pointer (&text);
   return TRUE;
 }
 
 void
-_sandbox_profile_put_back (SandboxMachine *machine, const char *old)
+_sandbox_profile_put_back (SandboxMachine *machine, const char *old, const char *new)
 {
+  SandboxHost *host = machine->host;
+  g_autofree char *now = _sandbox_profile_own_text (host, machine->name, NULL);
+
+  /* an editor that knows nothing of our lock saved meanwhile: what it wrote stays */
+  if (g_strcmp0 (now != NULL ? now : "", new) != 0)
+    return;
   if (old != NULL)
-    sandbox_profile_save (&machine->host->profiles, machine->name, old, TRUE, NULL);
-  else
-    sandbox_profile_remove (&machine->host->profiles, machine->name, NULL);
+    sandbox_profile_save (&host->profiles, machine->name, old, TRUE, NULL);
+  else if (now != NULL)
+    sandbox_profile_remove (&host->profiles, machine->name, NULL);
 }

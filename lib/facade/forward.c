@@ -19,6 +19,7 @@ typedef struct
   GArray *live;       /* what is forwarded now; NULL when the machine does not run */
   SandboxSsh *ssh;    /* when it runs */
   gboolean throwaway; /* its profile is nobody's but its own */
+  char *old, *new;    /* the profile's text, when it was changed (@new is set); @old NULL: none */
   int state_fd;
 } Change;
 
@@ -33,6 +34,8 @@ change_clear (Change *change)
   g_clear_pointer (&change->live, g_array_unref);
   g_clear_pointer (&change->ssh, _sandbox_ssh_free);
   sandbox_close_fd (&change->state_fd);
+  g_free (change->old);
+  g_free (change->new);
 }
 G_DEFINE_AUTO_CLEANUP_CLEAR_FUNC (Change, change_clear)
 
@@ -254,15 +257,13 @@ check_ports (Change *change, const GArray *new, GCancellable *cancellable, GErro
 }
 
 static gboolean
-change_profile (Change *change, gboolean add, char **ret_old, gboolean *ret_changed, GError **error)
+change_profile (Change *change, gboolean add, GError **error)
 {
-  *ret_changed = FALSE;
   if (change->throwaway || change->options.for_usec > 0)
     return TRUE;
-  *ret_changed = _sandbox_profile_change_forwards (
-      change->machine, (SandboxListens)change->options.kind,
-      (const char *const *)change->specs->pdata, add, ret_old, error);
-  return *ret_changed;
+  return _sandbox_profile_change_forwards (change->machine, (SandboxListens)change->options.kind,
+                                           (const char *const *)change->specs->pdata, add,
+                                           &change->old, &change->new, error);
 }
 
 gboolean
@@ -272,8 +273,6 @@ sandbox_machine_add_forwards (SandboxMachine *machine, const char *const *specs,
 {
   g_auto (Change) change = { .state_fd = -1 };
   g_autoptr (GArray) entries = NULL, new = _sandbox_forwards_new ();
-  g_autofree char *old = NULL;
-  gboolean changed = FALSE;
 
   if (!begin (&change, machine, specs, options, cancellable, error))
     return FALSE;
@@ -284,12 +283,12 @@ sandbox_machine_add_forwards (SandboxMachine *machine, const char *const *specs,
                          machine->name, machine->name);
   entries = with_asked (&change, new);
   if (!check_together (machine, entries, error) || !check_ports (&change, new, cancellable, error)
-      || !change_profile (&change, TRUE, &old, &changed, error))
+      || !change_profile (&change, TRUE, error))
     return FALSE;
   if (change.live == NULL || apply (&change, entries, new, cancellable, error))
     return TRUE;
-  if (changed)
-    _sandbox_profile_put_back (machine, old);
+  if (change.new != NULL)
+    _sandbox_profile_put_back (machine, change.old, change.new);
   _sandbox_forwards_write (change.state_fd, change.live, NULL, NULL);
   return FALSE;
 }
@@ -320,11 +319,9 @@ sandbox_machine_remove_forwards (SandboxMachine *machine, const char *const *spe
 {
   g_auto (Change) change = { .state_fd = -1 };
   g_autoptr (GArray) entries = _sandbox_forwards_new ();
-  g_autofree char *old = NULL;
-  gboolean changed;
 
   if (!begin (&change, machine, specs, options, cancellable, error) || !check_there (&change, error)
-      || !change_profile (&change, FALSE, &old, &changed, error))
+      || !change_profile (&change, FALSE, error))
     return FALSE;
   for (guint i = 0; change.live != NULL && i < change.live->len; i++)
     if (find (change.asked, &g_array_index (change.live, SandboxForwardEntry, i)) == NULL)

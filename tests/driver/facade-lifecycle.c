@@ -426,6 +426,45 @@ test_run_options (void)
     }
 }
 
+static char *
+own_text (SandboxMachine *machine)
+{
+  g_autoptr (GError) error = NULL;
+  char *text = _sandbox_profile_own_text (machine->host, machine->name, &error);
+
+  g_assert_no_error (error);
+  return text;
+}
+
+/* What is taken back is our own change, and nobody else's. */
+static void
+test_forward_put_back (void)
+{
+  static const char *const specs[] = { "3000", NULL };
+  g_autoptr (SandboxHost) host = driver_test_open (TEST_URI, NULL);
+  g_autoptr (SandboxMachine) machine = _sandbox_machine_new (host, "ports");
+  g_autoptr (GError) error = NULL;
+
+  for (guint i = 0; i < 2; i++)
+    {
+      g_autofree char *old = NULL, *new = NULL, *now = NULL, *other = NULL;
+      gboolean edited = i == 1;
+
+      g_assert_true (sandbox_profile_save (&host->profiles, "ports", "[profile]\ninherits=work\n",
+                                           TRUE, &error));
+      g_assert_true (_sandbox_profile_change_forwards (machine, SANDBOX_LISTENS_ON_HOST, specs,
+                                                       TRUE, &old, &new, &error));
+      g_assert_no_error (error);
+      other = g_strconcat (new, "# mine\n", NULL);
+      if (edited)
+        g_assert_true (sandbox_profile_save (&host->profiles, "ports", other, TRUE, &error));
+      _sandbox_profile_put_back (machine, old, new);
+      now = own_text (machine);
+      g_assert_cmpstr (now, ==, edited ? other : "[profile]\ninherits=work\n");
+    }
+  g_assert_true (sandbox_profile_remove (&host->profiles, "ports", &error));
+}
+
 static void
 test_two_owners (void)
 {
@@ -531,6 +570,7 @@ main (int argc, char **argv)
   g_test_add_func ("/driver/sweep", test_sweep);
   g_test_add_func ("/driver/keep", test_keep);
   g_test_add_func ("/driver/run-options", test_run_options);
+  g_test_add_func ("/driver/forward-put-back", test_forward_put_back);
   g_test_add_func ("/driver/two-owners", test_two_owners);
   g_test_add_func ("/driver/foreign-domain", test_foreign_domain);
   g_test_add_func ("/driver/no-guests", test_no_guests);

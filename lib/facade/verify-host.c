@@ -10,11 +10,17 @@
 #include <ifaddrs.h>
 #include <linux/if_bridge.h>
 #include <net/if.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <unistd.h>
 
-#define ADDRESSES_MAX  32
-#define ADDRESSES6_MAX 8
+/* Numbers that people have; between these and NOBODY are some of Debian's system users, and those
+ * that systemd makes for services. */
+#define FIRST_USER  1000
+#define LAST_USER   60513
+#define NOBODY      65534
+#define LIBVIRT_RUN "/run/libvirt/qemu"
 
 /* Addresses of a machine's /29 that nobody has: the gateway is .1, the guest .2. */
 #define FIRST_FREE 3
@@ -34,16 +40,23 @@ _sandbox_verify_find_addresses (SandboxVerifyScene *scene, GError **error)
 
       if (in == NULL || (item->ifa_flags & IFF_LOOPBACK))
         continue;
-      if (in->sin_family == AF_INET && scene->host_addresses->len < ADDRESSES_MAX
+      if (in->sin_family == AF_INET
           && ntohl (in->sin_addr.s_addr) != scene->plan->subnet.address + 1)
         {
           guint32 address = ntohl (in->sin_addr.s_addr);
 
-          g_array_append_val (scene->host_addresses, address);
+          if (scene->host_addresses->len < SANDBOX_VERIFY_ADDRESSES_MAX)
+            g_array_append_val (scene->host_addresses, address);
+          else
+            scene->n_untried++;
         }
-      else if (in->sin_family == AF_INET6 && scene->host_addresses6->len < ADDRESSES6_MAX
-               && !IN6_IS_ADDR_LINKLOCAL (&in6->sin6_addr))
-        g_array_append_val (scene->host_addresses6, in6->sin6_addr);
+      else if (in->sin_family == AF_INET6 && !IN6_IS_ADDR_LINKLOCAL (&in6->sin6_addr))
+        {
+          if (scene->host_addresses6->len < SANDBOX_VERIFY_ADDRESSES6_MAX)
+            g_array_append_val (scene->host_addresses6, in6->sin6_addr);
+          else
+            scene->n_untried6++;
+        }
     }
   freeifaddrs (list);
   return TRUE;
@@ -244,31 +257,83 @@ _sandbox_verify_is_nested (const char *xml)
 
 /* --- QEMU's process */
 
-/* "/proc/123" of the QEMU that runs @object; NULL: not found. */
-static char *
-find_process (const char *object)
+static gboolean
+says_guest (const char *process, const char *object)
 {
   g_autofree char *wanted = g_strdup_printf ("guest=%s,", object);
+  g_autofree char *path = g_strconcat (process, "/cmdline", NULL), *text = NULL;
+  gsize length = 0;
+
+  if (!g_file_get_contents (path, &text, &length, NULL))
+    return FALSE;
+  for (gsize i = 0; i < length; i++)
+    if (text[i] == '\0')
+      text[i] = ' ';
+  return strstr (text, "qemu") != NULL && strstr (text, wanted) != NULL;
+}
+
+static gboolean
+is_system_user (uid_t uid)
+{
+  return uid < FIRST_USER || (uid > LAST_USER && uid < NOBODY);
+}
+
+/* A command line says what its process likes. Believed is the emulator itself, where we may see
+ * that, and a user that no ordinary one can be: root, QEMU's, the caller. */
+static gboolean
+may_be_qemu (const char *process, const char *emulator)
+{
+  g_autofree char *path = g_strconcat (process, "/exe", NULL);
+  g_autofree char *exe = g_file_read_link (path, NULL);
+  g_autofree char *wanted = emulator != NULL ? realpath (emulator, NULL) : NULL;
+  struct stat info;
+
+  if (exe != NULL && g_strcmp0 (exe, wanted) == 0)
+    return TRUE;
+  return stat (process, &info) == 0 && (is_system_user (info.st_uid) || info.st_uid == geteuid ());
+}
+
+/* As libvirt says, where it says it to us; NULL: it does not. */
+static char *
+process_of_libvirt (const char *object)
+{
+  g_autofree char *path = g_strdup_printf (LIBVIRT_RUN "/%s.pid", object), *text = NULL;
+  guint64 pid;
+
+  if (!g_file_get_contents (path, &text, NULL, NULL)
+      || !g_ascii_string_to_unsigned (g_strstrip (text), 10, 1, G_MAXINT, &pid, NULL))
+    return NULL;
+  return g_strdup_printf ("/proc/%u", (guint)pid);
+}
+
+/* "/proc/123" of the QEMU that runs @object; NULL: not found. */
+static char *
+find_process (const char *object, const char *emulator)
+{
+  g_autofree char *told = process_of_libvirt (object);
   g_autoptr (GDir) dir = g_dir_open ("/proc", 0, NULL);
   const char *name;
 
+  if (told != NULL && says_guest (told, object))
+    return g_steal_pointer (&told);
   while (dir != NULL && (name = g_dir_read_name (dir)) != NULL)
     {
-      g_autofree char *path = NULL, *text = NULL;
-      gsize length = 0;
+      g_autofree char *process = g_strdup_printf ("/proc/%s", name);
 
-      if (!g_ascii_isdigit (*name))
-        continue;
-      path = g_strdup_printf ("/proc/%s/cmdline", name);
-      if (!g_file_get_contents (path, &text, &length, NULL))
-        continue;
-      for (gsize i = 0; i < length; i++)
-        if (text[i] == '\0')
-          text[i] = ' ';
-      if (strstr (text, "qemu") != NULL && strstr (text, wanted) != NULL)
-        return g_strdup_printf ("/proc/%s", name);
+      if (g_ascii_isdigit (*name) && says_guest (process, object)
+          && may_be_qemu (process, emulator))
+        return g_steal_pointer (&process);
     }
   return NULL;
+}
+
+static char *
+emulator_of (const char *xml)
+{
+  g_autoptr (xmlDoc) doc = sandbox_xml_parse ("domain XML of libvirt", xml, NULL);
+
+  return doc != NULL ? sandbox_xml_dup (xmlDocGetRootElement (doc), "devices/emulator", NULL)
+                     : NULL;
 }
 
 static void
@@ -339,7 +404,8 @@ _sandbox_verify_check_domain (const char *xml, const char *object, const char *m
                               const char *target, GPtrArray *findings)
 {
   g_autofree char *foreign = _sandbox_verify_foreign_element (xml, object);
-  g_autofree char *process = find_process (object);
+  g_autofree char *emulator = emulator_of (xml);
+  g_autofree char *process = find_process (object, emulator);
   gboolean nested = _sandbox_verify_is_nested (xml);
 
   _sandbox_finding_add (findings, "devices", target, "virtio only",

@@ -278,6 +278,24 @@ judge_unasked_flow (GPtrArray *probes, const SandboxFlow *flow, GPtrArray *findi
                           "not asked; --lan %s asks", address);
 }
 
+/* What there is more of than is tried. */
+static void
+judge_left_out (const SandboxVerifyScene *scene, GPtrArray *findings)
+{
+  if (scene->n_untried > 0)
+    _sandbox_finding_add (findings, "host-addresses", "-", "closed", SANDBOX_VERDICT_UNKNOWN,
+                          "not tried: %u more IPv4 addresses of this host than the %d that are",
+                          scene->n_untried, SANDBOX_VERIFY_ADDRESSES_MAX);
+  if (scene->n_untried6 > 0)
+    _sandbox_finding_add (findings, "ipv6", "-", "closed", SANDBOX_VERDICT_UNKNOWN,
+                          "not tried: %u more IPv6 addresses of this host than the %d that are",
+                          scene->n_untried6, SANDBOX_VERIFY_ADDRESSES6_MAX);
+  if (scene->n_untried_machines > 0)
+    _sandbox_finding_add (findings, "machines", "-", "closed", SANDBOX_VERDICT_UNKNOWN,
+                          "not tried: %u more machines that run than the %d that are",
+                          scene->n_untried_machines, SANDBOX_VERIFY_TARGETS_MAX);
+}
+
 void
 _sandbox_verify_judge_unasked (const SandboxVerifyScene *scene, GPtrArray *probes,
                                GPtrArray *findings)
@@ -300,4 +318,5 @@ _sandbox_verify_judge_unasked (const SandboxVerifyScene *scene, GPtrArray *probe
   if (scene->lan->len == 0)
     _sandbox_finding_add (findings, "lan", "-", "closed", SANDBOX_VERDICT_UNKNOWN,
                           "not asked; --lan ADDRESS asks");
+  judge_left_out (scene, findings);
 }

@@ -8,6 +8,9 @@
 #include "facade/facade-private.h"
 
 #define SANDBOX_VERIFY_TARGETS_MAX 32
+/* Addresses of this host that are tried. */
+#define SANDBOX_VERIFY_ADDRESSES_MAX  32
+#define SANDBOX_VERIFY_ADDRESSES6_MAX 8
 /* What the guest may say at most. */
 #define SANDBOX_VERIFY_ANSWERS_MAX (64 * 1024)
 /* As marks in packets have it, before and after the probe's name. */
@@ -81,10 +84,11 @@ typedef struct
   char nonce[17];
   guint16 canary_port, listen_port;
   gboolean raw_canary;     /* one hears UDP-Lite */
-  GArray *host_addresses;  /* of guint32: all IPv4 addresses of this host but loopback's and the
-                              gateway's */
+  GArray *host_addresses;  /* of guint32: IPv4 addresses of this host but loopback's and the
+                              gateway's, up to the limit */
   GArray *host_addresses6; /* of struct in6_addr */
-  GArray *lan, *internet, *metadata, *machines; /* of SandboxVerifyTarget */
+  guint n_untried, n_untried6, n_untried_machines; /* beyond the limits */
+  GArray *lan, *internet, *metadata, *machines;    /* of SandboxVerifyTarget */
   guint8 gateway_mac[6], own_mac[6];
   /* In whose name frames go out: addresses of the machine's subnet, a card that nobody has. The
    * host knew the address before, so that it says nothing when it knows it afterwards. */
@@ -123,7 +127,7 @@ void _sandbox_verify_add_frames (const SandboxVerifyScene *scene, GPtrArray *pro
 gboolean _sandbox_verify_read (GPtrArray *probes, const char *nonce, const char *text);
 /* Appends a finding for each target of each property. */
 void _sandbox_verify_judge (GPtrArray *probes, GPtrArray *findings);
-/* What the plan allows and no probe asked for. */
+/* What the plan allows and no probe asked for, and who was left out. */
 void _sandbox_verify_judge_unasked (const SandboxVerifyScene *scene, GPtrArray *probes,
                                     GPtrArray *findings);
 void

@@ -154,9 +154,13 @@ find_others (Verify *verify, GError **error)
       SandboxCidr subnet;
 
       if (name == NULL || domain->state != SANDBOX_VIRT_RUNNING
-          || strcmp (name, verify->probed->name) == 0
-          || verify->scene.machines->len >= SANDBOX_VERIFY_TARGETS_MAX)
+          || strcmp (name, verify->probed->name) == 0)
         continue;
+      if (verify->scene.machines->len >= SANDBOX_VERIFY_TARGETS_MAX)
+        {
+          verify->scene.n_untried_machines++;
+          continue;
+        }
       other = _sandbox_machine_new (host, name);
       if (!_sandbox_machine_read_domain (other, &xml, &meta, NULL) || meta == NULL
           || meta->subnet == NULL || !sandbox_cidr_parse (meta->subnet, &subnet, NULL))

@@ -380,6 +380,30 @@ test_unasked (void)
   g_assert_cmpuint (fixture.findings->len, ==, 2);
 }
 
+/* More addresses than are tried, and more machines. */
+static void
+test_left_out (void)
+{
+  static const char *const ids[] = { "host-addresses", "ipv6", "machines" };
+  g_auto (Fixture) fixture = { 0 };
+
+  fixture_init (&fixture, "mode=nat\n");
+  fixture.scene.n_untried = 1;
+  fixture.scene.n_untried6 = 2;
+  fixture.scene.n_untried_machines = 3;
+  _sandbox_verify_judge_unasked (&fixture.scene, fixture.probes, fixture.findings);
+  g_assert_cmpuint (fixture.findings->len, ==, G_N_ELEMENTS (ids));
+  for (guint i = 0; i < G_N_ELEMENTS (ids); i++)
+    {
+      const SandboxFinding *finding = fixture.findings->pdata[i];
+      g_autofree char *count = g_strdup_printf ("not tried: %u more ", i + 1);
+
+      g_assert_cmpstr (finding->id, ==, ids[i]);
+      g_assert_cmpint (finding->verdict, ==, SANDBOX_VERDICT_UNKNOWN);
+      g_assert_nonnull (strstr (finding->found, count));
+    }
+}
+
 static void
 test_targets (void)
 {
@@ -533,6 +557,7 @@ main (int argc, char **argv)
   g_test_add_func ("/verify/hostile", test_hostile);
   g_test_add_func ("/verify/hostile-end", test_hostile_end);
   g_test_add_func ("/verify/unasked", test_unasked);
+  g_test_add_func ("/verify/left-out", test_left_out);
   g_test_add_func ("/verify/targets", test_targets);
   g_test_add_func ("/verify/devices", test_devices);
   g_test_add_func ("/verify/nested", test_nested);

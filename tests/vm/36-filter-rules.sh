@@ -109,7 +109,8 @@ conversations_are_limited() {
 	echo "$some of $all"
 	[ "$all" -gt 9900 ] || fail "control: without the limit only $all packets of 10000 arrived"
 	[ "$some" -gt 2000 ] || fail "only $some packets arrived"
-	[ "$some" -le 8000 ] || fail "$some packets arrived"
+	# two of each conversation, and a few that are not the flood's
+	[ "$some" -le 8020 ] || fail "$some packets arrived"
 }
 
 restored() {

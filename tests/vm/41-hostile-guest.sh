@@ -292,6 +292,8 @@ a_shell_that_floods() {
 		chmod 755 /usr/local/bin/flood; usermod -s /usr/local/bin/flood dev"
 	bounded floods_instead_of_answering
 	order run "usermod -s /bin/bash dev; pkill -9 yes; true"
+	# sshd keeps the shell that a user had when the connection was made
+	forget
 }
 
 # --- what the guest says, printed by the host

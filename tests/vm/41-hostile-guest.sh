@@ -300,6 +300,9 @@ a_shell_that_floods() {
 
 strings_are_escaped() {
 	order mode pass
+	# with a keeper, who reads the console
+	in_guest evil true
+	sleep 2
 	order run "printf 'evil$EVIL' >/proc/sys/kernel/hostname; printf '$EVIL issue\\n' >/etc/issue; printf '\\n$EVIL on the console\\n' >/dev/ttyS0"
 	in_guest evil "mkdir -p \"\$(printf 'dir$EVIL')\" names; : >\"\$(printf 'names/a$EVIL')\"; printf '#!/bin/sh\\nprintf \"tar: $EVIL\\\\n\" >&2; exit 2\\n' >badtar"
 	local command tries=0

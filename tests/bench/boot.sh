@@ -110,8 +110,12 @@ debvm_once() {
 	echo $(($(now) - begin)) >>"$work/debvm"
 	# debvm-run is a shell that waits for QEMU
 	plain_ssh "$cache/key" root poweroff >/dev/null 2>&1 || true
-	wait "$qemu" 2>/dev/null || true
-	qemu=
+	for _ in $(seq 300); do
+		kill -0 "$qemu" 2>/dev/null || break
+		sleep 0.1
+	done
+	# one that did not hear of it
+	end_qemu
 }
 
 # vms_once FILE: a boot of the machine as it is

@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
-// The error domain, and the two functions that make errors of it.
+// The error domain, and the functions that make errors of it.
 #include "base/error.h"
+
+#include "base/names.h"
 
 #include <errno.h>
 
@@ -8,6 +10,9 @@
 // clang-format off
 G_DEFINE_QUARK (sandbox-error-quark, sandbox_error)
 // clang-format on
+
+/* Of an item that a user wrote, in a message about it. */
+#define ITEM_BYTES_MAX 80
 
 static void
 take_message (GError **error, SandboxError code, char *message)
@@ -57,5 +62,27 @@ sandbox_fail_errno (GError **error, int saved_errno, const char *format, ...)
   va_end (args);
   take_message (error, code_from_errno (saved_errno),
                 g_strdup_printf ("%s: %s", text, g_strerror (saved_errno)));
+  return FALSE;
+}
+
+gboolean
+sandbox_fail_item (GError **error, const char *item, const char *format, ...)
+{
+  g_autofree char *shown = sandbox_escape (item, -1, ITEM_BYTES_MAX);
+  g_autofree char *reason = NULL;
+  va_list args;
+
+  va_start (args, format);
+  reason = g_strdup_vprintf (format, args);
+  va_end (args);
+  return sandbox_fail (error, SANDBOX_ERROR_INVALID, "\"%s\" %s", shown, reason);
+}
+
+gboolean
+sandbox_prefix_item (GError **error, const char *item)
+{
+  g_autofree char *shown = sandbox_escape (item, -1, ITEM_BYTES_MAX);
+
+  g_prefix_error (error, "\"%s\": ", shown);
   return FALSE;
 }

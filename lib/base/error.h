@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
-// Making errors: one function for our own, one for errno.
+// Making errors: of our own, of errno, of an item of a list.
 #pragma once
 
 #include <gio/gio.h>
@@ -13,3 +13,8 @@ sandbox_fail (GError **error, SandboxError code, const char *format, ...) G_GNUC
  * FAILED). */
 gboolean
 sandbox_fail_errno (GError **error, int saved_errno, const char *format, ...) G_GNUC_PRINTF (3, 4);
+/* "\"ITEM\" …": an item of a list that cannot be read, escaped and shortened; code INVALID. */
+gboolean
+sandbox_fail_item (GError **error, const char *item, const char *format, ...) G_GNUC_PRINTF (3, 4);
+/* Puts "\"ITEM\": " in front of what is in @error, escaped and shortened; FALSE. */
+gboolean sandbox_prefix_item (GError **error, const char *item);

@@ -41,20 +41,6 @@ static const struct
     "remove it" },
 };
 
-/* "ITEM" with what is wrong with it. */
-static gboolean
-    G_GNUC_PRINTF (3, 4) fail_item (GError **error, const char *item, const char *format, ...)
-{
-  g_autofree char *shown = sandbox_escape (item, -1, 80);
-  g_autofree char *reason = NULL;
-  va_list args;
-
-  va_start (args, format);
-  reason = g_strdup_vprintf (format, args);
-  va_end (args);
-  return sandbox_fail (error, SANDBOX_ERROR_INVALID, "\"%s\" %s", shown, reason);
-}
-
 /* Takes the protocol from the end. (transfer full): what stands before it; NULL with @error. */
 static char *
 split_protocol (const char *item, const char *form, SandboxProtocol *ret_protocol, GError **error)
@@ -63,13 +49,14 @@ split_protocol (const char *item, const char *form, SandboxProtocol *ret_protoco
 
   if (strchr (item, ' '))
     {
-      fail_item (error, item, "has a blank: separate items with ; alone");
+      sandbox_fail_item (error, item, "has a blank: separate items with ; alone");
       return NULL;
     }
   if (strchr (item, ','))
     {
-      fail_item (error, item,
-                 "has a comma: separate items with ; and write each of them in full: %s", form);
+      sandbox_fail_item (error, item,
+                         "has a comma: separate items with ; and write each of them in full: %s",
+                         form);
       return NULL;
     }
   for (guint i = 0; slash && i < G_N_ELEMENTS (protocol_names); i++)
@@ -78,20 +65,14 @@ split_protocol (const char *item, const char *form, SandboxProtocol *ret_protoco
         *ret_protocol = (SandboxProtocol)i;
         return g_strndup (item, (gsize)(slash - item));
       }
-  fail_item (error, item, "does not end with the protocol /tcp or /udp: %s", form);
+  sandbox_fail_item (error, item, "does not end with the protocol /tcp or /udp: %s", form);
   return NULL;
 }
 
 static gboolean
 read_ports (const char *item, const char *text, SandboxPortRange *ret_ports, GError **error)
 {
-  g_autofree char *shown = NULL;
-
-  if (sandbox_port_range_parse (text, ret_ports, error))
-    return TRUE;
-  shown = sandbox_escape (item, -1, 80);
-  g_prefix_error (error, "\"%s\": ", shown);
-  return FALSE;
+  return sandbox_port_range_parse (text, ret_ports, error) || sandbox_prefix_item (error, item);
 }
 
 gboolean
@@ -103,12 +84,13 @@ sandbox_egress_parse (const char *item, SandboxNetRule *ret_rule, GError **error
   if (!ports)
     return FALSE;
   if (ports[0] == '\0')
-    return fail_item (error, item, "has no ports: %s", EGRESS_FORM);
+    return sandbox_fail_item (error, item, "has no ports: %s", EGRESS_FORM);
   if (strpbrk (ports, ".:/"))
-    return fail_item (error, item,
-                      "is more than ports and protocol: %s; single addresses and networks belong "
-                      "in allow=",
-                      EGRESS_FORM);
+    return sandbox_fail_item (
+        error, item,
+        "is more than ports and protocol: %s; single addresses and networks belong "
+        "in allow=",
+        EGRESS_FORM);
   if (!read_ports (item, ports, &rule.ports, error))
     return FALSE;
   *ret_rule = rule;
@@ -129,16 +111,17 @@ check_refused (const char *item, const SandboxCidr *net, GError **error)
 {
   for (guint i = 0; i < G_N_ELEMENTS (refused); i++)
     if (sandbox_cidr_overlaps (&refused[i].net, net))
-      return fail_item (error, item, "%s", refused[i].reason);
+      return sandbox_fail_item (error, item, "%s", refused[i].reason);
   for (guint i = 0; i < SANDBOX_N_MACHINE_RANGES; i++)
     if (sandbox_cidr_overlaps (&sandbox_machine_ranges[i], net))
       {
         g_autofree char *range = format_net (&sandbox_machine_ranges[i]);
 
-        return fail_item (error, item,
-                          "overlaps %s, the networks of the machines themselves, which are never "
-                          "opened to one another: name addresses or networks outside of it",
-                          range);
+        return sandbox_fail_item (
+            error, item,
+            "overlaps %s, the networks of the machines themselves, which are never "
+            "opened to one another: name addresses or networks outside of it",
+            range);
       }
   return TRUE;
 }
@@ -162,27 +145,29 @@ read_net (const char *item, const char *text, SandboxCidr *ret_net, GError **err
     {
       g_autofree char *shown = sandbox_escape (text, -1, 80);
 
-      return fail_item (error, item,
-                        "has no IPv4 address or network but \"%s\": use four numbers from 0 to 255 "
-                        "and perhaps a prefix length from %d to 32, such as \"10.0.0.5\" or "
-                        "\"10.0.0.0/24\"%s",
-                        shown, LEAST_BITS,
-                        has_letters (text) && !strchr (text, '/') ? "; names are not looked up"
-                                                                  : "");
+      return sandbox_fail_item (
+          error, item,
+          "has no IPv4 address or network but \"%s\": use four numbers from 0 to 255 "
+          "and perhaps a prefix length from %d to 32, such as \"10.0.0.5\" or "
+          "\"10.0.0.0/24\"%s",
+          shown, LEAST_BITS,
+          has_letters (text) && !strchr (text, '/') ? "; names are not looked up" : "");
     }
   if (net.bits < LEAST_BITS)
-    return fail_item (error, item, "opens too much: use a prefix length from %d to 32, not %u",
-                      LEAST_BITS, net.bits);
+    return sandbox_fail_item (error, item,
+                              "opens too much: use a prefix length from %d to 32, not %u",
+                              LEAST_BITS, net.bits);
   behind = net.bits == 32 ? 0 : G_MAXUINT32 >> net.bits;
   if (net.address & behind)
     {
       SandboxCidr whole = { net.address & ~behind, net.bits }, one = { net.address, 32 };
       g_autofree char *whole_text = format_net (&whole), *one_text = format_net (&one);
 
-      return fail_item (error, item,
-                        "has bits set behind the prefix: write %s for the network, or %s for the "
-                        "single address",
-                        whole_text, one_text);
+      return sandbox_fail_item (
+          error, item,
+          "has bits set behind the prefix: write %s for the network, or %s for the "
+          "single address",
+          whole_text, one_text);
     }
   if (!check_refused (item, &net, error))
     return FALSE;
@@ -200,13 +185,14 @@ sandbox_allow_parse (const char *item, SandboxNetRule *ret_rule, GError **error)
   if (!net)
     return FALSE;
   if (net[0] == '\0' || (net[0] == ':' && net[1] != ':'))
-    return fail_item (error, item, "has no address: %s", ALLOW_FORM);
+    return sandbox_fail_item (error, item, "has no address: %s", ALLOW_FORM);
   colon = strchr (net, ':');
   if (colon && strchr (colon + 1, ':'))
-    return fail_item (error, item,
-                      "has more than one colon: %s; machines have IPv4 only, there are no IPv6 "
-                      "addresses to allow",
-                      ALLOW_FORM);
+    return sandbox_fail_item (
+        error, item,
+        "has more than one colon: %s; machines have IPv4 only, there are no IPv6 "
+        "addresses to allow",
+        ALLOW_FORM);
   if (colon)
     *colon = '\0';
   if (!read_net (item, net, &rule.net, error)

@@ -10,30 +10,10 @@
 #define FORM       "write PORT, FIRST-LAST or HOST:GUEST, such as \"3000\", \"8000-9000\" or \"8080:80\""
 #define LEAST_PORT 1024
 
-/* "ITEM" with what is wrong with it. */
-static gboolean
-    G_GNUC_PRINTF (3, 4) fail_item (GError **error, const char *item, const char *format, ...)
-{
-  g_autofree char *shown = sandbox_escape (item, -1, 80);
-  g_autofree char *reason = NULL;
-  va_list args;
-
-  va_start (args, format);
-  reason = g_strdup_vprintf (format, args);
-  va_end (args);
-  return sandbox_fail (error, SANDBOX_ERROR_INVALID, "\"%s\" %s", shown, reason);
-}
-
 static gboolean
 read_ports (const char *item, const char *text, SandboxPortRange *ret_ports, GError **error)
 {
-  g_autofree char *shown = NULL;
-
-  if (sandbox_port_range_parse (text, ret_ports, error))
-    return TRUE;
-  shown = sandbox_escape (item, -1, 80);
-  g_prefix_error (error, "\"%s\": ", shown);
-  return FALSE;
+  return sandbox_port_range_parse (text, ret_ports, error) || sandbox_prefix_item (error, item);
 }
 
 static guint
@@ -49,14 +29,14 @@ check_form (SandboxListens kind, const char *item, GError **error)
   const char *colon = strchr (item, ':');
 
   if (strchr (item, ' '))
-    return fail_item (error, item, "has a blank: separate items with ; alone");
+    return sandbox_fail_item (error, item, "has a blank: separate items with ; alone");
   if (strchr (item, ','))
-    return fail_item (error, item, "has a comma: separate items with ; and %s", FORM);
+    return sandbox_fail_item (error, item, "has a comma: separate items with ; and %s", FORM);
   if (strchr (item, '/'))
-    return fail_item (error, item,
-                      "has a slash: only TCP is forwarded, there is no protocol to say; %s", FORM);
+    return sandbox_fail_item (
+        error, item, "has a slash: only TCP is forwarded, there is no protocol to say; %s", FORM);
   if (strpbrk (item, ".[*") || (colon && strchr (colon + 1, ':')))
-    return fail_item (
+    return sandbox_fail_item (
         error, item, "is more than ports: %s; %s", FORM,
         kind == SANDBOX_LISTENS_ON_HOST
             ? "forwarded ports are on 127.0.0.1 of this host, never on another address"
@@ -73,14 +53,16 @@ check_least (SandboxListens kind, const char *item, const SandboxPortMap *map, G
   if (listens->first >= LEAST_PORT)
     return TRUE;
   if (kind == SANDBOX_LISTENS_IN_GUEST)
-    return fail_item (error, item,
-                      "would listen on port %u of the machine, and ports below %d are for its root "
-                      "only: give it another number there, such as %u:%u",
-                      listens->first, LEAST_PORT, map->host.first, map->guest.first + 8000u);
-  return fail_item (error, item,
-                    "would listen on port %u of this host, and ports below %d are for root only: "
-                    "give it another number here, such as %u:%u",
-                    listens->first, LEAST_PORT, map->host.first + 8000u, map->guest.first);
+    return sandbox_fail_item (
+        error, item,
+        "would listen on port %u of the machine, and ports below %d are for its root "
+        "only: give it another number there, such as %u:%u",
+        listens->first, LEAST_PORT, map->host.first, map->guest.first + 8000u);
+  return sandbox_fail_item (
+      error, item,
+      "would listen on port %u of this host, and ports below %d are for root only: "
+      "give it another number here, such as %u:%u",
+      listens->first, LEAST_PORT, map->host.first + 8000u, map->guest.first);
 }
 
 gboolean
@@ -98,10 +80,11 @@ sandbox_port_map_parse (SandboxListens kind, const char *item, SandboxPortMap *r
   if (sides[1] && !read_ports (item, sides[1], &map.guest, error))
     return FALSE;
   if (range_length (&map.host) != range_length (&map.guest))
-    return fail_item (error, item,
-                      "has %u ports on the host's side and %u on the machine's: write as many on "
-                      "both",
-                      range_length (&map.host), range_length (&map.guest));
+    return sandbox_fail_item (
+        error, item,
+        "has %u ports on the host's side and %u on the machine's: write as many on "
+        "both",
+        range_length (&map.host), range_length (&map.guest));
   if (!check_least (kind, item, &map, error))
     return FALSE;
   *ret_map = map;

@@ -50,6 +50,23 @@ test_errno (void)
     }
 }
 
+/* What a user wrote is escaped and bounded. */
+static void
+test_item (void)
+{
+  g_autoptr (GError) error = NULL;
+  g_autofree char *longest = g_strnfill (5000, 'x');
+
+  g_assert_false (sandbox_fail_item (&error, "80\033[2J", "is not %s", "right"));
+  g_assert_error (error, SANDBOX_ERROR, SANDBOX_ERROR_INVALID);
+  g_assert_cmpstr (error->message, ==, "\"80\\x1b[2J\" is not right");
+  g_assert_false (sandbox_prefix_item (&error, "a\nb"));
+  g_assert_cmpstr (error->message, ==, "\"a\\x0ab\": \"80\\x1b[2J\" is not right");
+  g_clear_error (&error);
+  sandbox_fail_item (&error, longest, "is long");
+  g_assert_cmpuint (strlen (error->message), <, 120);
+}
+
 int
 main (int argc, char **argv)
 {
@@ -57,5 +74,6 @@ main (int argc, char **argv)
   g_test_add_func ("/error/fail", test_fail);
   g_test_add_func ("/error/utf8", test_fail_utf8);
   g_test_add_func ("/error/errno", test_errno);
+  g_test_add_func ("/error/item", test_item);
   return g_test_run ();
 }

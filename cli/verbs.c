@@ -31,7 +31,7 @@ const char *const vms_group_titles[VMS_N_GROUPS] = {
   [VMS_GROUP_HELP] = "Help",
 };
 
-#define SHARE_SUMMARY "share a directory of yours: DIR[:TARGET][,mode=rw]; may be repeated"
+#define SHARE_SUMMARY "share a directory of yours: DIR[:TARGET][,mode=M]; may be repeated"
 #define YES_SUMMARY "do not ask"
 #define ENV_SUMMARY "set an environment variable, or pass on yours; may be repeated"
 
@@ -208,7 +208,8 @@ const VmsVerb vms_verbs[] = {
     "run a command in a machine that exists for this command only",
     "Makes a fresh machine of PROFILE, runs COMMAND in it as exec does (without one: a shell), "
     "passes on its exit status, and removes the machine with all that was in it. With --share of "
-    "the current directory the command runs there.\n\n"
+    "the current directory the command runs there; what it changes in a share goes with the machine, "
+    "unless that has mode=rw.\n\n"
     "What is named with --out is copied out before, whatever the exit status, as cp does it: "
     "distrusted, not over what is there, and a path that is not absolute begins at the guest's "
     "home.\n\n"

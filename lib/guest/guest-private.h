@@ -59,6 +59,11 @@ GPtrArray *_sandbox_ssh_forward_argv (const SandboxSsh *ssh, const char *proxy_c
 /* Waits @timeout_usec for a TCP connection; the socket, or -1 with *@ret_errno. */
 int _sandbox_tcp_connect (const char *address, guint port, gint64 timeout_usec, int *ret_errno);
 
+/* --- shares of mode=review in the guest, as the contract with it says: the host's directory is
+ * mounted at LOWER + TAG; LAYERS + TAG has "upper", what the machine changed, and "work" */
+#define SANDBOX_GUEST_LOWER  "/run/vms/lower/"
+#define SANDBOX_GUEST_LAYERS "/var/lib/vms/shares/"
+
 /* --- shares.c: those of the plan that are not in this mount table, for a message; NULL when all
  * are. */
 char *_sandbox_mounts_missing (const char *table, const SandboxPlan *plan);

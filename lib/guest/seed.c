@@ -74,7 +74,9 @@ append_mounts (GByteArray *out, const SandboxPlan *plan)
 
       g_string_append_printf (text, "%s ", share->tag);
       add_escaped (text, share->target);
-      g_string_append (text, share->mode == SANDBOX_SHARE_RW ? "\n" : " ro\n");
+      g_string_append (text, share->mode == SANDBOX_SHARE_RW       ? "\n"
+                             : share->mode == SANDBOX_SHARE_REVIEW ? " review\n"
+                                                                   : " ro\n");
     }
   sandbox_tar_append (out, "mounts", 0644, text->str, text->len);
 }

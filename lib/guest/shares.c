@@ -34,11 +34,12 @@ unescape (char *text)
   *to = '\0';
 }
 
-/* The last line for @target counts: it is what lies on top there. */
-static gboolean
-is_mounted (char **lines, const SandboxPlanShare *share)
+/* What lies on top at @target, which the last line for it tells, is of @tag and @type: its options
+ * (transfer full). NULL when it is anything else. */
+static char **
+mount_options (char **lines, const char *target, const char *tag, const char *type)
 {
-  gboolean mounted = FALSE;
+  char **options = NULL;
 
   for (guint i = 0; lines[i]; i++)
     {
@@ -47,10 +48,48 @@ is_mounted (char **lines, const SandboxPlanShare *share)
       if (g_strv_length (words) < 4)
         continue;
       unescape (words[1]);
-      if (g_str_equal (words[1], share->target))
-        mounted = g_str_equal (words[0], share->tag) && g_str_equal (words[2], "virtiofs");
+      if (!g_str_equal (words[1], target))
+        continue;
+      g_clear_pointer (&options, g_strfreev);
+      if (g_str_equal (words[0], tag) && g_str_equal (words[2], type))
+        options = g_strsplit (words[3], ",", -1);
     }
-  return mounted;
+  return options;
+}
+
+/* "KEY=PATH"; the initrd mounts before the root directory is the machine's. */
+static gboolean
+has_path (char **options, const char *key, const char *path)
+{
+  g_autofree char *plain = g_strdup_printf ("%s=%s", key, path);
+  g_autofree char *early = g_strdup_printf ("%s=/newroot%s", key, path);
+
+  return g_strv_contains ((const char *const *)options, plain)
+         || g_strv_contains ((const char *const *)options, early);
+}
+
+/* The overlay, its lower layer the share itself, read-only, its upper one on the machine's disk. */
+static gboolean
+is_reviewed (char **lines, const SandboxPlanShare *share)
+{
+  g_autofree char *lower = g_strconcat (SANDBOX_GUEST_LOWER, share->tag, NULL);
+  g_autofree char *upper = g_strconcat (SANDBOX_GUEST_LAYERS, share->tag, "/upper", NULL);
+  g_auto (GStrv) below = mount_options (lines, lower, share->tag, "virtiofs");
+  g_auto (GStrv) over = mount_options (lines, share->target, share->tag, "overlay");
+
+  return below && over && g_strv_contains ((const char *const *)below, "ro")
+         && has_path (over, "lowerdir", lower) && has_path (over, "upperdir", upper);
+}
+
+static gboolean
+is_mounted (char **lines, const SandboxPlanShare *share)
+{
+  g_auto (GStrv) options = NULL;
+
+  if (share->mode == SANDBOX_SHARE_REVIEW)
+    return is_reviewed (lines, share);
+  options = mount_options (lines, share->target, share->tag, "virtiofs");
+  return options != NULL;
 }
 
 char *

@@ -8,6 +8,9 @@
 
 #include <string.h>
 
+#define CONTRACT_WORD   "vms.contract="
+#define REVIEW_CONTRACT 2
+
 char *
 _sandbox_plan_where (SandboxProfile *profile, const char *group, const char *key)
 {
@@ -100,6 +103,36 @@ check_target (const SandboxPlan *plan, const char *path, GError **error)
   return TRUE;
 }
 
+/* The version of the contract with the guest that the image was built for, as it says in the kernel
+ * command line that it ships. */
+static guint64
+image_contract (const SandboxPlan *plan)
+{
+  g_auto (GStrv) words = g_strsplit (plan->cmdline, " ", -1);
+  guint64 version = 1;
+
+  for (guint i = 0; words[i]; i++)
+    if (g_str_has_prefix (words[i], CONTRACT_WORD))
+      sandbox_uint_parse (words[i] + strlen (CONTRACT_WORD), 0, G_MAXUINT, &version, NULL);
+  return version;
+}
+
+/* An older image would not know what to mount. */
+static gboolean
+check_image (const SandboxPlan *plan, SandboxProfile *profile, const SandboxPlanShare *share,
+             GError **error)
+{
+  if (share->mode != SANDBOX_SHARE_REVIEW || !*plan->cmdline
+      || image_contract (plan) >= REVIEW_CONTRACT)
+    return TRUE;
+  return sandbox_fail (error, SANDBOX_ERROR_HOST,
+                       "the share \"%s\" has mode=review, which the image %s is too old for: build "
+                       "a new one (vms image build %s --update) and, if \"%s\" has a disk already, "
+                       "give it a fresh one (vms recreate %s); or give the share mode=rw",
+                       share->tag, plan->image_id, _sandbox_profile_values (profile)->image,
+                       plan->name, plan->name);
+}
+
 static gboolean
 add_share (SandboxPlan *plan, SandboxProfile *profile, const SandboxShareSpec *spec,
            const SandboxIdentity *identity, GError **error)
@@ -138,7 +171,8 @@ _sandbox_plan_resolve_shares (SandboxPlan *plan, SandboxProfile *profile,
   if (values->shares->len > 0 && !check_home (identity->home, error))
     return FALSE;
   for (guint i = 0; i < values->shares->len; i++)
-    if (!add_share (plan, profile, g_ptr_array_index (values->shares, i), identity, error))
+    if (!add_share (plan, profile, g_ptr_array_index (values->shares, i), identity, error)
+        || !check_image (plan, profile, g_ptr_array_index (plan->shares, i), error))
       return FALSE;
   plan->virtiofs = plan->shares->len > 0;
   return TRUE;

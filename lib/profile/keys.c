@@ -30,6 +30,8 @@ static const char *const accel_words[] = { "auto", "kvm", "tcg", NULL };
 static const char *const network_words[] = { "nat", "none", NULL };
 static const char *const yes_no_words[] = { "yes", "no", NULL };
 static const char *const mode_words[] = { "rw", "ro", "guarded", "review", NULL };
+/* of these, what this version can do */
+static const char *const mode_available[] = { "review", "rw", NULL };
 
 static const SandboxProfileKey rows[N_KEYS] = {
   [KEY_INHERITS] = { "profile", "inherits", "profile name",
@@ -80,7 +82,8 @@ static const SandboxProfileKey rows[N_KEYS] = {
   [KEY_SHARE_TARGET] = { SHARE_GROUP_ANY, "target", "path",
                          "a directory from / or ~/; %n is the machine's name", "~/NAME",
                          "Where it appears in the machine" },
-  [KEY_SHARE_MODE] = { SHARE_GROUP_ANY, "mode", "word", "rw", "rw", "How the machine may use it" },
+  [KEY_SHARE_MODE] = { SHARE_GROUP_ANY, "mode", "word", "review or rw", "review",
+                       "review: its changes stay on its own disk; rw: they go to the directory" },
   [KEY_SHARE_CREATE] = { SHARE_GROUP_ANY, "create", "word", "yes or no", "no",
                          "Whether the directory is made (mode 0700) when it is not there" },
 };
@@ -120,6 +123,16 @@ _sandbox_share_mode_to_string (SandboxShareMode mode)
   return mode_words[mode];
 }
 
+SandboxShareMode
+_sandbox_share_mode_from_string (const char *text)
+{
+  SandboxShareMode mode = SANDBOX_SHARE_REVIEW;
+
+  while (mode > SANDBOX_SHARE_RW && g_strcmp0 (text, mode_words[mode]) != 0)
+    mode--;
+  return mode;
+}
+
 /* --- checks of values; each says what is wrong with @value, the caller says where */
 
 static gboolean
@@ -144,14 +157,15 @@ check_word (const Check *check, const char *value, GError **error)
 static gboolean
 check_mode (const Check *check, const char *value, GError **error)
 {
-  static const char *const available[] = { "rw", NULL };
+  g_autofree char *list = NULL;
 
   if (!g_strv_contains (check->words, value))
-    return fail_word (value, "share mode", available, error);
-  if (!g_str_equal (value, "rw"))
-    return sandbox_fail (error, SANDBOX_ERROR_INVALID,
-                         "mode=%s is not available in this version: only rw", value);
-  return TRUE;
+    return fail_word (value, "share mode", mode_available, error);
+  if (g_strv_contains (mode_available, value))
+    return TRUE;
+  list = g_strjoinv (", ", (char **)mode_available);
+  return sandbox_fail (error, SANDBOX_ERROR_INVALID,
+                       "mode=%s is not available in this version: only %s", value, list);
 }
 
 static gboolean

@@ -52,5 +52,7 @@ gboolean
 _sandbox_profile_remove_shares (SandboxProfile *profile, gboolean created_only, GError **error);
 const char *_sandbox_accel_to_string (SandboxAccel accel);
 const char *_sandbox_share_mode_to_string (SandboxShareMode mode);
+/* Unknown text is the first one. */
+SandboxShareMode _sandbox_share_mode_from_string (const char *text);
 /* Where the shipped profiles are, and what else a host needs of us. (transfer full) */
 char *_sandbox_profile_shipped_dir (const SandboxProfileDirs *dirs);

@@ -331,7 +331,8 @@ make_share_spec (SandboxProfile *profile, const Share *share)
   spec->name = g_strdup (share->name);
   spec->source = g_strdup (_sandbox_profile_value (profile, share, KEY_SHARE_SOURCE));
   spec->target = g_strdup (_sandbox_profile_value (profile, share, KEY_SHARE_TARGET));
-  spec->mode = SANDBOX_SHARE_RW; /* the only one that passes the check of the key */
+  spec->mode =
+      _sandbox_share_mode_from_string (_sandbox_profile_value (profile, share, KEY_SHARE_MODE));
   spec->create = g_str_equal (_sandbox_profile_value (profile, share, KEY_SHARE_CREATE), "yes");
   return spec;
 }

@@ -31,7 +31,8 @@ read_option (Spec *spec, const char *option, GError **error)
                          "\"%s\": limit= is not available in this version", shown);
   if (!g_str_has_prefix (option, "mode="))
     return sandbox_fail (error, SANDBOX_ERROR_INVALID,
-                         "\"%s\" is no option of a share: use mode=rw, or no option", shown);
+                         "\"%s\" is no option of a share: use mode=review or mode=rw, or no option",
+                         shown);
   if (spec->mode)
     return sandbox_fail (error, SANDBOX_ERROR_INVALID, "mode= is given twice");
   spec->mode = g_strdup (option + strlen ("mode="));
@@ -46,7 +47,7 @@ read_spec (const char *text, Spec *spec, GError **error)
 
   if (!parts[0] || parts[0][0] == '\0')
     return sandbox_fail (error, SANDBOX_ERROR_INVALID,
-                         "there is no directory: write DIR[:TARGET][,mode=rw]");
+                         "there is no directory: write DIR[:TARGET][,mode=M]");
   for (guint i = 1; parts[i]; i++)
     if (!read_option (spec, parts[i], error))
       return FALSE;

@@ -128,18 +128,6 @@ read_number (xmlNode *node, const char *path, const char *attr, guint64 max)
   return sandbox_uint_parse (text, 0, max, &value, NULL) ? value : 0;
 }
 
-static SandboxShareMode
-read_mode (xmlNode *node)
-{
-  g_autofree char *text = sandbox_xml_get_attr (node, "mode");
-  SandboxShareMode mode = SANDBOX_SHARE_REVIEW;
-
-  /* unknown text ends at the first, the default */
-  while (mode > SANDBOX_SHARE_RW && g_strcmp0 (text, _sandbox_share_mode_to_string (mode)) != 0)
-    mode--;
-  return mode;
-}
-
 static void
 read_shares (SandboxDomainMeta *meta, xmlNode *root)
 {
@@ -151,11 +139,12 @@ read_shares (SandboxDomainMeta *meta, xmlNode *root)
       xmlNode *node = g_ptr_array_index (nodes, i);
       SandboxPlanShare *share = g_new0 (SandboxPlanShare, 1);
       g_autofree char *create = sandbox_xml_get_attr (node, "create");
+      g_autofree char *mode = sandbox_xml_get_attr (node, "mode");
 
       share->tag = sandbox_xml_get_attr (node, "name");
       share->source = sandbox_xml_get_attr (node, "source");
       share->target = sandbox_xml_get_attr (node, "target");
-      share->mode = read_mode (node);
+      share->mode = _sandbox_share_mode_from_string (mode);
       share->create = g_strcmp0 (create, "yes") == 0;
       if (share->tag && share->source && share->target)
         g_ptr_array_add (meta->shares, share);

@@ -115,9 +115,9 @@ def test_create():
     expect(home.read("shop.profile") == text, "overwritten")
     r = home.vms("create", "other", "--profile", "wrok")
     expect(r.status in (2, 3) and "work" in r.err, r)
-    r = home.vms("create", "other", "--share", home.path + "/project,mode=review")
+    r = home.vms("create", "other", "--share", home.path + "/project,mode=guarded")
     expect_status(r, 2)
-    expect("review" in r.err, r)
+    expect("guarded" in r.err, r)
     expect(not os.path.exists(os.path.join(home.config, "other.profile")), "left behind")
 
 

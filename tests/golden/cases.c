@@ -6,7 +6,7 @@
 
 #define IMAGE_ID   "debian-13-20260101T000000-0123456789ab"
 #define IMAGE_PATH "/var/lib/libvirt/images/vms/image." IMAGE_ID
-#define CMDLINE    "root=/dev/vda rw console=ttyS0 quiet loglevel=3 net.ifnames=0\n"
+#define CMDLINE    "root=/dev/vda rw console=ttyS0 quiet loglevel=3 net.ifnames=0 vms.contract=2\n"
 
 void
 golden_case_free (GoldenCase *golden)

@@ -15,7 +15,7 @@ identity() {
 
 creates_with_a_share() {
 	as_user sh -c 'mkdir -p ~/project && echo project >~/project/file'
-	vms create life --profile work --share "$TEST_HOME/project:~/src"
+	vms create life --profile work --share "$TEST_HOME/project:~/src,mode=rw"
 	eq "$(remains life)" "" "after create"
 	status 4 vms create life --profile work
 	vms start life

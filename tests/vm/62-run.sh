@@ -33,7 +33,7 @@ runs_a_command() {
 	makes_a_project
 	(
 		cd "$PROJECT/sub"
-		TOKEN=secret status 7 run_with_token timeout -k 10 600 vms run -p work --network none --share .. -e TOKEN -e FIXED=word \
+		TOKEN=secret status 7 run_with_token timeout -k 10 600 vms run -p work --network none --share ..,mode=rw -e TOKEN -e FIXED=word \
 			--out /tmp/result:out --timeout 5m -- sh -c "$script"
 	) >"$T/said" 2>"$T/errors"
 	eq "$(cat "$T/said")" "/home/dev/run-project/sub

@@ -227,7 +227,7 @@ fixture_plan (void)
   return plan;
 }
 
-void
+SandboxPlanShare *
 fixture_plan_add_share (SandboxPlan *plan, const char *tag, const char *target)
 {
   SandboxPlanShare *share = g_new0 (SandboxPlanShare, 1);
@@ -237,6 +237,7 @@ fixture_plan_add_share (SandboxPlan *plan, const char *tag, const char *target)
   share->target = g_strdup (target);
   share->mode = SANDBOX_SHARE_RW;
   g_ptr_array_add (plan->shares, share);
+  return share;
 }
 
 void

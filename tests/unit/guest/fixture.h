@@ -32,6 +32,7 @@ char *fixture_run (const char *const *argv, int *ret_status);
 /* A plan with what this layer reads of it; freed by fixture_plan_free(). */
 typedef SandboxPlan FixturePlan; /* its own name: its own way to be freed */
 SandboxPlan *fixture_plan (void);
-void fixture_plan_add_share (SandboxPlan *plan, const char *tag, const char *target);
+/* Read-write; it belongs to @plan. */
+SandboxPlanShare *fixture_plan_add_share (SandboxPlan *plan, const char *tag, const char *target);
 void fixture_plan_free (SandboxPlan *plan);
 G_DEFINE_AUTOPTR_CLEANUP_FUNC (FixturePlan, fixture_plan_free)

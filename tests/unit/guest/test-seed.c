@@ -73,6 +73,7 @@ test_content (void)
   fixture_set_up (&fixture);
   fixture_plan_add_share (plan, "shared", "/home/dev/shared");
   fixture_plan_add_share (plan, "odd", "/srv/a b\\c#\td\ne");
+  fixture_plan_add_share (plan, "src", "/home/dev/src")->mode = SANDBOX_SHARE_REVIEW;
   seed = _sandbox_seed_build (plan, fixture.fd, &error);
   g_assert_no_error (error);
   for (gsize i = 0; i < G_N_ELEMENTS (programs); i++)
@@ -88,7 +89,8 @@ test_content (void)
                    "6ba7b8109dad51d180b400c04fd430c8\n"
                    "ADDRESS=10.213.4.2/29\nGATEWAY=10.213.4.1\nDNS=10.213.4.1\n");
       assert_file (into, "mounts", 0644,
-                   "shared /home/dev/shared\nodd /srv/a\\040b\\134c\\043\\011d\\012e\n");
+                   "shared /home/dev/shared\nodd /srv/a\\040b\\134c\\043\\011d\\012e\n"
+                   "src /home/dev/src review\n");
       assert_key (&fixture, into, "root/etc/ssh/ssh_host_ed25519_key", "host_key");
       assert_key (&fixture, into, "root/etc/ssh/ssh_host_ed25519_key.pub", "host_key.pub");
       assert_key (&fixture, into, "root/etc/ssh/authorized_keys.d/dev", "user_key.pub");

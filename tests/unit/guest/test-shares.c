@@ -34,6 +34,45 @@ test_tables (void)
   check ("tmpfs /home/dev/shared tmpfs rw 0 0\n" SHARED ODD, NULL);
 }
 
+#define LOWER "src /run/vms/lower/src virtiofs ro,nosuid,nodev,relatime 0 0\n"
+#define LAYERS(lower, upper)                                                                       \
+  "src /home/dev/src overlay rw,nodev,lowerdir=" lower ",upperdir=" upper                          \
+  ",workdir=/newroot/var/lib/vms/shares/src/work,xino=on 0 0\n"
+#define OVER LAYERS ("/newroot/run/vms/lower/src", "/newroot/var/lib/vms/shares/src/upper")
+
+static void
+check_review (const char *table, gboolean good)
+{
+  g_autoptr (FixturePlan) plan = fixture_plan ();
+  g_autofree char *missing = NULL;
+
+  fixture_plan_add_share (plan, "src", "/home/dev/src")->mode = SANDBOX_SHARE_REVIEW;
+  missing = _sandbox_mounts_missing (table, plan);
+  g_assert_cmpstr (missing, ==, good ? NULL : "\"src\" at /home/dev/src");
+}
+
+static void
+test_review (void)
+{
+  check_review (LOWER OVER, TRUE);
+  check_review (OVER LOWER, TRUE);
+  check_review (LOWER LAYERS ("/run/vms/lower/src", "/var/lib/vms/shares/src/upper"), TRUE);
+  /* one of the two is missing, or hidden */
+  check_review (OVER, FALSE);
+  check_review (LOWER, FALSE);
+  check_review (LOWER OVER "tmpfs /home/dev/src tmpfs rw 0 0\n", FALSE);
+  check_review (LOWER OVER "tmpfs /run/vms/lower/src tmpfs rw 0 0\n", FALSE);
+  /* the share itself, read-write or not */
+  check_review (LOWER "src /home/dev/src virtiofs rw 0 0\n", FALSE);
+  check_review ("src /run/vms/lower/src virtiofs rw,nosuid 0 0\n" OVER, FALSE);
+  check_review ("src /run/vms/lower/src virtiofs rw,errors=remount-ro 0 0\n" OVER, FALSE);
+  /* other layers */
+  check_review (LOWER LAYERS ("/run/vms/lower/srv", "/var/lib/vms/shares/src/upper"), FALSE);
+  check_review (LOWER LAYERS ("/run/vms/lower/src:/tmp", "/var/lib/vms/shares/src/upper"), FALSE);
+  check_review (LOWER LAYERS ("/run/vms/lower/src", "/tmp/upper"), FALSE);
+  check_review (LOWER LAYERS ("/run/vms/lower/src", "/tmp/var/lib/vms/shares/src/upper"), FALSE);
+}
+
 /* Whatever a guest sends is read without harm. */
 static void
 test_hostile (void)
@@ -60,6 +99,7 @@ main (int argc, char **argv)
 {
   g_test_init (&argc, &argv, NULL);
   g_test_add_func ("/guest/shares/tables", test_tables);
+  g_test_add_func ("/guest/shares/review", test_review);
   g_test_add_func ("/guest/shares/hostile", test_hostile);
   return g_test_run ();
 }

@@ -48,7 +48,7 @@ support_identity (void)
     .image_disk = "/images/1.qcow2",
     .image_kernel = "/images/1.vmlinuz",
     .image_initrd = "/images/1.initrd",
-    .image_cmdline = "root=/dev/vda rw\n",
+    .image_cmdline = "root=/dev/vda rw vms.contract=2\n",
   };
 
   return identity;

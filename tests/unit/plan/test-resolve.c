@@ -152,7 +152,7 @@ test_explicit (void)
   g_assert_cmpuint (plan->disk_bytes, ==, 9 * GIB);
   g_assert_cmpstr (plan->user, ==, "alice");
   g_assert_cmpstr (plan->network_mode, ==, "none");
-  g_assert_cmpstr (plan->cmdline, ==, "root=/dev/vda rw");
+  g_assert_cmpstr (plan->cmdline, ==, "root=/dev/vda rw vms.contract=2");
   start.facts->host_memory_bytes = 768 * MIB - 1;
   assert_refused (&start, SANDBOX_ERROR_HOST, "work.profile:5: [machine] memory=768MiB: ");
   start.facts->host_memory_bytes = 16 * GIB;

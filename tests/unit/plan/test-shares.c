@@ -2,6 +2,8 @@
 // Shares made absolute, and those refused that only look harmless before that.
 #include "support.h"
 
+#include <string.h>
+
 #define BASE "[profile]\ninherits=base\n"
 
 static SandboxPlan *
@@ -47,6 +49,51 @@ test_expanded (void)
       g_assert_cmpstr (share->tag, ==, "one");
       g_assert_cmpstr (share->source, ==, rows[i].real_source);
       g_assert_cmpstr (share->target, ==, rows[i].real_target);
+    }
+}
+
+/* What an image knows it says on its command line; one from before that says nothing. */
+static void
+test_image_contract (void)
+{
+  static const struct
+  {
+    const char *cmdline;
+    gboolean good;
+  } rows[] = {
+    { "root=/dev/vda rw vms.contract=2", TRUE },
+    { "vms.contract=12 quiet\n", TRUE },
+    { NULL, TRUE }, /* not built yet */
+    { "root=/dev/vda rw\n", FALSE },
+    { "vms.contract=1", FALSE },
+    { "vms.contract= quiet", FALSE },
+    { "vms.contract=2x", FALSE },
+    { "novms.contract=2", FALSE },
+  };
+  g_autoptr (SandboxFacts) facts = support_facts ();
+
+  for (guint i = 0; i < 2 * G_N_ELEMENTS (rows); i++)
+    {
+      gboolean review = i % 2 == 0;
+      g_autoptr (SandboxProfile) profile =
+          support_profile (review ? BASE "[share:one]\nsource=~/src\n"
+                                  : BASE "[share:one]\nsource=~/src\nmode=rw\n");
+      SandboxIdentity identity = support_identity ();
+      g_autoptr (SandboxPlan) plan = NULL;
+      g_autoptr (GError) error = NULL;
+
+      identity.image_cmdline = rows[i / 2].cmdline;
+      plan = _sandbox_plan_resolve (profile, facts, &identity, &error);
+      if (review && !rows[i / 2].good)
+        {
+          g_assert_error (error, SANDBOX_ERROR, SANDBOX_ERROR_HOST);
+          g_assert_nonnull (strstr (error->message, "vms image build debian-13 --update"));
+          g_assert_nonnull (strstr (error->message, "vms recreate work"));
+          continue;
+        }
+      g_assert_no_error (error);
+      g_assert_cmpint (((SandboxPlanShare *)plan->shares->pdata[0])->mode, ==,
+                       review ? SANDBOX_SHARE_REVIEW : SANDBOX_SHARE_RW);
     }
 }
 
@@ -188,7 +235,7 @@ test_targets_beside (void)
       const SandboxPlanShare *share = g_ptr_array_index (plan->shares, i);
 
       g_assert_cmpint (share->create, ==, g_str_equal (share->tag, "three"));
-      g_assert_cmpint ((int)share->mode, ==, SANDBOX_SHARE_RW);
+      g_assert_cmpint ((int)share->mode, ==, SANDBOX_SHARE_REVIEW);
     }
 }
 
@@ -197,6 +244,7 @@ main (int argc, char **argv)
 {
   g_test_init (&argc, &argv, NULL);
   g_test_add_func ("/shares/expanded", test_expanded);
+  g_test_add_func ("/plan/shares/image-contract", test_image_contract);
   g_test_add_func ("/shares/refused-here", test_refused_here);
   g_test_add_func ("/shares/bad-home", test_bad_home);
   g_test_add_func ("/shares/pool", test_pool);

@@ -150,8 +150,8 @@ test_text (Fixture *fixture, gconstpointer data)
       "[profile]\ninherits=base\nsummary=x\n\n"
       "[machine]\nimage=debian-13\ncpus=auto\nmemory=auto\ndisk=40GiB\nuser=basic\n"
       "accel=auto\nstart-on-exec=yes\n\n[network]\nmode=nat\negress=\nallow=\nforward=\nhost=\n\n"
-      "[share:a]\nsource=~/a\ntarget=~/a\nmode=rw\ncreate=no\n\n"
-      "[share:b]\nsource=~/b\ntarget=~/b\nmode=rw\ncreate=no\n");
+      "[share:a]\nsource=~/a\ntarget=~/a\nmode=review\ncreate=no\n\n"
+      "[share:b]\nsource=~/b\ntarget=~/b\nmode=review\ncreate=no\n");
 }
 
 static void
@@ -171,10 +171,10 @@ test_diff (Fixture *fixture, gconstpointer data)
                    "machine/cpus: 2 -> 3\n"
                    "network/egress: (empty) -> 443/tcp\n"
                    "share:x/source: ~/x -> (none)\nshare:x/target: ~/x -> (none)\n"
-                   "share:x/mode: rw -> (none)\nshare:x/create: no -> (none)\n"
+                   "share:x/mode: review -> (none)\nshare:x/create: no -> (none)\n"
                    "share:y/source: ~/y -> ~/yy\n"
                    "share:z/source: (none) -> ~/z\nshare:z/target: (none) -> ~/z\n"
-                   "share:z/mode: (none) -> rw\nshare:z/create: (none) -> no\n");
+                   "share:z/mode: (none) -> review\nshare:z/create: (none) -> no\n");
   same = sandbox_profile_diff (new_profile, new_profile);
   g_assert_cmpstr (same, ==, "");
 }

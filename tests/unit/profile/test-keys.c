@@ -54,6 +54,11 @@ test_words (void)
   g_assert_cmpstr (_sandbox_share_mode_to_string (SANDBOX_SHARE_RO), ==, "ro");
   g_assert_cmpstr (_sandbox_share_mode_to_string (SANDBOX_SHARE_GUARDED), ==, "guarded");
   g_assert_cmpstr (_sandbox_share_mode_to_string (SANDBOX_SHARE_REVIEW), ==, "review");
+  for (SandboxShareMode mode = SANDBOX_SHARE_RW; mode <= SANDBOX_SHARE_REVIEW; mode++)
+    g_assert_cmpint (_sandbox_share_mode_from_string (_sandbox_share_mode_to_string (mode)), ==,
+                     mode);
+  g_assert_cmpint (_sandbox_share_mode_from_string ("wild"), ==, SANDBOX_SHARE_RW);
+  g_assert_cmpint (_sandbox_share_mode_from_string (NULL), ==, SANDBOX_SHARE_RW);
 }
 
 static void
@@ -136,7 +141,7 @@ static const Row bad_values[] = {
   { KEY_NETWORK_EGRESS, "10.0.0.5:80/tcp" },
   { KEY_NETWORK_ALLOW, "443/tcp" },
   { KEY_NETWORK_ALLOW, "auto" },
-  { KEY_SHARE_MODE, "review" },
+  { KEY_SHARE_MODE, "guarded" },
   { KEY_SHARE_MODE, "RW" },
   { KEY_SHARE_CREATE, "1" },
   { KEY_SUMMARY, "a\nb" },

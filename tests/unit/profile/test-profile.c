@@ -52,7 +52,9 @@ test_values (Fixture *fixture, gconstpointer data)
   g_assert_cmpstr (share->name, ==, "a");
   g_assert_cmpstr (share->target, ==, "/srv/a");
   g_assert_true (share->create);
+  g_assert_cmpint (share->mode, ==, SANDBOX_SHARE_RW);
   share = g_ptr_array_index (values->shares, 1);
+  g_assert_cmpint (share->mode, ==, SANDBOX_SHARE_REVIEW);
   g_assert_cmpstr (share->source, ==, "~/b");
   g_assert_cmpstr (share->target, ==, "~/b");
   g_assert_false (share->create);

@@ -101,6 +101,12 @@ static const VmsOption cp_options[] = {
 static const VmsOption logs_options[] = {
   VALUE ('n', "lines", "N", VMS_COMPLETE_NONE, "only the last N lines"), END
 };
+static const VmsOption pull_options[] = {
+  FLAG ('n', "dry-run", "list the commits and refs that would come; change nothing"),
+  VALUE (0, "max-size", "MIB", VMS_COMPLETE_NONE,
+         "take this many MiB from the machine at most (default: 512)"),
+  END
+};
 #define FORWARD_HOST_SUMMARY "services of this host that are offered in the machine, instead"
 static const VmsOption forward_add_options[] = {
   FLAG (0, "host", FORWARD_HOST_SUMMARY),
@@ -257,6 +263,19 @@ const VmsVerb vms_verbs[] = {
     "file gets one Include line and is "
     "otherwise left alone.",
     ssh_config_options, vms_cmd_ssh_config },
+
+  { "pull", NULL, NULL, VMS_GROUP_USE, "NAME [SHARE]", 1, 2, VMS_COMPLETE_MACHINE, VMS_VERB_JSON,
+    "bring commits that were made in a machine into this host's repository",
+    "Takes what all branches of the machine's repository have and this host's has not, at the "
+    "share's place on both sides, and makes it refs/vms/NAME/BRANCH here. Nothing else is touched: "
+    "no branch of yours, no working tree, index, configuration or hook, and nothing runs. SHARE "
+    "may be left out when one share is a repository; a repository within a share is "
+    "SHARE/DIRECTORY.\n\n"
+    "What the machine sends is distrusted: limited in size, checked object by object, and refused "
+    "as a whole when anything is wrong with it. The changed files that would run something on this "
+    "host once they are merged are listed. What was pulled earlier stays, also when the machine "
+    "has removed the branch.",
+    pull_options, vms_cmd_pull },
 
   { "forward", "list", NULL, VMS_GROUP_USE, "NAME", 1, 1, VMS_COMPLETE_MACHINE, VMS_VERB_JSON,
     "list forwarded ports, and whether they work",

@@ -139,6 +139,7 @@ VMS_HANDLER (vms_cmd_profile_diff);
 VMS_HANDLER (vms_cmd_forward_list);
 VMS_HANDLER (vms_cmd_forward_add);
 VMS_HANDLER (vms_cmd_forward_remove);
+VMS_HANDLER (vms_cmd_pull);
 VMS_HANDLER (vms_cmd_doctor);
 VMS_HANDLER (vms_cmd_help);
 VMS_HANDLER (vms_cmd_manual);

@@ -13,5 +13,6 @@
 #include <sandbox/plan.h>
 #include <sandbox/profile.h>
 #include <sandbox/progress.h>
+#include <sandbox/pull.h>
 #include <sandbox/verify.h>
 #include <sandbox/version.h>

@@ -9,10 +9,15 @@
 typedef struct _SandboxStream SandboxStream;
 SandboxStream *_sandbox_stream_open (const SandboxSsh *ssh, const char *remote_command,
                                      gboolean reading, GCancellable *cancellable, GError **error);
+/* Reading, and the command reads @stdin_fd. */
+SandboxStream *_sandbox_stream_open_fed (const SandboxSsh *ssh, const char *remote_command,
+                                         int stdin_fd, GCancellable *cancellable, GError **error);
 gboolean
 _sandbox_stream_write (SandboxStream *stream, const void *data, gsize length, GError **error);
 /* A SandboxTarReadFunc. */
 gboolean _sandbox_stream_read (void *data, gsize length, gpointer stream, GError **error);
+/* What is there, at least one byte; 0: the other side closed, -1: @error. */
+gssize _sandbox_stream_read_some (SandboxStream *stream, void *data, gsize length, GError **error);
 /* Reads and forgets what still comes, within reason, until the other side closes. */
 gboolean _sandbox_stream_drain (SandboxStream *stream, GError **error);
 /* The other side closed before all was read, and has not been waited for. */

@@ -80,8 +80,8 @@ wait_ready (SandboxStream *stream, int fd, gushort events, GError **error)
 }
 
 static gboolean
-spawn (SandboxStream *stream, const SandboxSsh *ssh, const char *remote_command, int data_fd,
-       int err_fd, gboolean reading, GError **error)
+spawn (SandboxStream *stream, const SandboxSsh *ssh, const char *remote_command, int stdin_fd,
+       int stdout_fd, int err_fd, GError **error)
 {
   SandboxChildOptions options = SANDBOX_CHILD_OPTIONS_INIT;
   g_autoptr (GPtrArray) argv = _sandbox_ssh_argv (ssh, FALSE, _sandbox_ssh_master_alive (ssh));
@@ -89,8 +89,8 @@ spawn (SandboxStream *stream, const SandboxSsh *ssh, const char *remote_command,
   g_ptr_array_add (argv, g_strdup (remote_command));
   g_ptr_array_add (argv, NULL);
   options.argv = (const char *const *)argv->pdata;
-  options.stdin_fd = reading ? -1 : data_fd;
-  options.stdout_fd = reading ? data_fd : -1;
+  options.stdin_fd = stdin_fd;
+  options.stdout_fd = stdout_fd;
   options.stderr_fd = err_fd;
   if (!sandbox_child_spawn (&options, &stream->pid, error))
     {
@@ -101,9 +101,10 @@ spawn (SandboxStream *stream, const SandboxSsh *ssh, const char *remote_command,
   return TRUE;
 }
 
-SandboxStream *
-_sandbox_stream_open (const SandboxSsh *ssh, const char *remote_command, gboolean reading,
-                      GCancellable *cancellable, GError **error)
+/* @stdin_fd: what the command reads, -1: nothing; only when we read what it writes. */
+static SandboxStream *
+stream_open (const SandboxSsh *ssh, const char *remote_command, gboolean reading, int stdin_fd,
+             GCancellable *cancellable, GError **error)
 {
   g_autoptr (SandboxStream) stream = g_new0 (SandboxStream, 1);
   int sockets[2] = { -1, -1 }, pipes[2] = { -1, -1 };
@@ -124,10 +125,25 @@ _sandbox_stream_open (const SandboxSsh *ssh, const char *remote_command, gboolea
   stream->err_fd = pipes[0];
   fcntl (stream->data_fd, F_SETFL, O_NONBLOCK);
   fcntl (stream->err_fd, F_SETFL, O_NONBLOCK);
-  ok = spawn (stream, ssh, remote_command, sockets[1], pipes[1], reading, error);
+  ok = spawn (stream, ssh, remote_command, reading ? stdin_fd : sockets[1],
+              reading ? sockets[1] : -1, pipes[1], error);
   close (sockets[1]);
   close (pipes[1]);
   return ok ? g_steal_pointer (&stream) : NULL;
+}
+
+SandboxStream *
+_sandbox_stream_open (const SandboxSsh *ssh, const char *remote_command, gboolean reading,
+                      GCancellable *cancellable, GError **error)
+{
+  return stream_open (ssh, remote_command, reading, -1, cancellable, error);
+}
+
+SandboxStream *
+_sandbox_stream_open_fed (const SandboxSsh *ssh, const char *remote_command, int stdin_fd,
+                          GCancellable *cancellable, GError **error)
+{
+  return stream_open (ssh, remote_command, TRUE, stdin_fd, cancellable, error);
 }
 
 gboolean
@@ -183,6 +199,22 @@ _sandbox_stream_read (void *data, gsize length, gpointer user_data, GError **err
         }
     }
   return TRUE;
+}
+
+gssize
+_sandbox_stream_read_some (SandboxStream *stream, void *data, gsize length, GError **error)
+{
+  for (;;)
+    {
+      gssize n = recv (stream->data_fd, data, length, 0);
+
+      if (n >= 0)
+        return n;
+      if (errno == EAGAIN && !wait_ready (stream, stream->data_fd, G_IO_IN, error))
+        return -1;
+      if (errno != EAGAIN && errno != EINTR)
+        return 0;
+    }
 }
 
 gboolean

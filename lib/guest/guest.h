@@ -73,6 +73,14 @@ gboolean _sandbox_guest_copy_out (const SandboxSsh *ssh, const char *guest_path,
                                   const char *host_path, const char *const *shared,
                                   gboolean overwrite, GCancellable *cancellable, GError **error);
 
+/* A bundle of the commits on branches of the repository @path that the host lacks, into @out_fd, as
+ * hostile as the guest. @known_fd: object names of what the host has, one a line. NOT_FOUND when
+ * there is no repository. */
+typedef void (*SandboxBytesFunc) (guint64 bytes, gpointer user_data);
+gboolean _sandbox_guest_bundle (const SandboxSsh *ssh, const char *path, int known_fd, int out_fd,
+                                guint64 max_bytes, SandboxBytesFunc on_bytes, gpointer user_data,
+                                gboolean *ret_news, GCancellable *cancellable, GError **error);
+
 /* --- what is forwarded now */
 typedef struct
 {

@@ -22,7 +22,7 @@ def test_alone_says_what_to_do_first():
 
 def test_the_verbs_of_this_version_are_there():
     have = {" ".join(words(v, s)) for v, s, _ in VERBS}
-    want = """create edit clone list status start stop restart destroy recreate run ssh exec cp console logs key ssh-config
+    want = """create edit clone list status start stop restart destroy recreate run ssh exec cp console logs key ssh-config pull
         verify doctor help version completion""".split() + ["image " + w for w in "build list show remove".split()] + [
         "profile " + w for w in "list show new check keys diff".split()] + [
         "forward " + w for w in "list add remove".split()]
@@ -69,7 +69,7 @@ def test_json_only_where_it_is_promised():
     home = Home()
     for verb, sub, usage in VERBS:
         offers = "--json" in home.vms(*words(verb, sub), "--help", uri=None).out
-        shows = (verb, sub) in [("list", None), ("status", None), ("start", None), ("verify", None), ("doctor", None), ("version", None),
+        shows = (verb, sub) in [("list", None), ("status", None), ("start", None), ("pull", None), ("verify", None), ("doctor", None), ("version", None),
                                 ("image", "list"), ("image", "show"), ("profile", "list"), ("profile", "show"),
                                 ("profile", "check"), ("profile", "keys"), ("profile", "diff"), ("forward", "list")]
         expect(offers == shows, (verb, sub))

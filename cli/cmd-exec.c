@@ -39,14 +39,30 @@ run_command (VmsContext *context, SandboxMachine *machine, SandboxExecOptions *o
   return 1;
 }
 
+/* The shell would look for options of its own in it. */
+static gboolean
+check_line (const char *line, GError **error)
+{
+  g_autofree char *shown = line != NULL && *line == '-' ? vms_escape (line) : NULL;
+
+  return shown == NULL
+         || vms_fail (error, SANDBOX_ERROR_INVALID,
+                      "ssh: \"%s\" begins with \"-\" and is no command line: what stands behind -- "
+                      "is for the guest's shell, and ssh takes no options of this host's ssh",
+                      shown);
+}
+
 int
 vms_cmd_ssh (VmsContext *context, const VmsArgs *args, GError **error)
 {
   g_autofree char *line = args->command != NULL ? g_strjoinv (" ", args->command) : NULL;
   const char *argv[] = { "sh", "-c", RUN_IN_SHELL, "sh", line, NULL };
   SandboxExecOptions options = SANDBOX_EXEC_OPTIONS_INIT;
-  g_autoptr (SandboxMachine) machine = vms_open_machine (context, args->operands[0], error);
+  g_autoptr (SandboxMachine) machine = NULL;
 
+  if (!check_line (line, error))
+    return 1;
+  machine = vms_open_machine (context, args->operands[0], error);
   if (machine == NULL)
     return 1;
   options.argv = line != NULL ? argv : NULL;
@@ -172,6 +188,8 @@ vms_cmd_run (VmsContext *context, const VmsArgs *args, GError **error)
   if (options.cwd == NULL)
     options.cwd = mapped = guest_directory (machine);
   status = run_command (context, machine, &options, error);
+  if (*error != NULL && results != NULL)
+    vms_say ("vms: the command did not end by itself: nothing is copied out");
   for (char **word = results; *error == NULL && word != NULL && *word != NULL; word++)
     if (!copy_result (context, machine, *word, error))
       return 1;

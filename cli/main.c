@@ -12,7 +12,7 @@
 #include "context.h"
 #include "help.h"
 
-/* Failures of ours under verbs that pass on the guest's own status. */
+/* Failures of ours, other than wrong usage, under verbs that pass on the guest's own status. */
 #define STATUS_OURS 125
 
 static int
@@ -23,7 +23,8 @@ status_of (const VmsVerb *verb, const GError *error)
   /* what failed after the signal failed because of it */
   if (number != 0)
     return 128 + number;
-  if (verb != NULL && (verb->flags & VMS_VERB_COMMAND))
+  if (verb != NULL && (verb->flags & VMS_VERB_COMMAND)
+      && !g_error_matches (error, SANDBOX_ERROR, SANDBOX_ERROR_INVALID))
     return STATUS_OURS;
   return vms_exit_status (error);
 }

@@ -218,7 +218,8 @@ const VmsVerb vms_verbs[] = {
     "unless that has mode=rw.\n\n"
     "What is named with --out is copied out before, whatever the exit status, as cp does it: "
     "distrusted, not over what is there, and a path that is not absolute begins at the guest's "
-    "home.\n\n"
+    "home. After --timeout or an interrupt nothing is: it would be half-done, and a machine that "
+    "hangs would have to be waited for.\n\n"
     "Drop boxes and forwarded ports of the profile are left out. What a killed run leaves is removed by the next vms "
     "command.",
     run_options, vms_cmd_run },

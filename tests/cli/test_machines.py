@@ -243,8 +243,12 @@ def test_exec_usage():
     home = Home()
     for args in (["exec", "work"], ["exec", "work", "--"], ["exec", "-e", "1A=x", "work", "--", "true"],
                  ["exec", "-e", "A-B", "work", "--", "true"], ["exec", "-e", "NOT_SET_HERE", "work", "--", "true"],
-                 ["run", "-e", "NOT_SET_HERE", "--", "true"], ["run", "--json", "--", "true"], ["exec", "--timeout", "soon", "work", "--", "true"]):
+                 ["run", "-e", "NOT_SET_HERE", "--", "true"], ["run", "--json", "--", "true"], ["exec", "--timeout", "soon", "work", "--", "true"],
+                 ["exec", "a;b", "--", "true"], ["ssh", "--", "-oProxyCommand=x", "true"]):
         expect_status(home.vms(*args), 2)
+    r = home.vms("ssh", "work", "--", "-oProxyCommand=x")
+    expect_status(r, 2)
+    expect('"-oProxyCommand=x" begins with "-"' in r.err, r)
 
 
 def test_ssh_config():

@@ -54,11 +54,11 @@ run_with_token() {
 refuses() {
 	status 2 vms run -e NOT_THERE -- true 2>"$T/errors"
 	contains "$(cat "$T/errors")" 'no variable NOT_THERE here'
-	status 125 vms run --network lan -- true 2>"$T/errors"
+	status 2 vms run --network lan -- true 2>"$T/errors"
 	contains "$(cat "$T/errors")" '"lan" is neither nat nor none'
 	status 125 vms run --profile wrok -- true 2>"$T/errors"
 	contains "$(cat "$T/errors")" 'work'
-	status 125 vms run --share "$TEST_HOME" -- true 2>"$T/errors"
+	status 2 vms run --share "$TEST_HOME" -- true 2>"$T/errors"
 	contains "$(cat "$T/errors")" 'cannot be shared'
 	# only what was wrong is told
 	lacks "$(cat "$T/errors")" removing

@@ -128,7 +128,7 @@ plain_ssh() {
 
 closes_at_every_stage() {
 	local stage
-	for stage in $(printf '%s\n' 0 1 2 3 4 5 6 | sample 2) 100; do
+	for stage in $(printf '%s\n' 0 1 2 3 4 5 6 | sample 1) 100; do
 		order mode close "$stage"
 		# alone: a keeper that also has a connection would hide that the end of the only one is not seen
 		forget
@@ -154,7 +154,7 @@ closes_at_every_stage() {
 
 goes_silent_at_every_stage() {
 	local stage
-	for stage in 0 $(printf '%s\n' 1 2 3 4 5 6 | sample 1); do
+	for stage in $(printf '%s\n' 0 1 2 3 4 5 6 | sample 1); do
 		order mode stall "$stage"
 		forget
 		measured vms start --timeout 5s evil
@@ -211,7 +211,7 @@ hangs_up_during_a_command() {
 
 banners() {
 	local kind
-	for kind in lines block noise; do
+	for kind in $(printf '%s\n' lines block noise | sample 1); do
 		order mode "$kind"
 		forget
 		measured vms exec --timeout 20s evil -- true
@@ -249,15 +249,15 @@ sshd_banner() {
 }
 
 floods_from_commands() {
-	local mib=8
-	full && mib=400
+	local mib=8 seconds=4
+	! full || mib=400 seconds=60
 	measured vms exec evil -- sh -c "head -c ${mib}M /dev/zero; head -c ${mib}M /dev/zero >&2; exit 7"
 	eq "$have" 7 "exit status"
 	eq "$(stat -c %s "$T/out")" $((mib * 1024 * 1024)) "bytes of output"
 	: >"$T/out"
 	: >"$T/err"
 	# the console: its log is bounded, and so is who writes it
-	in_guest evil "sudo sh -c \"yes '$(printf '%0200d' 0)' | timeout $mib cat >/dev/ttyS0; tr '\\\\0' x </dev/zero | timeout $mib cat >/dev/ttyS0\"; :"
+	in_guest evil "sudo sh -c \"yes '$(printf '%0200d' 0)' | timeout $seconds cat >/dev/ttyS0; tr '\\\\0' x </dev/zero | timeout $seconds cat >/dev/ttyS0\"; :"
 	[ "$(stat -c %s "$STATE/evil/console.log")" -le $((256 * 1024)) ] || fail "the console log has $(stat -c %s "$STATE/evil/console.log") bytes"
 	measured vms logs evil
 	ended 0 10
@@ -401,7 +401,7 @@ hostile_archives() {
 	as_user sh -c 'mkdir -p target/kept; echo mine >target/kept/a; echo mine >target/l; ln -s /etc target/link'
 	before=$(as_user find target ! -type d -printf '%p %y %m %l %T@\n' | sort)
 	in_guest evil 'printf "#!/bin/sh\ncat /home/dev/archives/current\n" >fake; sudo cp /usr/bin/tar /usr/bin/tar.real; sudo install -m 755 fake /usr/bin/tar'
-	for name in $(find "$T/archives" -type f -printf '%f\n' | sort | sample 6); do
+	for name in $(find "$T/archives" -type f -printf '%f\n' | sort | sample 2); do
 		order run "cp /home/dev/archives/$name /home/dev/archives/current"
 		for flag in "" --force; do
 			# shellcheck disable=SC2086 # none or one
@@ -443,7 +443,7 @@ options_stay_words() {
 is_still_well() {
 	order mode pass
 	order run 'rm -f /etc/ssh/sshd_config.d/00-front.conf'
-	vms restart evil
+	! full || vms restart evil
 	eq "$(in_guest evil hostname)" evil
 	eq "$(keeper_pids evil | wc -l)" 1 "keepers"
 }
@@ -466,13 +466,13 @@ if full; then # waiting, for the most part
 fi
 t "one that hangs up during a command ends it with 125" hangs_up_during_a_command
 t "a banner of 100 MB, of lines, without lines, of noise" a_banner_of_100_mb
-t "56: sshd's own banner does not drive the terminal" sshd_banner
+! full || t "56: sshd's own banner does not drive the terminal" sshd_banner
 t "57: output, errors and consoles without end cost the host no memory" output_without_end
-t "a login shell that floods gets nowhere" a_shell_that_floods
+! full || t "a login shell that floods gets nowhere" a_shell_that_floods
 t "56: nothing that a guest says is printed as it is" strings_are_escaped
 t "statuses of the guest's and ends without one are told apart" lies_about_the_end
 t "58: an archive that no tar makes leaves nothing behind" hostile_archives
 t "55: what looks like an option stays a word" options_stay_words
-t "after all that a restart makes it an ordinary machine" is_still_well
+t "after all that it is an ordinary machine" is_still_well
 vms destroy --yes evil >/dev/null 2>&1
 finish

@@ -30,9 +30,11 @@ serve() {
 
 # Everything that ssh processes of the user listen on.
 listeners() {
-	ss -Hltnp | grep '"ssh"' | while read -r _ _ _ local _ process; do
-		process=${process#*pid=}
-		[ "$(stat -c %u "/proc/${process%%,*}" 2>/dev/null)" != "$TEST_UID" ] || echo "$local"
+	local process
+
+	ss -Hltnp | sed -nE 's/^([^ ]+ +){3}([^ ]+) .*"ssh",pid=([0-9]+).*/\3 \2/p' >"$T/sockets"
+	for process in $(cut -d' ' -f1 "$T/sockets" | sort -u); do
+		[ "$(stat -c %u "/proc/$process" 2>/dev/null)" != "$TEST_UID" ] || sed -n "s/^$process //p" "$T/sockets"
 	done | sort
 }
 
@@ -141,11 +143,11 @@ live() {
 }
 
 for_a_time() {
-	vms forward add fw 23300:8080 --for 20s
+	vms forward add fw 23300:8080 --for 8s
 	eq "$(fetch 23300)" "the guest"
 	contains "$(vms forward list fw)" '^23300:8080 .* s +listening'
 	lacks "$(cat "$PROFILES/fw.profile")" 23300
-	sleep 20
+	sleep 8
 	exactly 23000 23200
 	lacks "$(vms forward list fw)" 23300
 }

@@ -359,6 +359,51 @@ libvirtd_restarts() {
 	eq "$(rules | diff "$T/whole" - | grep '^[<>]' | head -5)" "" "rules that are others than before"
 }
 
+# of MACHINE SINCE PATTERN
+of() {
+	logged "$2" "$(object "$1").*$3"
+}
+
+state_of() {
+	[ "$(domain_state "$1")" = "$2" ]
+}
+
+# Both are cut off and go on; then one of them is paused by its user.
+two_machines() {
+	local since name
+
+	printf '[machine]\nmemory=256MiB\ncpus=1\n' | as_user tee "$PROFILES/second.profile" >/dev/null
+	vms start second
+	since=$(now)
+	within 5 sees "$FAR" "$since"
+	since=$(now)
+	nft flush ruleset
+	for name in guarded second; do
+		within 3 of "$name" "$since" 'paused: '
+		soon "$since" "$(time_of "$since" "$(object "$name").*paused: ")" 1
+	done
+	for name in guarded second; do
+		within 60 of "$name" "$since" 'resumed'
+		within 5 state_of "$name" running
+	done
+	root_virsh suspend "$(object second)"
+	since=$(now)
+	nft flush ruleset
+	within 3 of guarded "$since" 'paused: '
+	within 3 of second "$since" 'paused already'
+	within 60 of guarded "$since" 'resumed'
+	within 60 of second "$since" 'complete again'
+	sleep 1
+	state_of guarded running
+	state_of second paused
+	of second "$since" 'resumed' && fail "it resumed what its user had paused"
+	since=$(now)
+	within 5 sees "$FAR" "$since"
+	root_virsh resume "$(object second)"
+	eq "$(in_guest second hostname)" second
+	vms destroy --yes second
+}
+
 others_are_left_alone() {
 	local since
 
@@ -461,6 +506,8 @@ said
 t "without libvirt it is cut off, and goes on when libvirt is back" libvirtd_restarts
 said
 if full; then
+	t "two machines: both are paused and go on, but for one that its user paused" two_machines
+	said
 	t "domains of others are left alone" others_are_left_alone
 	said
 	t "a flood of changes" flood

@@ -113,7 +113,7 @@ as_caller() {
 
 packages() {
 	# to build
-	printf '%s\n' gcc libc6-dev meson ninja-build pkgconf libglib2.0-dev libxml2-dev libvirt-dev libjson-glib-dev libmnl-dev
+	printf '%s\n' gcc libc6-dev meson ninja-build pkgconf libglib2.0-dev libxml2-dev libvirt-dev libjson-glib-dev libmnl-dev libseccomp-dev
 	# to run machines
 	printf '%s\n' libvirt-daemon-system libvirt-clients qemu-system-x86 qemu-utils dnsmasq-base iptables nftables kmod procps iproute2 \
 		openssh-client
@@ -375,17 +375,17 @@ first_free_subid() {
 prepare_caller() {
 	local first
 
+	if ! grep -q "^$user:" /etc/subuid 2>/dev/null || ! grep -q "^$user:" /etc/subgid 2>/dev/null; then
+		touch /etc/subuid /etc/subgid
+		first=$(printf '%s\n' "$(first_free_subid /etc/subuid)" "$(first_free_subid /etc/subgid)" | sort -n | tail -n 1)
+		usermod --add-subuids "$first-$((first + 65535))" --add-subgids "$first-$((first + 65535))" "$user"
+		say "Gave $user 65536 subordinate user and group numbers (what a machine's root makes in a share belongs to one of them)"
+	fi
 	[ "$user" != root ] || return 0
 	if ! id -nG "$user" | tr ' ' '\n' | grep -qx libvirt; then
 		usermod -a -G libvirt "$user"
 		say "Added $user to the group libvirt"
 		note "Whoever is in it can become root on this host through libvirt. To take it back: gpasswd -d $user libvirt"
-	fi
-	if ! grep -q "^$user:" /etc/subuid 2>/dev/null || ! grep -q "^$user:" /etc/subgid 2>/dev/null; then
-		touch /etc/subuid /etc/subgid
-		first=$(printf '%s\n' "$(first_free_subid /etc/subuid)" "$(first_free_subid /etc/subgid)" | sort -n | tail -n 1)
-		usermod --add-subuids "$first-$((first + 65535))" --add-subgids "$first-$((first + 65535))" "$user"
-		say "Gave $user 65536 subordinate user and group numbers (images are built without root)"
 	fi
 	libvirt_answers_caller || start_polkit ||
 		die "libvirt runs, but does not let $user in, who is in the group libvirt" \

@@ -2,12 +2,11 @@
 // Checks of the caller: groups, subordinate ids, namespaces, own files.
 #include "facade/doctor.h"
 
+#include "base/subid.h"
+
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
-
-#define SUBID_FIRST 100000
-#define SUBID_COUNT 65536
 
 void
 _sandbox_doctor_group (SandboxDoctor *doctor)
@@ -46,32 +45,6 @@ _sandbox_doctor_group (SandboxDoctor *doctor)
         "sudo usermod -aG libvirt %s", user);
 }
 
-/* Whether @path gives @user or the number of @uid a range; @free becomes the first number above all
- * ranges in it. */
-static gboolean
-read_subids (const char *path, const char *user, const char *uid, guint64 *free_id)
-{
-  g_autofree char *text = NULL;
-  g_auto (GStrv) lines = NULL;
-  gboolean found = FALSE;
-
-  if (g_file_get_contents (path, &text, NULL, NULL))
-    lines = g_strsplit (text, "\n", -1);
-  for (char **line = lines; line != NULL && *line != NULL; line++)
-    {
-      g_auto (GStrv) parts = g_strsplit (*line, ":", 3);
-      guint64 first = 0, count = 0;
-
-      if (g_strv_length (parts) != 3
-          || !g_ascii_string_to_unsigned (parts[1], 10, 0, G_MAXUINT32, &first, NULL)
-          || !g_ascii_string_to_unsigned (g_strchomp (parts[2]), 10, 0, G_MAXUINT32, &count, NULL))
-        continue;
-      found |= g_str_equal (parts[0], user) || g_str_equal (parts[0], uid);
-      *free_id = MAX (*free_id, first + count);
-    }
-  return found;
-}
-
 static void
 check_uidmap (SandboxDoctor *doctor)
 {
@@ -86,36 +59,31 @@ check_uidmap (SandboxDoctor *doctor)
     _sandbox_doctor_add (doctor, "uidmap", SANDBOX_CHECK_GOOD, "newuidmap is %s", path);
 }
 
-/* mmdebstrap as an ordinary user needs a range of ids in each of the two files. */
+/* Shares need a range in each of the two files, and mmdebstrap as an ordinary user does. */
 void
 _sandbox_doctor_subid (SandboxDoctor *doctor)
 {
   g_autofree char *user = sandbox_user_name (), *range = NULL;
-  g_autofree char *uid = g_strdup_printf ("%u", (guint)geteuid ());
-  guint64 free_id = SUBID_FIRST;
+  guint64 unused = 0;
   gboolean users, groups;
   SandboxCheck *check;
 
-  if (geteuid () == 0)
-    {
-      _sandbox_doctor_add (doctor, "subid", SANDBOX_CHECK_GOOD,
-                           "you are root, building images needs no subordinate ids");
-      return;
-    }
-  check_uidmap (doctor);
-  users = read_subids ("/etc/subuid", user, uid, &free_id);
-  groups = read_subids ("/etc/subgid", user, uid, &free_id);
+  if (geteuid () != 0)
+    check_uidmap (doctor);
+  users = sandbox_subid_find (SANDBOX_SUBUID_FILE, user, geteuid (), &unused);
+  groups = sandbox_subid_find (SANDBOX_SUBGID_FILE, user, geteuid (), &unused);
   if (users && groups)
     {
       _sandbox_doctor_add (doctor, "subid", SANDBOX_CHECK_GOOD, "%s has subordinate ids", user);
       return;
     }
   check = _sandbox_doctor_add (doctor, "subid", SANDBOX_CHECK_WARNING,
-                               "%s has no line for %s: needed to build images as an ordinary user",
-                               users ? "/etc/subgid" : "/etc/subuid", user);
+                               "%s has no range of %d ids for %s: needed to share directories%s",
+                               users ? SANDBOX_SUBGID_FILE : SANDBOX_SUBUID_FILE,
+                               SANDBOX_SUBID_COUNT, user,
+                               geteuid () == 0 ? "" : ", and to build images as an ordinary user");
   /* a range that nobody has: two users with one range own each other's files */
-  range = g_strdup_printf ("%" G_GUINT64_FORMAT "-%" G_GUINT64_FORMAT, free_id,
-                           free_id + SUBID_COUNT - 1);
+  range = sandbox_subid_free_range ();
   if (!users)
     _sandbox_check_step (check, TRUE, NULL, "usermod", "--add-subuids", range, user, NULL);
   if (!groups)

@@ -251,6 +251,9 @@ gboolean _sandbox_step_seed (gpointer work, GCancellable *cancellable, GError **
 void _sandbox_undo_seed (gpointer work);
 gboolean _sandbox_step_domain (gpointer work, GCancellable *cancellable, GError **error);
 void _sandbox_undo_domain (gpointer work);
+/* share-door.c: what the share helper is told of each share, before the machine is defined. HOST
+ * when this user has no subordinate numbers, or there is no virtiofsd. */
+gboolean _sandbox_share_doors_write (SandboxWork *work, GCancellable *cancellable, GError **error);
 /* shares.c */
 /* Sources without links, as far as they are there: what is checked is then what libvirt is given.
  */

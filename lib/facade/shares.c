@@ -52,6 +52,9 @@ _sandbox_shares_pin (SandboxPlan *plan)
 
       g_free (share->source);
       share->source = resolved;
+      resolved = resolve (share->door);
+      g_free (share->door);
+      share->door = resolved;
     }
 }
 
@@ -146,7 +149,8 @@ _sandbox_step_shares (gpointer data, GCancellable *cancellable, GError **error)
                         "share \"%s\": ", ((SandboxPlanShare *)work->plan->shares->pdata[i])->tag);
         return FALSE;
       }
-  return TRUE;
+  return _sandbox_pieces_running (&work->pieces)
+         || _sandbox_share_doors_write (work, cancellable, error);
 }
 
 void

@@ -180,6 +180,7 @@ _sandbox_work_plan (SandboxMachine *machine, SandboxProfile *profile, const Sand
   identity.uid = host->uid;
   identity.gid = host->gid;
   identity.home = host->home;
+  identity.state = machine->state_path;
   identity.subnet = subnet;
   if (image != NULL)
     {

@@ -14,6 +14,7 @@ _sandbox_plan_share_free (gpointer data)
   g_free (share->tag);
   g_free (share->source);
   g_free (share->target);
+  g_free (share->door);
   g_free (share);
 }
 
@@ -35,7 +36,7 @@ sandbox_plan_unref (SandboxPlan *plan)
                      &plan->image_initrd, &plan->cmdline,      &plan->disk_volume,
                      &plan->seed_volume,  &plan->pool_path,    &plan->network_mode,
                      &plan->bridge,       &plan->gateway,      &plan->address,
-                     &plan->policy };
+                     &plan->policy,       &plan->share_helper };
 
   if (!g_atomic_ref_count_dec (&plan->ref_count))
     return;

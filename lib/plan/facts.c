@@ -32,6 +32,7 @@ static const struct
   { "machine", FACT_TEXT, G_STRUCT_OFFSET (SandboxFacts, machine) },
   { "virtiofs", FACT_FLAG, G_STRUCT_OFFSET (SandboxFacts, virtiofs) },
   { "memfd", FACT_FLAG, G_STRUCT_OFFSET (SandboxFacts, memfd) },
+  { "share-helper", FACT_TEXT, G_STRUCT_OFFSET (SandboxFacts, share_helper) },
   { "kvm-listed", FACT_FLAG, G_STRUCT_OFFSET (SandboxFacts, kvm_listed) },
   { "kvm-usable", FACT_FLAG, G_STRUCT_OFFSET (SandboxFacts, kvm_usable) },
   { "kvm-reason", FACT_TEXT, G_STRUCT_OFFSET (SandboxFacts, kvm_reason) },

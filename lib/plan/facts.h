@@ -20,6 +20,7 @@ typedef struct
   char *emulator;           /* path, "" for TEST */
   char *machine;            /* "q35" resolved, "" for TEST */
   gboolean virtiofs, memfd; /* domain capabilities */
+  char *share_helper;       /* path of vms-virtiofsd, "" when it is not installed */
   gboolean kvm_listed;      /* libvirt offers domain type kvm */
   gboolean kvm_usable;      /* the probe found it fast enough */
   char *kvm_reason;         /* one sentence: why (not) */

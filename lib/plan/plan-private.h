@@ -17,6 +17,7 @@ typedef struct
   const char *owner;    /* owner tag, "vms" by default */
   guint uid, gid;       /* of the calling user on the host */
   const char *home;     /* of the calling user, absolute */
+  const char *state;    /* directory of the machine's keys and the like, absolute */
   const char *image_id; /* id of the pinned, or the newest image */
   guint64 image_bytes;  /* virtual size of the image */
   const char *image_disk, *image_kernel,
@@ -32,6 +33,9 @@ typedef struct
   char *target; /* absolute in the guest */
   SandboxShareMode mode;
   gboolean create;
+  gboolean read_only; /* on the host, whatever the guest makes of it */
+  char *door;         /* (nullable: read from metadata) the directory that libvirt is told to share:
+                         it holds what the share helper needs to know of @source */
 } SandboxPlanShare;
 void _sandbox_plan_share_free (gpointer share);
 
@@ -80,6 +84,7 @@ struct _SandboxPlan
   GArray *forward, *host;       /* of SandboxPortMap: all that is forwarded, by direction */
   SandboxPortRange local_ports; /* from which the host connects to the guest's ssh */
   gboolean virtiofs;            /* any share */
+  char *share_helper;           /* what libvirt starts for each */
   gboolean memfd;               /* shared memory, so that shares can be attached later too */
   GPtrArray *shares;            /* of SandboxPlanShare */
 };

@@ -143,6 +143,7 @@ resolve_sharing (SandboxPlan *plan, SandboxProfile *profile, const SandboxFacts 
   if (!_sandbox_plan_resolve_shares (plan, profile, identity, error))
     return FALSE;
   plan->memfd = facts->memfd || is_test (facts);
+  plan->share_helper = g_strdup (facts->share_helper);
   if (!plan->virtiofs || is_test (facts))
     return TRUE;
   if (!facts->virtiofs)
@@ -155,6 +156,12 @@ resolve_sharing (SandboxPlan *plan, SandboxProfile *profile, const SandboxFacts 
     return sandbox_fail (error, SANDBOX_ERROR_HOST,
                          "sharing directories with \"%s\": this host's QEMU has no shared memory "
                          "(memfd), which virtiofs needs: update QEMU and libvirt",
+                         plan->name);
+  if (!*facts->share_helper)
+    return sandbox_fail (error, SANDBOX_ERROR_HOST,
+                         "sharing directories with \"%s\": vms-virtiofsd, a part of libsandbox "
+                         "that libvirt starts for each share, is not installed: install libsandbox "
+                         "again",
                          plan->name);
   return TRUE;
 }

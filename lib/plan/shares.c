@@ -158,6 +158,8 @@ add_share (SandboxPlan *plan, SandboxProfile *profile, const SandboxShareSpec *s
   share->target = g_steal_pointer (&target);
   share->mode = spec->mode;
   share->create = spec->create;
+  share->read_only = _sandbox_share_mode_is_read_only (spec->mode);
+  share->door = g_build_filename (identity->state, "shares", spec->name, NULL);
   g_ptr_array_add (plan->shares, share);
   return TRUE;
 }

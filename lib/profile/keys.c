@@ -31,7 +31,7 @@ static const char *const network_words[] = { "nat", "none", NULL };
 static const char *const yes_no_words[] = { "yes", "no", NULL };
 static const char *const mode_words[] = { "rw", "ro", "guarded", "review", NULL };
 /* of these, what this version can do */
-static const char *const mode_available[] = { "review", "rw", NULL };
+static const char *const mode_available[] = { "review", "rw", "ro", NULL };
 
 static const SandboxProfileKey rows[N_KEYS] = {
   [KEY_INHERITS] = { "profile", "inherits", "profile name",
@@ -82,8 +82,9 @@ static const SandboxProfileKey rows[N_KEYS] = {
   [KEY_SHARE_TARGET] = { SHARE_GROUP_ANY, "target", "path",
                          "a directory from / or ~/; %n is the machine's name", "~/NAME",
                          "Where it appears in the machine" },
-  [KEY_SHARE_MODE] = { SHARE_GROUP_ANY, "mode", "word", "review or rw", "review",
-                       "review: its changes stay on its own disk; rw: they go to the directory" },
+  [KEY_SHARE_MODE] = { SHARE_GROUP_ANY, "mode", "word", "review, rw or ro", "review",
+                       "review: its changes stay on its own disk; rw: they go to the directory; "
+                       "ro: it makes none" },
   [KEY_SHARE_CREATE] = { SHARE_GROUP_ANY, "create", "word", "yes or no", "no",
                          "Whether the directory is made (mode 0700) when it is not there" },
 };
@@ -131,6 +132,12 @@ _sandbox_share_mode_from_string (const char *text)
   while (mode > SANDBOX_SHARE_RW && g_strcmp0 (text, mode_words[mode]) != 0)
     mode--;
   return mode;
+}
+
+gboolean
+_sandbox_share_mode_is_read_only (SandboxShareMode mode)
+{
+  return mode == SANDBOX_SHARE_RO || mode == SANDBOX_SHARE_REVIEW;
 }
 
 /* --- checks of values; each says what is wrong with @value, the caller says where */

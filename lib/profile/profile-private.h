@@ -54,5 +54,7 @@ const char *_sandbox_accel_to_string (SandboxAccel accel);
 const char *_sandbox_share_mode_to_string (SandboxShareMode mode);
 /* Unknown text is the first one. */
 SandboxShareMode _sandbox_share_mode_from_string (const char *text);
+/* Whether the host lets nothing of the guest's through to the shared directory. */
+gboolean _sandbox_share_mode_is_read_only (SandboxShareMode mode);
 /* Where the shipped profiles are, and what else a host needs of us. (transfer full) */
 char *_sandbox_profile_shipped_dir (const SandboxProfileDirs *dirs);

@@ -30,9 +30,9 @@ read_option (Spec *spec, const char *option, GError **error)
     return sandbox_fail (error, SANDBOX_ERROR_INVALID,
                          "\"%s\": limit= is not available in this version", shown);
   if (!g_str_has_prefix (option, "mode="))
-    return sandbox_fail (error, SANDBOX_ERROR_INVALID,
-                         "\"%s\" is no option of a share: use mode=review or mode=rw, or no option",
-                         shown);
+    return sandbox_fail (
+        error, SANDBOX_ERROR_INVALID,
+        "\"%s\" is no option of a share: use mode=review, mode=rw or mode=ro, or no option", shown);
   if (spec->mode)
     return sandbox_fail (error, SANDBOX_ERROR_INVALID, "mode= is given twice");
   spec->mode = g_strdup (option + strlen ("mode="));

@@ -7,6 +7,7 @@
 #include <netinet/in.h>
 #include <string.h>
 #include "base/xml.h"
+#include "config.h"
 #include "virt/virt-private.h"
 
 #define MEMORY_STATS_MAX 16
@@ -146,6 +147,7 @@ read_test_facts (SandboxVirt *virt, virConnectPtr conn, GError **error)
   replace (&facts->machine, NULL);
   replace (&facts->kvm_reason, g_strdup ("libvirt's test driver runs no machines"));
   facts->virtiofs = facts->memfd = TRUE;
+  replace (&facts->share_helper, g_strdup (SANDBOX_SBINDIR "/vms-virtiofsd"));
   return g_steal_pointer (&facts);
 }
 
@@ -174,6 +176,17 @@ have_virtiofsd (SandboxVirt *virt)
           return TRUE;
     }
   return FALSE;
+}
+
+/* (transfer full) */
+static char *
+find_share_helper (SandboxVirt *virt)
+{
+  const char *path = SANDBOX_SBINDIR "/vms-virtiofsd";
+
+  if (_sandbox_virt_is_remote (virt) || g_file_test (path, G_FILE_TEST_IS_EXECUTABLE))
+    return g_strdup (path);
+  return g_strdup ("");
 }
 
 static void
@@ -216,6 +229,7 @@ read_domain_caps (SandboxVirt *virt, virConnectPtr conn, SandboxFacts *facts, GE
   replace (&facts->emulator, sandbox_xml_dup (root, "path", NULL));
   replace (&facts->machine, sandbox_xml_dup (root, "machine", NULL));
   facts->memfd = caps_list (root, "memoryBacking", "sourceType", "memfd");
+  replace (&facts->share_helper, find_share_helper (virt));
   facts->virtiofs =
       caps_list (root, "devices/filesystem", "driverType", "virtiofs") && have_virtiofsd (virt);
   return TRUE;

@@ -128,15 +128,23 @@ is_emulator (const Check *check, const char *text)
   return known_dir && known_name;
 }
 
+/* Never virtiofsd itself, which would do as root whatever a guest's root asks for. */
+static gboolean
+is_helper (const Check *check, const char *text)
+{
+  return is_file (check, text) && g_str_has_suffix (text, "/vms-virtiofsd");
+}
+
 static const struct
 {
   const char *word;
   gboolean (*matches) (const Check *check, const char *text);
 } value_kinds[] = {
-  { "%any", is_any },   { "%number", is_number },     { "%hex", is_hex },
-  { "%word", is_word }, { "%self", is_self },         { "%mac", is_mac },
-  { "%path", is_path }, { "%file", is_file },         { "%tty", is_tty },
-  { "%uuid", is_uuid }, { "%emulator", is_emulator }, { "%feature", is_feature },
+  { "%any", is_any },       { "%number", is_number },     { "%hex", is_hex },
+  { "%word", is_word },     { "%self", is_self },         { "%mac", is_mac },
+  { "%path", is_path },     { "%file", is_file },         { "%tty", is_tty },
+  { "%uuid", is_uuid },     { "%emulator", is_emulator }, { "%feature", is_feature },
+  { "%helper", is_helper },
 };
 
 static gboolean

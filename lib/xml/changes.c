@@ -273,7 +273,7 @@ report_share (Report *report, const char *path, const char *old, const char *new
     add_line (report, label, "%s",
               !new                                  ? "removed"
               : !old &&g_str_has_suffix (path, "]") ? "added"
-                                                    : "its device was changed by hand");
+                                                    : "its device changes");
   return TRUE;
 }
 

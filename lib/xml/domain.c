@@ -186,18 +186,20 @@ add_controllers (xmlNode *devices, const SandboxPlan *plan)
                      "model", "pcie-root-port", NULL);
 }
 
-/* xattr off: a guest's root must not set capabilities on files of the host. */
+/* libvirt starts our helper in place of virtiofsd, and tells it the door: what is really shared,
+ * and how, the helper finds there. xattr off: a guest's root must not set capabilities on files of
+ * the host. */
 static void
-add_share (xmlNode *devices, const SandboxPlanShare *share)
+add_share (xmlNode *devices, const SandboxPlan *plan, const SandboxPlanShare *share)
 {
   xmlNode *filesystem =
       sandbox_xml_add (devices, "filesystem", "type", "mount", "accessmode", "passthrough", NULL);
   xmlNode *binary;
 
   sandbox_xml_add (filesystem, "driver", "type", "virtiofs", "queue", VIRTIOFS_QUEUE, NULL);
-  binary = sandbox_xml_add (filesystem, "binary", "xattr", "off", NULL);
+  binary = sandbox_xml_add (filesystem, "binary", "path", plan->share_helper, "xattr", "off", NULL);
   sandbox_xml_add (binary, "sandbox", "mode", "namespace", NULL);
-  sandbox_xml_add (filesystem, "source", "dir", share->source, NULL);
+  sandbox_xml_add (filesystem, "source", "dir", share->door, NULL);
   sandbox_xml_add (filesystem, "target", "dir", share->tag, NULL);
 }
 
@@ -238,7 +240,7 @@ add_devices (xmlNode *domain, const SandboxPlan *plan)
   add_disk (devices, plan);
   add_controllers (devices, plan);
   for (guint i = 0; i < plan->shares->len; i++)
-    add_share (devices, g_ptr_array_index (plan->shares, i));
+    add_share (devices, plan, g_ptr_array_index (plan->shares, i));
   add_card (devices, plan);
   add_consoles (devices);
   /* gives memory that the guest has freed back to the host */

@@ -145,6 +145,7 @@ read_shares (SandboxDomainMeta *meta, xmlNode *root)
       share->source = sandbox_xml_get_attr (node, "source");
       share->target = sandbox_xml_get_attr (node, "target");
       share->mode = _sandbox_share_mode_from_string (mode);
+      share->read_only = _sandbox_share_mode_is_read_only (share->mode);
       share->create = g_strcmp0 (create, "yes") == 0;
       if (share->tag && share->source && share->target)
         g_ptr_array_add (meta->shares, share);

@@ -80,6 +80,7 @@ golden_case_resolve (GoldenCase *golden, GError **error)
   g_autofree char *name = read_setting (text, "name", "work");
   g_autofree char *owner = read_setting (text, "owner", "vms");
   g_autofree char *home = read_setting (text, "home", "/home/alice");
+  g_autofree char *state = g_build_filename (home, ".local/share/vms", name, NULL);
   g_autofree char *subnet = read_setting (text, "subnet", NULL);
   g_autofree char *image = read_setting (text, "image", IMAGE_ID);
   g_autofree char *image_size = read_setting (text, "image-size", "8GiB");
@@ -90,6 +91,7 @@ golden_case_resolve (GoldenCase *golden, GError **error)
     .uid = read_id (text, "uid"),
     .gid = read_id (text, "gid"),
     .home = home,
+    .state = state,
     .image_id = built ? IMAGE_ID : NULL,
     .image_disk = built ? IMAGE_PATH ".qcow2" : NULL,
     .image_kernel = built ? IMAGE_PATH ".vmlinuz" : NULL,

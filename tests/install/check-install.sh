@@ -81,7 +81,7 @@ pkg_config_is_small() {
 t "meson install" meson install --no-rebuild -C "$build"
 t "the library, its headers and its pkg-config file are there" there 'lib*/libsandbox-1.so.0' 'lib*/libsandbox-1.so' \
 	'include/libsandbox-1/sandbox/sandbox.h' 'include/libsandbox-1/sandbox/version.h' 'lib*/pkgconfig/libsandbox-1.pc'
-t "the command, the keeper, manual pages and completion are there" there bin/vms 'libexec/libsandbox/sandbox-keeper' \
+t "the command, the keeper, manual pages and completion are there" there bin/vms sbin/vms-virtiofsd 'libexec/libsandbox/sandbox-keeper' \
 	'share/man/man1/vms.1*' 'share/bash-completion/completions/vms'
 t "profiles and image recipes are there" there 'share/libsandbox/domains/work.profile' 'share/libsandbox/domains/base.profile' \
 	'share/libsandbox/images/build-image'

@@ -13,10 +13,9 @@ qemu_status() {
 	awk -v key="$1:" '$1 == key { $1 = ""; print substr($0, 2) }' "/proc/$(qemu_pid work)/status"
 }
 
+# Its processes run with a number of the user's own range, which no other machine's have.
 virtiofsd_pids() {
-	pgrep -x virtiofsd | while read -r pid; do
-		! tr '\0' ' ' <"/proc/$pid/cmdline" | grep -qE "source=$TEST_HOME|--shared-dir $TEST_HOME|--fd" || echo "$pid"
-	done
+	pgrep -x -u "$(awk -F: -v user="$TEST_USER" '$1 == user && $3 >= 65536 { print $2; exit }' /etc/subuid)" virtiofsd
 }
 
 # Every element of what runs, below <devices> and in the places that could give a guest more. A list of what may be there,

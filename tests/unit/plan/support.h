@@ -26,6 +26,7 @@ support_facts (void)
   SandboxFacts *facts = sandbox_facts_parse (
       "[facts]\ndriver=QEMU\nlibvirt=9.0.0\nqemu=7.2.22\narch=x86_64\n"
       "emulator=/usr/bin/qemu-system-x86_64\nmachine=pc-q35-7.2\nvirtiofs=yes\nmemfd=yes\n"
+      "share-helper=/usr/sbin/vms-virtiofsd\n"
       "kvm-listed=yes\nkvm-usable=yes\nkvm-reason=KVM works\ncpus=4\nmemory=17179869184\n"
       "pool=/var/lib/libvirt/images/vms\n",
       &error);
@@ -43,6 +44,7 @@ support_identity (void)
     .uid = 1000,
     .gid = 1000,
     .home = "/home/alice",
+    .state = "/home/alice/.local/share/vms/work",
     .image_id = "debian-13-1",
     .image_bytes = G_GUINT64_CONSTANT (2) << 30,
     .image_disk = "/images/1.qcow2",

@@ -105,7 +105,8 @@ test_shares_and_ports (void)
   /* shared memory also without a share, for one that comes later */
   assert_value (none_doc, "memoryBacking/source", "type", "memfd");
   assert_value (none_doc, "memoryBacking/access", "mode", "shared");
-  assert_value (two_doc, "devices/filesystem/source", "dir", "/home/alice/a");
+  assert_value (two_doc, "devices/filesystem/source", "dir",
+                "/home/alice/.local/share/vms/work/shares/a");
   assert_value (two_doc, "devices/filesystem/binary", "xattr", "off");
 }
 

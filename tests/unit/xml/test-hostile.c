@@ -163,7 +163,8 @@ test_share_fields (void)
   SandboxPlanShare *share = g_ptr_array_index (plan->shares, 0);
 
   g_assert_cmpuint (check_field (plan, &share->tag, _sandbox_xml_domain), ==, 2);
-  g_assert_cmpuint (check_field (plan, &share->source, _sandbox_xml_domain), ==, 2);
+  g_assert_cmpuint (check_field (plan, &share->source, _sandbox_xml_domain), ==, 1);
+  g_assert_cmpuint (check_field (plan, &share->door, _sandbox_xml_domain), ==, 1);
   g_assert_cmpuint (check_field (plan, &share->target, _sandbox_xml_domain), ==, 1);
 }
 

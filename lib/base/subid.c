@@ -1,0 +1,75 @@
+// SPDX-License-Identifier: LGPL-2.1-or-later
+// Who has which subordinate numbers on this host.
+#include "base/subid.h"
+
+#include "base/error.h"
+#include "base/setup.h"
+
+#include <string.h>
+#include <unistd.h>
+
+/* Where distributions begin. */
+#define FIRST 100000
+/* Below are people and programs. */
+#define LOWEST 65536
+
+gboolean
+sandbox_subid_find (const char *path, const char *user, uid_t uid, guint64 *free_id)
+{
+  g_autofree char *number = g_strdup_printf ("%u", (guint)uid);
+  g_autofree char *text = NULL;
+  g_auto (GStrv) lines = NULL;
+  gboolean found = FALSE;
+
+  if (g_file_get_contents (path, &text, NULL, NULL))
+    lines = g_strsplit (text, "\n", -1);
+  for (char **line = lines; line != NULL && *line != NULL; line++)
+    {
+      g_auto (GStrv) parts = g_strsplit (*line, ":", 3);
+      guint64 first = 0, count = 0;
+
+      if (g_strv_length (parts) != 3
+          || !g_ascii_string_to_unsigned (parts[1], 10, 0, G_MAXUINT32, &first, NULL)
+          || !g_ascii_string_to_unsigned (parts[2], 10, 0, G_MAXUINT32, &count, NULL))
+        continue;
+      found |= (strcmp (parts[0], user) == 0 || strcmp (parts[0], number) == 0) && first >= LOWEST
+               && count >= SANDBOX_SUBID_COUNT && count <= G_MAXUINT32 - first;
+      *free_id = MAX (*free_id, first + count);
+    }
+  return found;
+}
+
+char *
+sandbox_subid_free_range (void)
+{
+  guint64 first = FIRST;
+
+  sandbox_subid_find (SANDBOX_SUBUID_FILE, "", (uid_t)-1, &first);
+  sandbox_subid_find (SANDBOX_SUBGID_FILE, "", (uid_t)-1, &first);
+  return g_strdup_printf ("%" G_GUINT64_FORMAT "-%" G_GUINT64_FORMAT, first,
+                          first + SANDBOX_SUBID_COUNT - 1);
+}
+
+gboolean
+sandbox_subid_check (GError **error)
+{
+  g_autofree char *user = sandbox_user_name (), *range = NULL;
+  guint64 unused = 0;
+  gboolean users = sandbox_subid_find (SANDBOX_SUBUID_FILE, user, geteuid (), &unused);
+  gboolean groups = sandbox_subid_find (SANDBOX_SUBGID_FILE, user, geteuid (), &unused);
+
+  if (users && groups)
+    return TRUE;
+  range = sandbox_subid_free_range ();
+  return sandbox_fail (
+      error, SANDBOX_ERROR_HOST,
+      "sharing directories: %s has no range of %d subordinate numbers in %s, to which what a "
+      "machine's root makes in a share could belong; run: %susermod%s%s%s%s %s (or: vms doctor "
+      "--fix)",
+      user, SANDBOX_SUBID_COUNT,
+      users    ? SANDBOX_SUBGID_FILE
+      : groups ? SANDBOX_SUBUID_FILE
+               : SANDBOX_SUBUID_FILE " and " SANDBOX_SUBGID_FILE,
+      geteuid () == 0 ? "" : "sudo ", users ? "" : " --add-subuids ", users ? "" : range,
+      groups ? "" : " --add-subgids ", groups ? "" : range, user);
+}

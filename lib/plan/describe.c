@@ -42,6 +42,7 @@ sandbox_plan_unref (SandboxPlan *plan)
     return;
   for (guint i = 0; i < G_N_ELEMENTS (texts); i++)
     g_free (*texts[i]);
+  g_strfreev (plan->layers);
   g_ptr_array_unref (plan->shares);
   g_array_unref (plan->flows);
   g_array_unref (plan->forward);

@@ -23,6 +23,9 @@ typedef struct
   const char *image_disk, *image_kernel,
       *image_initrd;         /* paths of its volumes on the libvirt host */
   const char *image_cmdline; /* kernel words that the image ships */
+  const char *disk_volume;   /* (nullable) the layer that is written to; NULL: the first there is */
+  const char *const *layers; /* (nullable) paths of the layers between that one and image_disk, the
+                                uppermost first */
   const char *subnet;        /* (nullable) "10.213.x.y/29" that the machine has now */
 } SandboxIdentity;
 
@@ -74,6 +77,7 @@ struct _SandboxPlan
   guint uid, gid; /* of the user in the guest; never 0 */
   char *image_id, *image_disk, *image_kernel, *image_initrd, *cmdline;
   char *disk_volume, *seed_volume; /* "vms-1000-work.qcow2", "vms-1000-work.seed" */
+  char **layers; /* paths between the disk and image_disk, the uppermost first; never NULL */
   char *pool_path;
   char *network_mode, *bridge;  /* bridge "vms" + 10 hex digits, at most 15 bytes */
   char mac[18];                 /* 52:54:00 + 3 bytes of the hash */

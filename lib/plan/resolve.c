@@ -188,7 +188,9 @@ resolve_names (SandboxPlan *plan, SandboxProfile *profile, const SandboxIdentity
   plan->profile_digest = g_strdup (sandbox_profile_get_digest (profile));
   plan->object = _sandbox_object_name (identity->uid, identity->owner, identity->name);
   _sandbox_object_uuid (identity->uid, identity->owner, identity->name, plan->uuid);
-  plan->disk_volume = g_strconcat (plan->object, ".qcow2", NULL);
+  plan->disk_volume = identity->disk_volume ? g_strdup (identity->disk_volume)
+                                            : g_strconcat (plan->object, ".qcow2", NULL);
+  plan->layers = identity->layers ? g_strdupv ((char **)identity->layers) : g_new0 (char *, 1);
   plan->seed_volume = g_strconcat (plan->object, ".seed", NULL);
   plan->user = g_strdup (values->user);
   plan->uid = identity->uid > 0 ? identity->uid : FALLBACK_ID;

@@ -29,6 +29,18 @@ refresh (virStoragePoolPtr pool)
     }
 }
 
+gboolean
+_sandbox_virt_pool_refresh (SandboxVirt *virt, GError **error)
+{
+  g_autoptr (virConnect) conn = _sandbox_virt_connection (virt, error);
+  g_autoptr (virStoragePool) pool =
+      conn ? _sandbox_virt_pool_need (conn, "look into it", error) : NULL;
+
+  if (pool)
+    refresh (pool);
+  return pool != NULL;
+}
+
 /* --- volumes */
 
 void

@@ -62,6 +62,22 @@ gboolean _sandbox_virt_domain_kill (SandboxVirt *virt, const char *name,
                                     GError **error); /* stopped or none: success */
 gboolean _sandbox_virt_domain_undefine (SandboxVirt *virt, const char *name,
                                         GError **error); /* none: success */
+/* A machine that runs writes to the volume of @xml (_sandbox_xml_disk_switch) from now on, which
+ * must stand on the one that it wrote to before. */
+gboolean _sandbox_virt_domain_switch_disk (SandboxVirt *virt, const char *name, const char *xml,
+                                           GError **error);
+typedef void (*SandboxVirtTransferFunc) (guint64 done, guint64 total, gpointer user_data);
+/* Copies all that lies between the disk of the running domain @name and the layer @base (path) into
+ * the disk, which stands on @base then. What is read from the disk never changes, and whatever ends
+ * this early leaves a disk that is right. */
+gboolean _sandbox_virt_domain_pull (SandboxVirt *virt, const char *name, const char *base,
+                                    SandboxVirtTransferFunc progress, gpointer user_data,
+                                    GCancellable *cancellable, GError **error);
+/* The same for the disk of @domain_xml (_sandbox_xml_merge_domain), which is there for this time
+ * only, with its processors stopped; it ends with this process, too. */
+gboolean _sandbox_virt_disk_pull (SandboxVirt *virt, const char *name, const char *domain_xml,
+                                  const char *base, SandboxVirtTransferFunc progress,
+                                  gpointer user_data, GCancellable *cancellable, GError **error);
 /* Waits until it does not run (or does not exist); TIMED_OUT. @timeout_usec -1: for ever. */
 gboolean
 _sandbox_virt_domain_wait_stopped (SandboxVirt *virt, const char *name, gint64 timeout_usec,
@@ -108,6 +124,8 @@ gboolean _sandbox_virt_pool_ensure (SandboxVirt *virt, GError **error); /* defin
 /* Free bytes of the file system that it is on. *ret_exists FALSE: no pool, or one that is off. */
 gboolean _sandbox_virt_pool_space (SandboxVirt *virt, gboolean *ret_exists, guint64 *ret_available,
                                    GError **error);
+/* What a volume stands on libvirt remembers from when it last looked; this makes it look. */
+gboolean _sandbox_virt_pool_refresh (SandboxVirt *virt, GError **error);
 typedef struct
 {
   char *name, *path, *backing_path;
@@ -130,7 +148,6 @@ gboolean
 _sandbox_virt_volume_grow (SandboxVirt *virt, const char *name, guint64 bytes, GError **error);
 gboolean _sandbox_virt_volume_remove (SandboxVirt *virt, const char *name,
                                       GError **error); /* none: success */
-typedef void (*SandboxVirtTransferFunc) (guint64 done, guint64 total, gpointer user_data);
 gboolean
 _sandbox_virt_volume_upload_fd (SandboxVirt *virt, const char *name, int fd, guint64 length,
                                 SandboxVirtTransferFunc progress, gpointer user_data,

@@ -12,9 +12,14 @@
 
 #include <string.h>
 
-/* Far more than the list needs; what is nested deeper is on no list. */
-#define DEPTH_MAX 16
+/* Far more than the list needs, with as many layers of a disk as libvirt takes; what is nested
+ * deeper is on no list. */
+#define DEPTH_MAX (16 + 200)
 #define SHOWN_MAX 200
+
+/* The layers of a disk stand in one another, each under the path of the first. */
+#define LAYER      "devices/disk/backingStore"
+#define LAYERS_END LAYER "/backingStore"
 
 typedef struct
 {
@@ -361,6 +366,34 @@ is_needed (const Check *check, const SandboxAllowed *row)
 static gboolean
 check_element (const Check *check, const char *path, guint depth, xmlNode *node, guint *counts);
 
+/* A layer below another; without attributes it is the end of the chain. */
+static gboolean
+is_lower_layer (const char *parent, const xmlNode *child)
+{
+  return g_str_equal (parent, LAYER) && !child->ns && child->properties
+         && g_str_equal (child->name, "backingStore");
+}
+
+/* It stands in the place of the chain's end: one of the two must be there, and not both. */
+static gboolean
+count_lower_layer (const Check *check, guint *counts)
+{
+  guint row = 0;
+
+  while (check->rows[row] && !g_str_equal (check->rows[row]->path, LAYERS_END))
+    row++;
+  return check->rows[row] && ++counts[row] == 1;
+}
+
+static char *
+path_of_child (const char *path, const xmlNode *child)
+{
+  if (is_lower_layer (path, child))
+    return g_strdup (path);
+  return g_strconcat (path, *path ? "/" : "", child->ns ? "sandbox:" : "",
+                      (const char *)child->name, NULL);
+}
+
 /* What one parent holds: each kind at most as often as the list says, and what is needed. */
 static gboolean
 check_children (const Check *check, const char *path, guint depth, xmlNode *node)
@@ -376,8 +409,9 @@ check_children (const Check *check, const char *path, guint depth, xmlNode *node
         continue;
       if (child->type != XML_ELEMENT_NODE || !is_namespace_right (child))
         return fail (check, path, "holds something that is no plain element of libvirt's or ours");
-      child_path = g_strconcat (path, *path ? "/" : "", child->ns ? "sandbox:" : "",
-                                (const char *)child->name, NULL);
+      child_path = path_of_child (path, child);
+      if (is_lower_layer (path, child) && !count_lower_layer (check, counts))
+        return fail (check, path, "is there more than once");
       if (!check_element (check, child_path, depth + 1, child, counts))
         return FALSE;
     }

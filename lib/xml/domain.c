@@ -149,8 +149,7 @@ add_behaviour (xmlNode *domain, const SandboxPlan *plan)
   sandbox_xml_add (pm, "suspend-to-disk", "enabled", "no", NULL);
 }
 
-/* The chain is written out and ended, so that nothing is ever probed from what a guest wrote.
- * cache=writeback honours the guest's flushes, and lets all machines of one image read it from the
+/* cache=writeback honours the guest's flushes, and lets all machines of one image read it from the
  * host's page cache; io_uring and O_DIRECT are left out since not every host's file system and
  * settings allow them, at no gain that a development machine would notice. */
 static void
@@ -158,18 +157,17 @@ add_disk (xmlNode *devices, const SandboxPlan *plan)
 {
   g_autofree char *path = g_build_filename (plan->pool_path, plan->disk_volume, NULL);
   xmlNode *disk = sandbox_xml_add (devices, "disk", "type", "file", "device", "disk", NULL);
-  xmlNode *backing;
+  g_autoptr (GPtrArray) below = g_ptr_array_new ();
 
   sandbox_xml_add (disk, "driver", "name", "qemu", "type", "qcow2", "cache", "writeback", "discard",
                    "unmap", "iothread", "1", NULL);
   sandbox_xml_add (disk, "source", "file", path, NULL);
+  for (char **layer = plan->layers; *layer; layer++)
+    g_ptr_array_add (below, *layer);
   if (*plan->image_disk)
-    {
-      backing = sandbox_xml_add (disk, "backingStore", "type", "file", NULL);
-      sandbox_xml_add (backing, "format", "type", "qcow2", NULL);
-      sandbox_xml_add (backing, "source", "file", plan->image_disk, NULL);
-      sandbox_xml_add (backing, "backingStore", NULL);
-    }
+    g_ptr_array_add (below, plan->image_disk);
+  g_ptr_array_add (below, NULL);
+  _sandbox_xml_add_backing (disk, (const char *const *)below->pdata);
   sandbox_xml_add (disk, "target", "dev", "vda", "bus", "virtio", NULL);
 }
 

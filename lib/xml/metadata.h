@@ -14,5 +14,9 @@ void _sandbox_metadata_add_domain (xmlNode *domain, const SandboxPlan *plan);
 void _sandbox_metadata_add_network (xmlNode *network, const SandboxPlan *plan);
 /* A new document with its root element. */
 xmlDoc *_sandbox_xml_new (const char *root, xmlNode **ret_root);
+/* What lies below a disk: @paths of qcow2 layers, the uppermost first. Written out and ended, so
+ * that no format and no further layer is ever probed from what a guest wrote. None: nothing is
+ * added. */
+void _sandbox_xml_add_backing (xmlNode *disk, const char *const *paths);
 /* Attribute or text as a decimal number. */
 const char *_sandbox_xml_number (char buffer[24], guint64 value);

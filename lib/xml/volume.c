@@ -23,21 +23,30 @@ new_volume (const char *name, guint64 bytes, const char *format, guint mode, xml
 }
 
 char *
-_sandbox_xml_disk_volume (const SandboxPlan *plan)
+_sandbox_xml_layer_volume (const char *name, guint64 bytes, const char *below)
 {
   xmlNode *root, *target, *backing;
-  g_autoptr (xmlDoc) doc =
-      new_volume (plan->disk_volume, plan->disk_bytes, "qcow2", 0600, &root, &target);
+  g_autoptr (xmlDoc) doc = new_volume (name, bytes, "qcow2", 0600, &root, &target);
 
+  /* it grows as it is written to */
+  sandbox_xml_add_text (root, "allocation", "0", "unit", "bytes", NULL);
   sandbox_xml_add_text (target, "compat", "1.1", NULL);
-  if (*plan->image_disk)
+  if (*below)
     {
       backing = sandbox_xml_add (root, "backingStore", NULL);
-      sandbox_xml_add_text (backing, "path", plan->image_disk, NULL);
+      sandbox_xml_add_text (backing, "path", below, NULL);
       /* always said, never probed: a guest could write another format's header to its disk */
       sandbox_xml_add (backing, "format", "type", "qcow2", NULL);
     }
   return sandbox_xml_to_string (doc);
+}
+
+char *
+_sandbox_xml_disk_volume (const SandboxPlan *plan)
+{
+  const char *below = plan->layers[0] ? plan->layers[0] : plan->image_disk;
+
+  return _sandbox_xml_layer_volume (plan->disk_volume, plan->disk_bytes, below);
 }
 
 char *

@@ -17,6 +17,18 @@ gboolean
 _sandbox_xml_same_policy (const char *a, const char *b, gboolean *ret_same, GError **error);
 /* qcow2 overlay on the image, 0600; also what a clone's copy is made into. */
 char *_sandbox_xml_disk_volume (const SandboxPlan *plan);
+/* qcow2 layer on the file @below, 0600. */
+char *_sandbox_xml_layer_volume (const char *name, guint64 bytes, const char *below);
+/* What virDomainSnapshotCreateXML needs to make the file @path the one that is written to. */
+char *_sandbox_xml_disk_switch (const char *path);
+/* A domain's XML with another disk: @path, which stands on the layers @below (the uppermost first).
+ * INVALID when it does not have just one disk. */
+char *_sandbox_xml_with_disk (const char *domain_xml, const char *path, const char *const *below,
+                              GError **error);
+/* The file that a domain writes to; NULL when it has no disk. */
+char *_sandbox_xml_disk_path (const char *domain_xml);
+/* A domain that never runs: its one disk stands on @below, and libvirt can work on that. */
+char *_sandbox_xml_merge_domain (const char *name, const char *path, const char *const *below);
 /* Any raw volume of @bytes; @mode such as 0600 or 0644. */
 char *_sandbox_xml_raw_volume (const char *name, guint64 bytes, guint mode);
 /* qcow2 image volume to be filled by upload; 0444: many machines read it, none may write it. */

@@ -111,9 +111,10 @@ vms_fail_verb (const char *family, const char *word, GError **error)
                    near != NULL ? "\"?" : "");
 }
 
-/* The first word, or the second of a family. FALSE with @error when it is none that we know. */
+/* The first word, or the second of a family. FALSE with @error when it is none that we know.
+ * *@ret_operand: the second word was left out, and this is what follows. */
 static gboolean
-take_verb (VmsArgs *args, const char *word, GError **error)
+take_verb (VmsArgs *args, const char *word, gboolean *ret_operand, GError **error)
 {
   args->verb = vms_verb_find (args->family != NULL ? args->family : word,
                               args->family != NULL ? word : NULL);
@@ -124,7 +125,9 @@ take_verb (VmsArgs *args, const char *word, GError **error)
       args->family = vms_verb_family (word)->verb;
       return TRUE;
     }
-  return vms_fail_verb (args->family, word, error);
+  args->verb = args->family != NULL ? vms_verb_default (args->family) : NULL;
+  *ret_operand = args->verb != NULL;
+  return args->verb != NULL || vms_fail_verb (args->family, word, error);
 }
 
 static gboolean
@@ -203,8 +206,16 @@ check_values (const VmsArgs *args, GError **error)
 static gboolean
 take_word (VmsArgs *args, GPtrArray *operands, const char *word, gboolean *ret_rest, GError **error)
 {
+  gboolean operand = TRUE;
+
   if (args->verb == NULL)
-    return take_verb (args, word, error);
+    {
+      operand = FALSE;
+      if (!take_verb (args, word, &operand, error))
+        return FALSE;
+    }
+  if (!operand)
+    return TRUE;
   if ((args->verb->flags & VMS_VERB_COMMAND) && operands->len == args->verb->max)
     *ret_rest = TRUE;
   else

@@ -78,12 +78,35 @@ recreate_one (VmsContext *context, const VmsArgs *args, SandboxHost *host, const
   return TRUE;
 }
 
+/* ", 3 snapshots": of all that are named. What cannot be told is left out: the verb itself tells.
+ */
+static char *
+count_snapshots (VmsContext *context, const VmsArgs *args)
+{
+  g_autoptr (SandboxHost) host = vms_open_host (context, NULL);
+  guint n = 0;
+
+  for (char **name = args->operands; host != NULL && *name != NULL; name++)
+    {
+      g_autoptr (SandboxMachine) machine =
+          sandbox_host_lookup (host, *name, context->cancellable, NULL);
+      g_autoptr (SandboxMachineStatus) status =
+          machine != NULL ? sandbox_machine_get_status (machine, context->cancellable, NULL) : NULL;
+
+      n += status != NULL ? status->snapshots : 0;
+    }
+  return n == 0   ? g_strdup ("")
+         : n == 1 ? g_strdup (", 1 snapshot")
+                  : g_strdup_printf (", %u snapshots", n);
+}
+
 int
 vms_cmd_destroy (VmsContext *context, const VmsArgs *args, GError **error)
 {
   g_autofree char *names = g_strjoinv (", ", args->operands);
+  g_autofree char *snapshots = vms_can_ask () ? count_snapshots (context, args) : g_strdup ("");
   g_autofree char *question =
-      g_strdup_printf ("Destroy %s, with disk, keys%s?", names,
+      g_strdup_printf ("Destroy %s, with disk%s, keys%s?", names, snapshots,
                        vms_args_has (args, "keep-profile") ? "" : " and profile");
 
   if (!vms_confirm (context, args, question, error))
@@ -95,7 +118,9 @@ int
 vms_cmd_recreate (VmsContext *context, const VmsArgs *args, GError **error)
 {
   g_autofree char *names = g_strjoinv (", ", args->operands);
-  g_autofree char *question = g_strdup_printf ("Throw away all that is on the disk of %s?", names);
+  g_autofree char *snapshots = vms_can_ask () ? count_snapshots (context, args) : g_strdup ("");
+  g_autofree char *question =
+      g_strdup_printf ("Throw away all that is on the disk of %s%s?", names, snapshots);
 
   if (!vms_confirm (context, args, question, error))
     return 1;

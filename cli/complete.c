@@ -166,7 +166,12 @@ read_words (char **words, guint n, const char **ret_family, guint *ret_operands)
       else if (verb != NULL)
         (*ret_operands)++;
       else if (*ret_family != NULL)
-        verb = vms_verb_find (*ret_family, words[i]);
+        {
+          verb = vms_verb_find (*ret_family, words[i]);
+          if (verb == NULL)
+            verb = vms_verb_default (*ret_family);
+          *ret_operands = verb != NULL && g_strcmp0 (verb->sub, words[i]) != 0;
+        }
       else if (vms_verb_family (words[i]) != NULL)
         *ret_family = words[i];
       else
@@ -192,7 +197,11 @@ vms_cmd_complete (VmsContext *context, const VmsArgs *args, GError **error)
       offer_options (vms_global_options, last);
     }
   else if (verb == NULL)
-    offer_verbs (family, last);
+    {
+      offer_verbs (family, last);
+      if (family != NULL && vms_verb_default (family) != NULL)
+        offer_kind (vms_verb_default (family)->completer, last);
+    }
   else if (verb->completer == VMS_COMPLETE_VERB && n_operands == 1
            && vms_verb_family (args->operands[n - 1]) != NULL)
     offer_verbs (args->operands[n - 1], last);

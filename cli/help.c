@@ -74,9 +74,9 @@ static void
 show_verb_line (const VmsVerb *verb)
 {
   g_autofree char *title = vms_verb_title (verb);
-  guint column = (guint)printf ("  %-16s", title);
+  guint column = (guint)printf ("  %-17s", title);
 
-  wrap (verb->summary, 18, column);
+  wrap (verb->summary, 19, column);
 }
 
 static void
@@ -180,9 +180,10 @@ show_steps (void)
 {
   for (const VmsVerb *row = vms_verbs; row->verb != NULL; row++)
     {
-      const char *const *ids = row->sub == NULL ? sandbox_machine_step_ids (row->verb) : NULL;
+      g_autofree char *verb = g_strjoin ("-", row->verb, row->sub, NULL);
+      const char *const *ids = sandbox_machine_step_ids (verb);
       for (; ids != NULL && *ids != NULL; ids++)
-        printf ("%s %s\n", row->verb, *ids);
+        printf ("%s %s\n", verb, *ids);
     }
 }
 

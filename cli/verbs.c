@@ -117,6 +117,15 @@ static const VmsOption forward_add_options[] = {
 static const VmsOption forward_remove_options[] = {
   FLAG (0, "host", FORWARD_HOST_SUMMARY), END
 };
+static const VmsOption snapshot_create_options[] = {
+  VALUE ('m', "note", "TEXT", VMS_COMPLETE_NONE, "say what it is for"), END
+};
+static const VmsOption revert_options[] = {
+  FLAG (0, "discard", "throw the present state away, instead of keeping it as a snapshot"),
+  FLAG ('f', "force", "pull the plug of a running machine instead of asking it to power off"),
+  FLAG ('y', "yes", YES_SUMMARY),
+  END
+};
 static const VmsOption ssh_config_options[] = {
   FLAG (0, "install",
          "add one Include line to ~/.ssh/config, so that plain `ssh NAME` works"),
@@ -168,8 +177,11 @@ const VmsVerb vms_verbs[] = {
     "otherwise it is kept and its place is said.",
     NULL, vms_cmd_edit },
   { "clone", NULL, NULL, VMS_GROUP_MACHINES, "NAME NEW", 2, 2, VMS_COMPLETE_MACHINE, 0,
-    "copy a stopped machine under a new name",
-    "The copy has the same disk content and profile, but an identity (keys, address) of its own.",
+    "copy a machine under a new name",
+    "The copy has the same disk content and profile, but an identity (keys, address) of its own. "
+    "Nothing is copied: both go on from the disk as it is now, which is frozen, however much is on "
+    "it. The machine may run; the copy then starts as after a power cut.\n\n"
+    "The two are independent all the same: either can be changed, reverted and destroyed.",
     NULL, vms_cmd_clone },
   { "list", NULL, "ls", VMS_GROUP_MACHINES, "", 0, 0, VMS_COMPLETE_NONE, VMS_VERB_JSON,
     "list your machines",
@@ -297,6 +309,35 @@ const VmsVerb vms_verbs[] = {
     "of the machine, which listen again at once.",
     forward_remove_options, vms_cmd_forward_remove },
 
+  { "snapshot", "create", NULL, VMS_GROUP_USE, "NAME [SNAPSHOT]", 1, 2, VMS_COMPLETE_MACHINE,
+    VMS_VERB_DEFAULT,
+    "keep the state of a machine's disk",
+    "Takes no time and, at first, no room, whatever is on the disk; a machine that runs goes on "
+    "meanwhile. Without SNAPSHOT the name is made from the time. \"create\" may be left out.\n\n"
+    "It has the disk only: not memory, and not what is in shared directories. Of a machine that "
+    "runs it is what a power cut would leave, after the guest was asked to write out all it has.",
+    snapshot_create_options, vms_cmd_snapshot_create },
+  { "snapshot", "list", NULL, VMS_GROUP_USE, "NAME", 1, 1, VMS_COMPLETE_MACHINE, VMS_VERB_JSON,
+    "show a machine's snapshots as a tree",
+    "SIZE is what a snapshot takes beyond the one that it goes on from. \"(now)\" is the present "
+    "state, shown below the snapshot that it goes on from.",
+    NULL, vms_cmd_snapshot_list },
+  { "snapshot", "delete", NULL, VMS_GROUP_USE, "NAME SNAPSHOT...", 2, VMS_MANY,
+    VMS_COMPLETE_MACHINE, 0,
+    "remove snapshots",
+    "All others stay as they are: what they need of it is merged into them. While the machine runs "
+    "that is not always possible; then the room is freed by a later delete or revert.",
+    NULL, vms_cmd_snapshot_delete },
+  { "revert", NULL, NULL, VMS_GROUP_USE, "NAME [SNAPSHOT]", 1, 2, VMS_COMPLETE_MACHINE, 0,
+    "make a machine's disk what it was",
+    "Without SNAPSHOT: what it was at the one that the present state goes on from. The present "
+    "state is kept as a snapshot of its own (auto-TIME; the newest five are), unless --discard is "
+    "given. A machine that runs is switched off, after asking, and started again.\n\n"
+    "Keys, address and profile stay as they are now. What is in shared directories does, too: they "
+    "are this host's, and no part of the disk. Changes that the machine made in a share with "
+    "mode=review are on its disk, and go back with it.",
+    revert_options, vms_cmd_revert },
+
   { "image", "build", NULL, VMS_GROUP_PARTS, "[IMAGE]", 0, 1, VMS_COMPLETE_IMAGE, 0,
     "build an image from its recipe",
     "The default is debian-13. Packages come from the mirror that the host itself uses.",
@@ -396,6 +437,15 @@ vms_verb_family (const char *verb)
 {
   for (const VmsVerb *row = vms_verbs; row->verb != NULL; row++)
     if (row->sub != NULL && strcmp (row->verb, verb) == 0)
+      return row;
+  return NULL;
+}
+
+const VmsVerb *
+vms_verb_default (const char *verb)
+{
+  for (const VmsVerb *row = vms_verbs; row->verb != NULL; row++)
+    if ((row->flags & VMS_VERB_DEFAULT) && strcmp (row->verb, verb) == 0)
       return row;
   return NULL;
 }

@@ -42,6 +42,7 @@ typedef enum
   VMS_VERB_COMMAND = 1 << 1,
   VMS_VERB_NEEDS_COMMAND = 1 << 2, /* must end with one */
   VMS_VERB_HIDDEN = 1 << 3,        /* not in help, manual and completion */
+  VMS_VERB_DEFAULT = 1 << 4,       /* its second word may be left out */
 } VmsVerbFlags;
 
 /**
@@ -100,6 +101,9 @@ extern const char *const vms_group_titles[VMS_N_GROUPS];
 const VmsVerb *vms_verb_find (const char *verb, const char *sub);
 /* First row of the family VERB; NULL when VERB is no family. */
 const VmsVerb *vms_verb_family (const char *verb);
+/* The row of the family VERB that is meant when its second word is none; NULL when there is none.
+ */
+const VmsVerb *vms_verb_default (const char *verb);
 /* "image build" (transfer full) */
 char *vms_verb_title (const VmsVerb *verb);
 /* Option NAME of @verb (nullable: only the global ones); NULL when there is none. */
@@ -140,6 +144,10 @@ VMS_HANDLER (vms_cmd_forward_list);
 VMS_HANDLER (vms_cmd_forward_add);
 VMS_HANDLER (vms_cmd_forward_remove);
 VMS_HANDLER (vms_cmd_pull);
+VMS_HANDLER (vms_cmd_snapshot_create);
+VMS_HANDLER (vms_cmd_snapshot_list);
+VMS_HANDLER (vms_cmd_snapshot_delete);
+VMS_HANDLER (vms_cmd_revert);
 VMS_HANDLER (vms_cmd_doctor);
 VMS_HANDLER (vms_cmd_help);
 VMS_HANDLER (vms_cmd_manual);

@@ -51,12 +51,13 @@ gboolean sandbox_machine_start (SandboxMachine *machine, const SandboxStartOptio
 gboolean sandbox_machine_stop (SandboxMachine *machine, gboolean force, gint64 timeout_usec,
                                SandboxProgressFunc progress, gpointer user_data,
                                GCancellable *cancellable, GError **error);
-/* Removes domain, disk, network, keys; the profile too when @remove_profile. Shared directories
- * stay. Nothing there: succeeds. */
+/* Removes domain, disk with all snapshots, network, keys; the profile too when @remove_profile.
+ * Shared directories stay. Nothing there: succeeds. */
 gboolean sandbox_machine_destroy (SandboxMachine *machine, gboolean remove_profile,
                                   SandboxProgressFunc progress, gpointer user_data,
                                   GCancellable *cancellable, GError **error);
-/* Fresh disk from the newest image, same identity (keys, address); started again if it ran. */
+/* Fresh disk from the newest image, without snapshots, same identity (keys, address); started again
+ * if it ran. */
 gboolean sandbox_machine_recreate (SandboxMachine *machine, SandboxProgressFunc progress,
                                    gpointer user_data, GCancellable *cancellable, GError **error);
 /* A stopped machine's disk and profile under a new name and identity. */
@@ -64,9 +65,9 @@ SandboxMachine *
 sandbox_machine_clone (SandboxMachine *machine, const char *new_name, SandboxProgressFunc progress,
                        gpointer user_data, GCancellable *cancellable, GError **error);
 
-/* Identifiers of the steps of "start", "stop", "destroy", "recreate" or "clone", in the order in
- * which progress reports them as phases; NULL for another verb. (array zero-terminated=1)
- * (nullable) Static. */
+/* Identifiers of the steps of "start", "stop", "destroy", "recreate", "clone", "snapshot-create",
+ * "snapshot-delete" or "revert", in the order in which progress reports them as phases; NULL for
+ * another verb. (array zero-terminated=1) (nullable) Static. */
 const char *const *sandbox_machine_step_ids (const char *verb);
 
 /**
@@ -81,7 +82,9 @@ typedef struct
  * SandboxMachineStatus:
  * All strings are never %NULL, "" when not known. Times in microseconds, sizes in bytes.
  * @changes: how the profile differs from what is defined; "" when not
+ * @disk_bytes: of all layers of its disk, snapshots included
  * @keeper_pid: 0 when none runs
+ * @snapshots: how many there are
  * @forwards: what is forwarded, or would be after a start; whether it works is not looked at, so
  * the states are all "off": see sandbox_machine_list_forwards()
  */
@@ -96,6 +99,7 @@ typedef struct
   gboolean ssh_ready;
   GPtrArray *shares;   /* (element-type SandboxShareStatus) */
   GPtrArray *forwards; /* (element-type SandboxForward) */
+  guint snapshots;
 } SandboxMachineStatus;
 void sandbox_machine_status_free (SandboxMachineStatus *status);
 /* Works for a machine that was never started, too, and for one whose profile has a mistake in it

@@ -14,5 +14,6 @@
 #include <sandbox/profile.h>
 #include <sandbox/progress.h>
 #include <sandbox/pull.h>
+#include <sandbox/snapshot.h>
 #include <sandbox/verify.h>
 #include <sandbox/version.h>

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
 // The steps from a defined machine to one that answers: boot, keeper, ssh, mounts.
-#include "facade/facade-private.h"
+#include "facade/layers.h"
 
 #define TAIL_LINES 12
 
@@ -8,9 +8,13 @@ gboolean
 _sandbox_step_boot (gpointer data, GCancellable *cancellable, GError **error)
 {
   SandboxWork *work = data;
+  g_autofree char *merge = _sandbox_layers_merge_object (work->machine);
 
   if (_sandbox_pieces_running (&work->pieces))
     return TRUE;
+  /* it has the disk open, and nobody waits for it: we have the lock */
+  if (!_sandbox_virt_domain_kill (work->host->virt, merge, error))
+    return FALSE;
   if (!_sandbox_shares_check_apart (work, error))
     return FALSE;
   work->made.boot = TRUE;

@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
-// Clone: a stopped machine's disk and profile under a new name and identity. The profile comes
-// last: a copy that was interrupted has none, so that nobody can start half a disk, and the next
-// clone or destroy of that name clears it away.
-#include "facade/facade-private.h"
+// Clone: a machine's disk and profile under a new name and identity. Nothing is copied: the layer
+// that the source writes to is frozen, and both go on with a layer of their own on it. The profile
+// comes last: a copy that was interrupted has none, so that nobody can start half a machine, and
+// the next clone or destroy of that name clears it away.
+#include "facade/layers.h"
 
 #include <string.h>
 #include <unistd.h>
@@ -21,9 +22,6 @@ read_source (gpointer data, GCancellable *cancellable, GError **error)
 
   if (!_sandbox_machine_pieces (work->source, &pieces, error))
     return FALSE;
-  if (_sandbox_pieces_running (&pieces))
-    return sandbox_fail (error, SANDBOX_ERROR_WRONG_STATE,
-                         "clone %s: it is running; stop it with `vms stop %s`", from, from);
   if (!pieces.disk || !pieces.domain)
     return sandbox_fail (
         error, SANDBOX_ERROR_WRONG_STATE,
@@ -69,15 +67,121 @@ make_keys (gpointer data, GCancellable *cancellable, GError **error)
   return fd >= 0 && sandbox_file_write_at (fd, MARK, "", 0, 0600, error);
 }
 
+/* --- steps on the source */
+
 static gboolean
-copy_disk (gpointer data, GCancellable *cancellable, GError **error)
+find_layers (gpointer data, GCancellable *cancellable, GError **error)
 {
   SandboxWork *work = data;
-  g_autofree char *from = g_strconcat (work->source->object, ".qcow2", NULL);
+
+  return _sandbox_snapshot_find_top (work->from, cancellable, error);
+}
+
+static gboolean
+sync_source (gpointer data, GCancellable *cancellable, GError **error)
+{
+  SandboxWork *work = data;
+
+  return _sandbox_snapshot_sync (work->from, cancellable, error);
+}
+
+static gboolean
+make_layer (gpointer data, GCancellable *cancellable, GError **error)
+{
+  SandboxWork *work = data;
+
+  return _sandbox_snapshot_layer (work->from, cancellable, error);
+}
+
+static void
+undo_layer (gpointer data)
+{
+  SandboxWork *work = data;
+
+  _sandbox_snapshot_undo_layer (work->from);
+}
+
+static SandboxLayer *
+find_volume (const SandboxLayers *layers, const char *volume)
+{
+  for (guint i = 0; i < layers->all->len; i++)
+    {
+      SandboxLayer *layer = layers->all->pdata[i];
+
+      if (strcmp (layer->volume, volume) == 0)
+        return layer;
+    }
+  return NULL;
+}
+
+/* Off, and nothing was written since the last layer was frozen: the copy can stand on that, so that
+ * copies of one machine do not make its chain of layers longer and longer. */
+static gboolean
+is_unwritten (const SandboxWork *source, const SandboxLayers *layers)
+{
+  const SandboxLayer *new = find_volume (layers, source->snapshot->volume);
+
+  return !_sandbox_pieces_running (&source->pieces) && new != NULL
+         && layers->top->allocation_bytes <= new->allocation_bytes;
+}
+
+/* What the copy stands on: in its plan. */
+static void
+stand_on (SandboxWork *work, const SandboxLayer *top, gboolean with_top)
+{
+  g_autofree const char **below = _sandbox_layer_below (top);
+  g_autoptr (GStrvBuilder) builder = g_strv_builder_new ();
+
+  if (with_top)
+    g_strv_builder_add (builder, top->path);
+  for (const char **path = below; *path != NULL; path++)
+    g_strv_builder_add (builder, *path);
+  g_strfreev (work->plan->layers);
+  work->plan->layers = g_strv_builder_end (builder);
+  work->plan->disk_bytes = MAX (work->plan->disk_bytes, top->capacity_bytes);
+}
+
+static gboolean
+freeze (gpointer data, GCancellable *cancellable, GError **error)
+{
+  SandboxWork *work = data;
+  SandboxWork *source = work->from;
+  g_autoptr (SandboxLayers) layers = _sandbox_layers_load (work->source, error);
+
+  if (layers == NULL)
+    return FALSE;
+  if (layers->top == NULL)
+    return sandbox_fail (error, SANDBOX_ERROR_FAILED, "clone %s: its disk was removed meanwhile",
+                         work->source->name);
+  if (is_unwritten (source, layers))
+    {
+      stand_on (work, layers->top, FALSE);
+      _sandbox_snapshot_undo_layer (source);
+      source->snapshot->made_layer = FALSE;
+      return TRUE;
+    }
+  stand_on (work, layers->top, TRUE);
+  return _sandbox_snapshot_switch (source, cancellable, error);
+}
+
+static gboolean
+define_source (gpointer data, GCancellable *cancellable, GError **error)
+{
+  SandboxWork *work = data;
+
+  /* it stayed as it was, or was switched while it runs: that is followed in any case */
+  if (!work->from->snapshot->made_layer && !_sandbox_pieces_running (&work->from->pieces))
+    return TRUE;
+  return _sandbox_snapshot_define (work->from, cancellable, error);
+}
+
+static gboolean
+make_disk (gpointer data, GCancellable *cancellable, GError **error)
+{
+  SandboxWork *work = data;
   g_autofree char *xml = _sandbox_xml_disk_volume (work->plan);
 
-  work->made.disk = TRUE;
-  return _sandbox_virt_volume_clone (work->host->virt, from, xml, error);
+  return _sandbox_virt_volume_create (work->host->virt, xml, &work->made.disk, error);
 }
 
 static gboolean
@@ -102,7 +206,14 @@ static const SandboxRow clone_rows[] = {
   { { "keys", "making keys", make_keys, _sandbox_undo_keys }, SANDBOX_ROW_REAL },
   { { "network", "making the network", _sandbox_step_network, _sandbox_undo_network },
     SANDBOX_ROW_ALWAYS },
-  { { "disk", "copying the disk", copy_disk, _sandbox_undo_disk }, SANDBOX_ROW_ALWAYS },
+  { { "find", "looking at the disk", find_layers, NULL }, SANDBOX_ROW_ALWAYS },
+  { { "sync", "asking the guest to write out what it has in memory", sync_source, NULL },
+    SANDBOX_ROW_REAL },
+  { { "layer", "making a layer for the source", make_layer, undo_layer }, SANDBOX_ROW_ALWAYS },
+  { { "freeze", "freezing what was written", freeze, NULL }, SANDBOX_ROW_ALWAYS },
+  { { "switch", "letting the source write to its new layer", define_source, NULL },
+    SANDBOX_ROW_ALWAYS },
+  { { "disk", "making a layer for the copy", make_disk, _sandbox_undo_disk }, SANDBOX_ROW_ALWAYS },
   { { "domain", "defining the machine", _sandbox_step_domain, _sandbox_undo_domain },
     SANDBOX_ROW_ALWAYS },
   { { "idle", "taking the network down", _sandbox_step_stop_network, NULL }, SANDBOX_ROW_ALWAYS },
@@ -175,6 +286,9 @@ sandbox_machine_clone (SandboxMachine *machine, const char *new_name, SandboxPro
   _sandbox_work_init (&work, target, progress, user_data);
   _sandbox_work_init (&source, machine, progress, user_data);
   work.source = sandbox_machine_ref (machine);
+  work.from = &source;
+  source.snapshot = _sandbox_snapshot_work_new ();
+  source.snapshot->name = g_strdup (""); /* a frozen layer without a name */
   /* Two locks, always in the order of the names: two clones that cross cannot wait for one another.
    */
   if (strcmp (new_name, machine->name) < 0)

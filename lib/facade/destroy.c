@@ -2,7 +2,7 @@
 // Destroy: removes all that belongs to a machine. Every step succeeds when there is nothing left to
 // remove, so that a destroy that was killed is finished by the next one. The domain goes late: with
 // it, what is left is still a machine.
-#include "facade/facade-private.h"
+#include "facade/layers.h"
 
 #include <unistd.h>
 
@@ -10,8 +10,10 @@ static gboolean
 kill_domain (gpointer data, GCancellable *cancellable, GError **error)
 {
   SandboxWork *work = data;
+  g_autofree char *merge = _sandbox_layers_merge_object (work->machine);
 
-  return _sandbox_virt_domain_kill (work->host->virt, work->machine->object, error);
+  return _sandbox_virt_domain_kill (work->host->virt, work->machine->object, error)
+         && _sandbox_virt_domain_kill (work->host->virt, merge, error);
 }
 
 static gboolean
@@ -31,7 +33,7 @@ remove_seed (gpointer data, GCancellable *cancellable, GError **error)
 gboolean
 _sandbox_step_remove_disk (gpointer data, GCancellable *cancellable, GError **error)
 {
-  return remove_volume (data, ".qcow2", error);
+  return _sandbox_layers_destroy (data, error);
 }
 
 static gboolean
@@ -72,7 +74,7 @@ remove_drop_boxes (SandboxWork *work)
     return;
   profile = _sandbox_machine_load_profile (work->machine, NULL);
   if (profile != NULL)
-    plan = _sandbox_work_plan (work->machine, profile, NULL, work->old_meta, NULL);
+    plan = _sandbox_work_plan (work->machine, profile, NULL, work->old_meta, FALSE, NULL);
   for (guint i = 0; plan != NULL && i < plan->shares->len; i++)
     {
       const SandboxPlanShare *share = plan->shares->pdata[i];

@@ -127,7 +127,7 @@ sandbox_machine_map_path (SandboxMachine *machine, const char *host_dir, GError 
 
   if (profile == NULL)
     return NULL;
-  plan = _sandbox_work_plan (machine, profile, NULL, NULL, error);
+  plan = _sandbox_work_plan (machine, profile, NULL, NULL, FALSE, error);
   if (plan == NULL)
     return NULL;
   dir = realpath (host_dir, NULL);

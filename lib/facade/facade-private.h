@@ -151,13 +151,15 @@ SandboxLock *_sandbox_image_lock (SandboxHost *host, int build_fd, const Sandbox
                                   GCancellable *cancellable, GError **error);
 
 /* --- work.c: one verb at work on one machine. A verb's table of steps runs on this. */
-typedef struct
+typedef struct _SandboxWork SandboxWork;
+struct _SandboxWork
 {
   SandboxMachine *machine;
   SandboxHost *host;
   SandboxReport report;
   SandboxStartOptions options;
   SandboxMachine *source; /* clone: what is cloned */
+  SandboxWork *from;      /* clone: the work on that; not owned */
 
   SandboxPieces pieces; /* as found when the work began */
   char *old_xml;        /* the domain as it was defined; NULL when it was not */
@@ -174,6 +176,7 @@ typedef struct
   gboolean force;
   gboolean remove_profile;
   gint64 timeout_usec, lock_wait_usec;
+  struct _SandboxSnapshotWork *snapshot; /* (nullable): snapshot verbs, and what removes disks */
   SandboxLock *lock;
   SandboxLock *addresses_lock; /* from the choice of addresses until the network has them */
 
@@ -186,7 +189,7 @@ typedef struct
     GPtrArray *directories;
   } made;
   char *old_profile_text;
-} SandboxWork;
+};
 
 /* One row of a verb's table. */
 typedef enum
@@ -208,7 +211,8 @@ typedef struct
   gsize n_rows;
 } SandboxVerb;
 extern const SandboxVerb _sandbox_verb_start, _sandbox_verb_stop, _sandbox_verb_destroy,
-    _sandbox_verb_recreate, _sandbox_verb_clone;
+    _sandbox_verb_recreate, _sandbox_verb_clone, _sandbox_verb_snapshot_create,
+    _sandbox_verb_snapshot_delete, _sandbox_verb_revert;
 
 void _sandbox_work_init (SandboxWork *work, SandboxMachine *machine, SandboxProgressFunc func,
                          gpointer user_data);
@@ -224,10 +228,11 @@ gboolean _sandbox_work_begin (SandboxWork *work, const char *verb, GCancellable 
                               GError **error);
 gboolean _sandbox_work_run (SandboxWork *work, const SandboxVerb *verb, GCancellable *cancellable,
                             GError **error);
-/* Profile, image and identity to the plan: no effects. @image (nullable): none is built yet. */
+/* Profile, image and identity to the plan: no effects. @image (nullable): none is built yet.
+ * @fresh_disk: for a disk that takes the place of the one that is there. */
 SandboxPlan *
 _sandbox_work_plan (SandboxMachine *machine, SandboxProfile *profile, const SandboxImageRef *image,
-                    const SandboxDomainMeta *meta, GError **error);
+                    const SandboxDomainMeta *meta, gboolean fresh_disk, GError **error);
 /* Which image @machine is, or would be, made from; *ret_ref NULL when it has to be built first. */
 gboolean _sandbox_work_find_image (SandboxMachine *machine, SandboxProfile *profile,
                                    gboolean newest, SandboxImageRef **ret_ref, GError **error);

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
 // Images: five volumes each in the storage pool. The manifest is uploaded last, so an image without
 // one does not count.
-#include "facade/facade-private.h"
+#include "facade/layers.h"
 
 #include <string.h>
 
@@ -201,6 +201,7 @@ find_users (SandboxHost *host, GError **error)
     {
       const SandboxVirtVolume *volume = volumes->pdata[i];
       g_autofree char *id = _sandbox_image_id_of_path (volume->backing_path);
+      g_autofree char *object = _sandbox_layer_object (volume->name);
       GPtrArray *names;
 
       if (id == NULL)
@@ -211,9 +212,7 @@ find_users (SandboxHost *host, GError **error)
           names = g_ptr_array_new_with_free_func (g_free);
           g_hash_table_insert (users, g_strdup (id), names);
         }
-      g_ptr_array_add (names, g_str_has_suffix (volume->name, ".qcow2") ? g_strndup (
-                                  volume->name, strlen (volume->name) - strlen (".qcow2"))
-                                                                        : g_strdup (volume->name));
+      g_ptr_array_add (names, object != NULL ? g_steal_pointer (&object) : g_strdup (volume->name));
     }
   return g_steal_pointer (&users);
 }

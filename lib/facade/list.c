@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
 // The caller's machines, found with three calls to libvirt however many there are.
-#include "facade/facade-private.h"
+#include "facade/layers.h"
 
 #include <string.h>
 
@@ -97,12 +97,14 @@ add_volumes (SandboxHost *host, const char *prefix, GHashTable *table, GError **
   for (guint i = 0; i < volumes->len; i++)
     {
       const char *volume = ((SandboxVirtVolume *)volumes->pdata[i])->name;
-      gboolean disk = g_str_has_suffix (volume, ".qcow2");
-      g_autofree char *object = NULL, *name = NULL;
+      g_autofree char *object = _sandbox_layer_object (volume);
+      gboolean disk = object != NULL;
+      g_autofree char *name = NULL;
 
       if (!disk && !g_str_has_suffix (volume, ".seed"))
         continue;
-      object = g_strndup (volume, strlen (volume) - strlen (disk ? ".qcow2" : ".seed"));
+      if (!disk)
+        object = g_strndup (volume, strlen (volume) - strlen (".seed"));
       name = _sandbox_object_parse (host->uid, host->owner, object);
       if (name == NULL)
         continue;
@@ -165,6 +167,18 @@ add_profiles (SandboxHost *host, GHashTable *table, GError **error)
   return TRUE;
 }
 
+/* Of a machine that was destroyed what its copies stand on may be left: that is no machine. */
+static gboolean
+is_no_machine (gpointer key, gpointer value, gpointer data)
+{
+  const SandboxPieces *pieces = &((SandboxEntry *)value)->pieces;
+  SandboxHost *host = data;
+  g_autofree char *object = _sandbox_object_name (host->uid, host->owner, key);
+
+  return pieces->disk && !pieces->domain && !pieces->network && !pieces->filter && !pieces->seed
+         && !pieces->state_dir && _sandbox_layers_only_shared (host, object);
+}
+
 GHashTable *
 _sandbox_host_scan (SandboxHost *host, GError **error)
 {
@@ -176,6 +190,7 @@ _sandbox_host_scan (SandboxHost *host, GError **error)
       || !add_filters (host, prefix, table, error) || !add_volumes (host, prefix, table, error)
       || !add_state (host, table, error))
     return NULL;
+  g_hash_table_foreach_remove (table, is_no_machine, host);
   return g_steal_pointer (&table);
 }
 
@@ -184,22 +199,26 @@ static gboolean
 fill_disks (SandboxHost *host, const char *prefix, GPtrArray *infos, GError **error)
 {
   g_autoptr (GPtrArray) volumes = _sandbox_virt_list_volumes (host->virt, prefix, TRUE, error);
-  g_autoptr (GHashTable) by_name = g_hash_table_new (g_str_hash, g_str_equal);
+  g_autoptr (GHashTable) by_object = g_hash_table_new_full (g_str_hash, g_str_equal, g_free, NULL);
 
   if (volumes == NULL)
     return FALSE;
-  for (guint i = 0; i < volumes->len; i++)
-    g_hash_table_insert (by_name, ((SandboxVirtVolume *)volumes->pdata[i])->name,
-                         volumes->pdata[i]);
   for (guint i = 0; i < infos->len; i++)
+    g_hash_table_insert (by_object,
+                         _sandbox_object_name (host->uid, host->owner,
+                                               ((SandboxMachineInfo *)infos->pdata[i])->name),
+                         infos->pdata[i]);
+  for (guint i = 0; i < volumes->len; i++)
     {
-      SandboxMachineInfo *info = infos->pdata[i];
-      g_autofree char *object = _sandbox_object_name (host->uid, host->owner, info->name);
-      g_autofree char *disk = g_strconcat (object, ".qcow2", NULL);
-      const SandboxVirtVolume *volume = g_hash_table_lookup (by_name, disk);
+      const SandboxVirtVolume *volume = volumes->pdata[i];
+      g_autofree char *object = _sandbox_layer_object (volume->name);
+      SandboxMachineInfo *info = object != NULL ? g_hash_table_lookup (by_object, object) : NULL;
 
-      info->disk_bytes = volume != NULL ? volume->allocation_bytes : 0;
-      info->disk_limit_bytes = volume != NULL ? volume->capacity_bytes : 0;
+      if (info == NULL)
+        continue;
+      /* all layers; the disk grows only, so that the largest of them is the one in use */
+      info->disk_bytes += volume->allocation_bytes;
+      info->disk_limit_bytes = MAX (info->disk_limit_bytes, volume->capacity_bytes);
     }
   return TRUE;
 }

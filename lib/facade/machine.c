@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
 // The machine handle: its names, its lock, what exists of it.
-#include "facade/facade-private.h"
+#include "facade/layers.h"
 #include "base/xml.h"
 
 #include <string.h>
@@ -159,11 +159,11 @@ gboolean
 _sandbox_machine_pieces (SandboxMachine *machine, SandboxPieces *ret_pieces, GError **error)
 {
   SandboxVirt *virt = machine->host->virt;
-  g_autofree char *disk = g_strconcat (machine->object, ".qcow2", NULL);
   g_autofree char *seed = g_strconcat (machine->object, ".seed", NULL);
   g_autoptr (GPtrArray) volumes = NULL;
   SandboxPieces pieces = { 0 };
   g_auto (GStrv) networks = NULL, filters = NULL;
+  guint number;
 
   if (!_sandbox_virt_domain_state (virt, machine->object, &pieces.domain, &pieces.virt_state,
                                    error))
@@ -178,12 +178,15 @@ _sandbox_machine_pieces (SandboxMachine *machine, SandboxPieces *ret_pieces, GEr
     {
       const char *name = ((SandboxVirtVolume *)volumes->pdata[i])->name;
 
-      pieces.disk |= strcmp (name, disk) == 0;
+      pieces.disk |= _sandbox_layer_parse (machine->object, name, &number);
       pieces.seed |= strcmp (name, seed) == 0;
     }
   pieces.network = g_strv_contains ((const char *const *)networks, machine->object);
   pieces.filter = g_strv_contains ((const char *const *)filters, machine->object);
   pieces.state_dir = g_file_test (machine->state_path, G_FILE_TEST_EXISTS);
+  /* of one that was destroyed, what its copies stand on */
+  if (pieces.disk && !pieces.domain && !pieces.state_dir)
+    pieces.disk = !_sandbox_layers_only_shared (machine->host, machine->object);
   *ret_pieces = pieces;
   return TRUE;
 }

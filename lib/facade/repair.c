@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
 // Repair: finds what killed processes of this user and owner tag left behind, and removes it.
 // Whatever somebody is working on right now is locked, and left alone.
-#include "facade/facade-private.h"
+#include "facade/layers.h"
 
 #include <string.h>
 
@@ -28,10 +28,25 @@ add_orphan (GPtrArray *orphans, const char *kind, const char *name, const char *
 }
 
 static void
+add_layers (GPtrArray *orphans, SandboxMachine *machine, const char *reason)
+{
+  g_autoptr (GPtrArray) volumes =
+      _sandbox_virt_list_volumes (machine->host->virt, machine->object, FALSE, NULL);
+  guint number;
+
+  for (guint i = 0; volumes != NULL && i < volumes->len; i++)
+    {
+      const char *name = ((SandboxVirtVolume *)volumes->pdata[i])->name;
+
+      if (_sandbox_layer_parse (machine->object, name, &number))
+        add_orphan (orphans, "volume", name, reason);
+    }
+}
+
+static void
 add_pieces (GPtrArray *orphans, SandboxMachine *machine, const SandboxPieces *pieces,
             const char *reason)
 {
-  g_autofree char *disk = g_strconcat (machine->object, ".qcow2", NULL);
   g_autofree char *seed = g_strconcat (machine->object, ".seed", NULL);
 
   if (pieces->domain)
@@ -41,7 +56,7 @@ add_pieces (GPtrArray *orphans, SandboxMachine *machine, const SandboxPieces *pi
   if (pieces->filter)
     add_orphan (orphans, "filter", machine->object, reason);
   if (pieces->disk)
-    add_orphan (orphans, "volume", disk, reason);
+    add_layers (orphans, machine, reason);
   if (pieces->seed)
     add_orphan (orphans, "volume", seed, reason);
   if (pieces->state_dir)
@@ -167,6 +182,35 @@ repair_keeper (SandboxMachine *machine, const SandboxPieces *pieces, gboolean re
   return !remove || _sandbox_keeper_stop (fd, error);
 }
 
+/* Layers of the disk that an interrupted command made, or was about to remove. A list of snapshots
+ * that is damaged is told by the verbs that need it. */
+static gboolean
+repair_layers (SandboxWork *work, gboolean remove, GPtrArray *orphans, GError **error)
+{
+  SandboxMachine *machine = work->machine;
+  g_autoptr (SandboxLayers) layers =
+      work->pieces.disk ? _sandbox_layers_load (machine, NULL) : NULL;
+  g_autofree char *merge = _sandbox_layers_merge_object (machine);
+  SandboxLayer *layer;
+  gboolean merging = FALSE;
+
+  if (!_sandbox_virt_domain_state (machine->host->virt, merge, &merging, NULL, error))
+    return FALSE;
+  if (merging)
+    add_orphan (orphans, "domain", merge, "left by an interrupted command that merged layers");
+  if (merging && remove && !_sandbox_virt_domain_kill (machine->host->virt, merge, error))
+    return FALSE;
+  while (layers != NULL && (layer = _sandbox_layers_find_useless (layers)) != NULL)
+    {
+      add_orphan (orphans, "volume", layer->volume,
+                  "left by an interrupted command: no snapshot needs it");
+      if (remove && !_sandbox_virt_volume_remove (machine->host->virt, layer->volume, error))
+        return FALSE;
+      _sandbox_layers_remove (layers, layer);
+    }
+  return TRUE;
+}
+
 typedef const char *(*WhyFunc) (SandboxMachine *machine, const SandboxPieces *pieces);
 
 static gboolean
@@ -193,7 +237,7 @@ repair_machine (SandboxMachine *machine, WhyFunc why, gboolean remove, GPtrArray
     return FALSE;
   reason = why (machine, &work.pieces);
   if (reason == NULL)
-    return TRUE;
+    return why != why_orphan || repair_layers (&work, remove, orphans, error);
   add_pieces (orphans, machine, &work.pieces, reason);
   if (!remove)
     return TRUE;

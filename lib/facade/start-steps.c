@@ -125,8 +125,8 @@ _sandbox_step_plan (gpointer data, GCancellable *cancellable, GError **error)
 
   if (!_sandbox_work_lock_addresses (work, cancellable, error))
     return FALSE;
-  work->plan =
-      _sandbox_work_plan (work->machine, work->profile, work->image, work->old_meta, error);
+  work->plan = _sandbox_work_plan (work->machine, work->profile, work->image, work->old_meta,
+                                   work->newest_image, error);
   if (work->plan == NULL)
     return FALSE;
   work->ssh = _sandbox_ssh_new (work->machine->state_path, work->machine->uuid, work->plan->address,

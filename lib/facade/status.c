@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
 // Status: what is defined, what runs, and how the profile differs from it.
-#include "facade/facade-private.h"
+#include "facade/layers.h"
 #include "base/xml.h"
 
 #include <string.h>
@@ -164,20 +164,20 @@ fill_forwards (SandboxMachine *machine, SandboxMachineStatus *status)
 static gboolean
 fill_disk (SandboxMachine *machine, SandboxMachineStatus *status, GError **error)
 {
-  g_autofree char *name = g_strconcat (machine->object, ".qcow2", NULL);
-  g_autoptr (GError) local = NULL;
-  SandboxVirtVolume *volume = _sandbox_virt_volume_get (machine->host->virt, name, &local);
+  g_autoptr (SandboxLayers) layers = _sandbox_layers_load (machine, error);
 
-  if (volume == NULL)
+  if (layers == NULL)
+    return FALSE;
+  for (guint i = 0; i < layers->all->len; i++)
     {
-      if (g_error_matches (local, SANDBOX_ERROR, SANDBOX_ERROR_NOT_FOUND))
-        return TRUE;
-      g_propagate_error (error, g_steal_pointer (&local));
-      return FALSE;
+      const SandboxLayer *layer = layers->all->pdata[i];
+
+      if (layer->own)
+        status->disk_bytes += layer->allocation_bytes;
     }
-  status->disk_bytes = volume->allocation_bytes;
-  status->disk_limit_bytes = volume->capacity_bytes;
-  _sandbox_virt_volume_free (volume);
+  if (layers->top != NULL)
+    status->disk_limit_bytes = layers->top->capacity_bytes;
+  status->snapshots = layers->entries->len;
   return TRUE;
 }
 

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
 // One verb at work on one machine: lock, what exists, the plan, and the run through the verb's
 // table of steps.
-#include "facade/facade-private.h"
+#include "facade/layers.h"
 
 #include <string.h>
 
@@ -64,6 +64,7 @@ _sandbox_work_clear (SandboxWork *work)
   g_clear_pointer (&work->changes, g_free);
   g_clear_pointer (&work->old_filter, g_free);
   g_clear_pointer (&work->ssh, _sandbox_ssh_free);
+  g_clear_pointer (&work->snapshot, _sandbox_snapshot_work_free);
   g_clear_pointer (&work->source, sandbox_machine_unref);
   g_clear_pointer (&work->machine, sandbox_machine_unref);
 }
@@ -108,9 +109,11 @@ _sandbox_work_run (SandboxWork *work, const SandboxVerb *verb, GCancellable *can
 const char *const *
 sandbox_machine_step_ids (const char *verb)
 {
-  static const SandboxVerb *const verbs[] = { &_sandbox_verb_start, &_sandbox_verb_stop,
-                                              &_sandbox_verb_destroy, &_sandbox_verb_recreate,
-                                              &_sandbox_verb_clone };
+  static const SandboxVerb *const verbs[] = {
+    &_sandbox_verb_start,           &_sandbox_verb_stop,  &_sandbox_verb_destroy,
+    &_sandbox_verb_recreate,        &_sandbox_verb_clone, &_sandbox_verb_snapshot_create,
+    &_sandbox_verb_snapshot_delete, &_sandbox_verb_revert
+  };
   static const char *ids[G_N_ELEMENTS (verbs)][STEPS_MAX + 1];
   static gsize done = 0;
 
@@ -157,17 +160,44 @@ resolve_plan (SandboxProfile *profile, const SandboxFacts *facts, const SandboxI
   return plan;
 }
 
+/* Of a machine for which no image was looked up nobody asks for its disk; the test driver has none.
+ * *@ret_below: the layers below the one that is named. */
+static gboolean
+find_disk (SandboxMachine *machine, gboolean wanted, gboolean fresh, char **ret_volume,
+           char ***ret_below, GError **error)
+{
+  g_autoptr (SandboxLayers) layers = NULL;
+
+  if (!wanted && !_sandbox_host_is_test (machine->host))
+    return TRUE;
+  layers = _sandbox_layers_load (machine, error);
+  if (layers == NULL)
+    return FALSE;
+  if (fresh || layers->top == NULL)
+    {
+      *ret_volume = _sandbox_layers_next (layers, fresh);
+      return TRUE;
+    }
+  g_autofree const char **below = _sandbox_layer_below (layers->top);
+
+  *ret_volume = g_strdup (layers->top->volume);
+  *ret_below = g_strdupv ((char **)below);
+  return TRUE;
+}
+
 SandboxPlan *
 _sandbox_work_plan (SandboxMachine *machine, SandboxProfile *profile, const SandboxImageRef *image,
-                    const SandboxDomainMeta *meta, GError **error)
+                    const SandboxDomainMeta *meta, gboolean fresh_disk, GError **error)
 {
   SandboxHost *host = machine->host;
   g_autoptr (SandboxFacts) facts = _sandbox_virt_facts (host->virt, NULL, error);
   g_autofree char *subnet = NULL, *id = NULL, *stem = NULL, *disk = NULL, *kernel = NULL,
                   *initrd = NULL;
+  g_autofree char *volume = NULL;
+  g_auto (GStrv) below = NULL;
   SandboxIdentity identity = { 0 };
 
-  if (facts == NULL)
+  if (facts == NULL || !find_disk (machine, image != NULL, fresh_disk, &volume, &below, error))
     return NULL;
   if (facts->pool_path == NULL || *facts->pool_path == '\0')
     {
@@ -182,6 +212,8 @@ _sandbox_work_plan (SandboxMachine *machine, SandboxProfile *profile, const Sand
   identity.home = host->home;
   identity.state = machine->state_path;
   identity.subnet = subnet;
+  identity.disk_volume = volume;
+  identity.layers = (const char *const *)below;
   if (image != NULL)
     {
       identity.image_id = image->id;
@@ -210,26 +242,20 @@ _sandbox_work_plan (SandboxMachine *machine, SandboxProfile *profile, const Sand
 static gboolean
 pinned_image (SandboxMachine *machine, char **ret_id, GError **error)
 {
-  g_autofree char *name = g_strconcat (machine->object, ".qcow2", NULL);
-  g_autoptr (GError) local = NULL;
-  SandboxVirtVolume *volume = _sandbox_virt_volume_get (machine->host->virt, name, &local);
+  g_autoptr (SandboxLayers) layers = _sandbox_layers_load (machine, error);
   char *id;
 
   *ret_id = NULL;
-  if (volume == NULL)
-    {
-      if (g_error_matches (local, SANDBOX_ERROR, SANDBOX_ERROR_NOT_FOUND))
-        return TRUE;
-      g_propagate_error (error, g_steal_pointer (&local));
-      return FALSE;
-    }
-  id = _sandbox_image_id_of_path (volume->backing_path);
-  _sandbox_virt_volume_free (volume);
+  if (layers == NULL)
+    return FALSE;
+  if (layers->top == NULL)
+    return TRUE;
+  id = _sandbox_image_id_of_path (_sandbox_layer_base (layers->top));
   if (id == NULL)
     return sandbox_fail (error, SANDBOX_ERROR_FAILED,
                          "%s: its disk %s does not stand on one of our images; make a fresh one "
                          "with `vms recreate %s`",
-                         machine->name, name, machine->name);
+                         machine->name, layers->top->volume, machine->name);
   *ret_id = id;
   return TRUE;
 }
@@ -327,7 +353,7 @@ sandbox_machine_plan (SandboxMachine *machine, const SandboxStartOptions *option
   if (!_sandbox_machine_read_domain (machine, &defined, &meta, error)
       || !_sandbox_work_find_image (machine, profile, FALSE, &image, error))
     return NULL;
-  plan = _sandbox_work_plan (machine, profile, image, meta, error);
+  plan = _sandbox_work_plan (machine, profile, image, meta, FALSE, error);
   if (plan == NULL)
     return NULL;
   if (ret_changes != NULL)

@@ -57,8 +57,27 @@ def test_steps():
     home = Home()
     steps = [line.split() for line in home.vms("help", "--steps", uri=None).out.splitlines()]
     expect(all(len(step) == 2 for step in steps), steps)
-    expect({"start", "stop", "destroy", "recreate", "clone"} <= {verb for verb, _ in steps}, steps)
+    expect({"start", "stop", "destroy", "recreate", "clone", "snapshot-create", "snapshot-delete", "revert"}
+           <= {verb for verb, _ in steps}, steps)
     expect(len(set(map(tuple, steps))) == len(steps) and len(steps) > 15, steps)
+
+
+def test_snapshots_of_a_machine_without_disk():
+    home = Home()
+    expect_status(home.vms("create", "web", "--profile", "work"), 0)
+    data = home.vms("snapshot", "list", "web", "--json").json()
+    check_documented("vms snapshot list", data)
+    expect(data["snapshots"] == [] and data["present"] == {"parent": "", "disk_bytes": 0}, data)
+    for words, status, reason in ((["snapshot", "web"], 4, "vms start web"), (["snapshot", "web", "one"], 4, "vms start web"),
+                                  (["snapshot", "create", "web", "-m", "x"], 4, "vms start web"),
+                                  (["snapshot", "wbe"], 3, "web"), (["snapshot"], 2, "create"),
+                                  (["snapshot", "web", "one", "two"], 2, "one too many"),
+                                  (["snapshot", "web", "Bad"], 2, "Bad"), (["snapshot", "delete", "web"], 2, "missing"),
+                                  (["snapshot", "delete", "web", "one"], 3, "snapshot"),
+                                  (["revert", "web", "--yes"], 4, "vms start web")):
+        r = home.vms(*words)
+        expect(r.status == status and reason in r.err, r)
+    expect("no snapshots" in home.vms("snapshot", "list", "web").err, "the hint")
 
 
 def test_forwards_in_the_profile():

@@ -83,6 +83,92 @@ clone_then_clone() {
 	nothing_remains victim
 }
 
+# --- snapshots: of base-of-all, which is off; each step takes well under a second
+
+layers_of() {
+	root_virsh vol-list --pool vms | awk '{ print $1 }' | grep -E "^$(object "$1")(\.[0-9]+)?\.qcow2$"
+}
+
+snapshots_of() {
+	vms snapshot list --json "$1" | python3 -c '
+import json, sys
+print(*sorted(s["name"] for s in json.load(sys.stdin)["snapshots"]))'
+}
+
+# Every layer is whole, and each is the top, a snapshot, or below one: after a repair nothing else is left.
+sound() {
+	local layer
+	vms doctor --repair --yes >/dev/null
+	for layer in $(layers_of base-of-all); do
+		qemu-img check -q "/var/lib/libvirt/images/vms/$layer" || fail "$layer is damaged"
+	done
+	[ "$(layers_of base-of-all | wc -l)" -le $((2 * ($(snapshots_of base-of-all | wc -w) + 1))) ] || fail "layers: $(layers_of base-of-all)"
+	eq "$(root_virsh list --all --name | grep -c '\.merge$')" 0 "machines that merge"
+}
+
+snapshot_killed() {
+	local have
+	killed_at snapshot-create "$1" snapshot base-of-all s2
+	consistent base-of-all
+	have=$(snapshots_of base-of-all)
+	contains " $have " ' s1 '
+	sound
+	eq "$(snapshots_of base-of-all)" "$have" "snapshots after a repair"
+	[[ " $have " == *" s2 "* ]] || vms snapshot base-of-all s2
+	vms snapshot delete base-of-all s2
+	eq "$(snapshots_of base-of-all)" s1
+	eq "$(layers_of base-of-all | wc -l)" 2 "layers"
+	sound
+}
+
+delete_killed() {
+	vms snapshot base-of-all s2
+	killed_at snapshot-delete "$1" snapshot delete base-of-all s2
+	consistent base-of-all
+	contains " $(snapshots_of base-of-all) " ' s1 '
+	sound
+	if [[ " $(snapshots_of base-of-all) " == *" s2 "* ]]; then
+		vms snapshot delete base-of-all s2
+	else
+		status 3 vms snapshot delete base-of-all s2
+		# what it had no time for, the next such verb does
+		vms snapshot base-of-all s3
+		vms snapshot delete base-of-all s3
+	fi
+	eq "$(snapshots_of base-of-all)" s1
+	eq "$(layers_of base-of-all | wc -l)" 2 "layers"
+}
+
+revert_killed() {
+	vms snapshot base-of-all s2
+	killed_at revert "$1" revert base-of-all s1
+	consistent base-of-all
+	eq "$(snapshots_of base-of-all)" "s1 s2"
+	sound
+	vms revert base-of-all s1
+	eq "$(snapshots_of base-of-all)" "s1 s2"
+	vms snapshot delete base-of-all s2
+	eq "$(layers_of base-of-all | wc -l)" 2 "layers"
+	sound
+}
+
+# vms is killed while QEMU merges: libvirt ends that machine with it, and the disk is what it was.
+merge_killed() {
+	local pids
+	vms snapshot base-of-all s2
+	vms snapshot delete base-of-all s1 &
+	sleep "0.$1"
+	mapfile -t pids < <(pgrep -u "$TEST_UID" -f '^vms snapshot delete base-of-all s1')
+	[ "${#pids[@]}" -eq 0 ] || kill -9 "${pids[@]}" || true
+	wait $! || true
+	consistent base-of-all
+	sound
+	vms snapshot base-of-all s1 || status 4 vms snapshot base-of-all s1
+	vms snapshot delete base-of-all s2
+	eq "$(snapshots_of base-of-all)" s1
+	sound
+}
+
 boots_after_all_that() {
 	vms start base-of-all
 	eq "$(in_guest base-of-all hostname)" base-of-all
@@ -93,7 +179,7 @@ boots_after_all_that() {
 
 has_points() {
 	local verb
-	for verb in start recreate destroy clone; do
+	for verb in start recreate destroy clone snapshot-create snapshot-delete revert; do
 		[ "$(points "$verb" | wc -l)" -ge 4 ] || fail "$verb has no steps: $(points "$verb")"
 	done
 }
@@ -131,6 +217,19 @@ if passed; then
 	done
 	for point in $(points clone); do
 		t "clone killed at $point, then clone" clone_then_clone "$point"
+	done
+	t "(a first snapshot)" vms snapshot base-of-all s1
+	for point in $(points snapshot-create | sample 4); do
+		t "snapshot killed at $point: what was reported is there, nothing is left" snapshot_killed "$point"
+	done
+	for point in $(points snapshot-delete | sample 2); do
+		t "snapshot delete killed at $point" delete_killed "$point"
+	done
+	for point in $(points revert | sample 4); do
+		t "revert killed at $point" revert_killed "$point"
+	done
+	for point in $(printf '%s\n' 2 4 6 8 | sample 1); do
+		t "snapshot delete killed after 0.$point s" merge_killed "$point"
 	done
 	for point in $(points destroy); do
 		t "destroy killed at $point, then destroy" destroy_then_destroy "$point"

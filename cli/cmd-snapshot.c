@@ -1,0 +1,215 @@
+// SPDX-License-Identifier: LGPL-2.1-or-later
+// vms snapshot create, list, delete; vms revert
+#include "progress.h"
+
+#include <string.h>
+
+static char *
+time_text (gint64 usec)
+{
+  g_autoptr (GDateTime) time = g_date_time_new_from_unix_utc (usec / G_USEC_PER_SEC);
+
+  return time != NULL ? g_date_time_format (time, "%Y-%m-%dT%H:%M:%SZ") : g_strdup ("");
+}
+
+static char *
+age_text (gint64 created_usec)
+{
+  static const struct
+  {
+    gint64 seconds;
+    const char *unit;
+  } units[] = { { 2 * 86400, "days" }, { 2 * 3600, "hours" }, { 2 * 60, "min" } };
+  gint64 age = MAX (0, g_get_real_time () - created_usec) / G_USEC_PER_SEC;
+
+  for (gsize i = 0; i < G_N_ELEMENTS (units); i++)
+    if (age >= units[i].seconds)
+      return g_strdup_printf ("%" G_GINT64_FORMAT " %s", age / (units[i].seconds / 2),
+                              units[i].unit);
+  return g_strdup_printf ("%" G_GINT64_FORMAT " s", age);
+}
+
+int
+vms_cmd_snapshot_create (VmsContext *context, const VmsArgs *args, GError **error)
+{
+  SandboxSnapshotOptions options = SANDBOX_SNAPSHOT_OPTIONS_INIT;
+  g_autoptr (SandboxMachine) machine = vms_open_machine (context, args->operands[0], error);
+  g_autoptr (VmsProgress) progress = NULL;
+  g_autofree char *name = NULL;
+
+  if (machine == NULL)
+    return 1;
+  options.name = args->operands[1];
+  options.note = vms_args_get (args, "note");
+  progress = vms_progress_new (context, args->operands[0], TRUE);
+  name = sandbox_machine_snapshot_create (machine, &options, vms_progress_update, progress,
+                                          context->cancellable, error);
+  if (name == NULL)
+    return 1;
+  vms_progress_done (progress, "snapshot %s", name);
+  return 0;
+}
+
+static void
+json_snapshot (JsonBuilder *builder, const SandboxSnapshot *snapshot)
+{
+  g_autofree char *created = time_text (snapshot->created_usec);
+
+  json_builder_begin_object (builder);
+  vms_json_string (builder, "name", snapshot->name);
+  vms_json_string (builder, "note", snapshot->note);
+  vms_json_string (builder, "parent", snapshot->parent);
+  vms_json_string (builder, "created", created);
+  vms_json_int (builder, "disk_bytes", (gint64)snapshot->disk_bytes);
+  vms_json_bool (builder, "automatic", snapshot->automatic);
+  vms_json_bool (builder, "running", snapshot->running);
+  vms_json_strings (builder, "used_by", snapshot->used_by);
+  json_builder_end_object (builder);
+}
+
+static void
+print_json (const char *name, GPtrArray *snapshots)
+{
+  g_autoptr (JsonBuilder) builder = vms_json_begin ();
+  const SandboxSnapshot *present = NULL;
+
+  vms_json_string (builder, "name", name);
+  json_builder_set_member_name (builder, "snapshots");
+  json_builder_begin_array (builder);
+  for (guint i = 0; i < snapshots->len; i++)
+    {
+      const SandboxSnapshot *snapshot = g_ptr_array_index (snapshots, i);
+
+      if (*snapshot->name == '\0')
+        present = snapshot;
+      else
+        json_snapshot (builder, snapshot);
+    }
+  json_builder_end_array (builder);
+  json_builder_set_member_name (builder, "present");
+  json_builder_begin_object (builder);
+  vms_json_string (builder, "parent", present != NULL ? present->parent : "");
+  vms_json_int (builder, "disk_bytes", present != NULL ? (gint64)present->disk_bytes : 0);
+  json_builder_end_object (builder);
+  vms_json_end (builder);
+}
+
+/* How far below the image it stands; parents come first. */
+static guint
+depth_of (GHashTable *depths, const SandboxSnapshot *snapshot)
+{
+  guint depth = *snapshot->parent != '\0'
+                    ? GPOINTER_TO_UINT (g_hash_table_lookup (depths, snapshot->parent)) + 1
+                    : 0;
+
+  g_hash_table_insert (depths, snapshot->name, GUINT_TO_POINTER (depth));
+  return depth;
+}
+
+static void
+add_row (VmsTable *table, GHashTable *depths, const SandboxSnapshot *snapshot)
+{
+  gboolean present = *snapshot->name == '\0';
+  g_autofree char *indent = g_strnfill (2 * depth_of (depths, snapshot), ' ');
+  g_autofree char *name = g_strconcat (indent, present ? "(now)" : snapshot->name, NULL);
+  g_autofree char *size = vms_size (snapshot->disk_bytes);
+  g_autofree char *age = present ? g_strdup ("") : age_text (snapshot->created_usec);
+  g_autofree char *used_by = g_strjoinv (", ", snapshot->used_by);
+  const char *made = present               ? NULL
+                     : snapshot->automatic ? "by a revert"
+                     : snapshot->running   ? "running"
+                                           : "off";
+
+  vms_table_add (table, present ? VMS_BOLD : VMS_PLAIN, name, size, present ? NULL : age, made,
+                 *used_by != '\0' ? used_by : NULL,
+                 *snapshot->note != '\0' ? snapshot->note : NULL);
+}
+
+int
+vms_cmd_snapshot_list (VmsContext *context, const VmsArgs *args, GError **error)
+{
+  g_autoptr (SandboxMachine) machine = vms_open_machine (context, args->operands[0], error);
+  g_autoptr (GPtrArray) snapshots =
+      machine != NULL ? sandbox_machine_snapshot_list (machine, context->cancellable, error) : NULL;
+  g_autoptr (GHashTable) depths = g_hash_table_new (g_str_hash, g_str_equal);
+  g_autoptr (VmsTable) table =
+      vms_table_new ("SNAPSHOT", ">SIZE", "AGE", "MADE", "USED BY", "NOTE", NULL);
+
+  if (snapshots == NULL)
+    return 1;
+  if (context->json)
+    {
+      print_json (args->operands[0], snapshots);
+      return 0;
+    }
+  for (guint i = 0; i < snapshots->len; i++)
+    add_row (table, depths, g_ptr_array_index (snapshots, i));
+  if (snapshots->len > 1)
+    vms_table_print (table);
+  else if (!context->quiet)
+    vms_say ("%s: no snapshots; `vms snapshot %s` makes one", args->operands[0], args->operands[0]);
+  return 0;
+}
+
+int
+vms_cmd_snapshot_delete (VmsContext *context, const VmsArgs *args, GError **error)
+{
+  g_autoptr (SandboxMachine) machine = vms_open_machine (context, args->operands[0], error);
+  g_autoptr (VmsProgress) progress = NULL;
+
+  if (machine == NULL)
+    return 1;
+  progress = vms_progress_new (context, args->operands[0], TRUE);
+  for (char **name = args->operands + 1; *name != NULL; name++)
+    {
+      if (!sandbox_machine_snapshot_delete (machine, *name, vms_progress_update, progress,
+                                            context->cancellable, error))
+        return 1;
+      vms_progress_done (progress, "snapshot %s is removed", *name);
+    }
+  return 0;
+}
+
+/* Of a machine that is off, and whose present state is kept, nothing can get lost. */
+static gboolean
+may_revert (VmsContext *context, const VmsArgs *args, const SandboxMachineStatus *status,
+            GError **error)
+{
+  gboolean runs = status->state != SANDBOX_STATE_STOPPED && status->state != SANDBOX_STATE_CRASHED;
+  gboolean discard = vms_args_has (args, "discard");
+  g_autofree char *question = g_strdup_printf ("%s%s of %s, and make its disk what it was?",
+                                               runs ? "End all that runs" : "",
+                                               !discard ? ""
+                                               : runs   ? " and throw away the present state"
+                                                        : "Throw away the present state",
+                                               args->operands[0]);
+
+  return !(runs || discard) || vms_confirm (context, args, question, error);
+}
+
+int
+vms_cmd_revert (VmsContext *context, const VmsArgs *args, GError **error)
+{
+  SandboxRevertOptions options = SANDBOX_REVERT_OPTIONS_INIT;
+  g_autoptr (SandboxMachine) machine = vms_open_machine (context, args->operands[0], error);
+  g_autoptr (SandboxMachineStatus) status =
+      machine != NULL ? sandbox_machine_get_status (machine, context->cancellable, error) : NULL;
+  g_autoptr (VmsProgress) progress = NULL;
+  g_autofree char *kept = NULL;
+  gboolean shares;
+
+  if (status == NULL || !may_revert (context, args, status, error))
+    return 1;
+  options.snapshot = args->operands[1];
+  options.discard = vms_args_has (args, "discard");
+  options.force = vms_args_has (args, "force");
+  progress = vms_progress_new (context, args->operands[0], TRUE);
+  if (!sandbox_machine_revert (machine, &options, vms_progress_update, progress,
+                               context->cancellable, &kept, error))
+    return 1;
+  shares = status->shares != NULL && status->shares->len > 0;
+  vms_progress_done (
+      progress, "reverted%s%s%s", kept != NULL ? "; the state before is snapshot " : "",
+      kept != NULL ? kept : "", shares ? "; shared directories stay as they are" : "");
+  return 0;
+}

@@ -1,0 +1,155 @@
+// SPDX-License-Identifier: LGPL-2.1-or-later
+// A machine's disk as a tree of layers: what libvirt has of it, with the names that snapshots gave
+// to some of them.
+//
+// The volumes OBJECT.qcow2, OBJECT.1.qcow2, OBJECT.2.qcow2... stand on one another, the lowest on
+// an image. The machine writes to one of them, the top; which one, the domain's definition says.
+// All others are frozen. A snapshot is a name for a frozen layer, in a file of the state directory.
+// A layer that is neither top nor named nor stood upon is of no use and goes; one that only another
+// layer stands on is merged into that.
+//
+// Every verb makes the new layer first, writes the names then, and changes the domain last: that is
+// the one step which counts. A name for the top is that of a snapshot which was not finished, and
+// is void; a layer that was made in vain is of no use.
+#pragma once
+
+#include "facade/facade-private.h"
+
+/* Snapshots of one machine. */
+#define SANDBOX_SNAPSHOTS_MAX 128
+/* Layers on one another, shared ones and hidden ones included; libvirt ends at 200. */
+#define SANDBOX_LAYERS_MAX 160
+/* Those that a revert makes by itself; older ones go. */
+#define SANDBOX_SNAPSHOTS_AUTOMATIC_MAX 5
+#define SANDBOX_SNAPSHOT_NOTE_MAX       1024
+
+/* --- snapshot-file.c */
+typedef struct
+{
+  char *name, *note;
+  guint layer; /* number of the volume */
+  gint64 created_usec;
+  gboolean automatic, running;
+} SandboxSnapshotEntry;
+void _sandbox_snapshot_entry_free (SandboxSnapshotEntry *entry);
+GPtrArray *_sandbox_snapshots_new (void); /* of SandboxSnapshotEntry */
+/* In the order in which they were made. @ret_known FALSE: there is no such file. */
+GPtrArray *_sandbox_snapshots_read (int state_fd, gboolean *ret_known, GError **error);
+gboolean _sandbox_snapshots_write (int state_fd, const GPtrArray *entries, GError **error);
+
+/* --- layers.c: pure */
+typedef struct _SandboxLayer SandboxLayer;
+struct _SandboxLayer
+{
+  char *volume, *path, *below_path;
+  guint64 capacity_bytes, allocation_bytes;
+  gboolean own; /* of this machine; others matter as far as they stand on ours, or ours on them */
+  guint number;
+  SandboxLayer *below;                  /* NULL: it stands on an image */
+  guint children;                       /* layers that stand on it, whosever they are */
+  const SandboxSnapshotEntry *snapshot; /* (nullable) */
+};
+typedef struct
+{
+  char *object;
+  GPtrArray *all;     /* of SandboxLayer */
+  GPtrArray *entries; /* of SandboxSnapshotEntry, each of which has its layer */
+  gboolean known;     /* there is a file of names: only then is a layer without one of no use */
+  SandboxLayer *top;  /* NULL: its volume is gone, or was never made */
+} SandboxLayers;
+void _sandbox_layers_free (SandboxLayers *layers);
+G_DEFINE_AUTOPTR_CLEANUP_FUNC (SandboxLayers, _sandbox_layers_free)
+/* Takes @entries. @volumes: of SandboxVirtVolume, all that begin with "vms-". @top_path (nullable):
+ * what the domain writes to; without a domain it is the one layer that can be meant, and
+ * WRONG_STATE when there are several. */
+SandboxLayers *
+_sandbox_layers_new (const char *object, const GPtrArray *volumes, GPtrArray *entries,
+                     gboolean known, const char *top_path, GError **error);
+/* TRUE for "OBJECT.qcow2" (0) and "OBJECT.N.qcow2" (N). */
+gboolean _sandbox_layer_parse (const char *object, const char *volume, guint *ret_number);
+/* The object of which @volume is a layer; NULL when it is none. (transfer full) */
+char *_sandbox_layer_object (const char *volume);
+/* The name for a new layer. @fresh: of a disk that is made anew when all others that can go are
+ * gone. (transfer full) */
+char *_sandbox_layers_next (const SandboxLayers *layers, gboolean fresh);
+/* Paths of all that @layer stands on, the uppermost first, without the image. (transfer container)
+ * (array zero-terminated=1) */
+const char **_sandbox_layer_below (const SandboxLayer *layer);
+/* Path of what is below the lowest layer; "" for nothing. */
+const char *_sandbox_layer_base (const SandboxLayer *layer);
+/* How many layers it stands on, itself included. */
+guint _sandbox_layer_depth (const SandboxLayer *layer);
+/* Whether @layer is @of or what @of stands on. */
+gboolean _sandbox_layer_is_in (const SandboxLayer *layer, const SandboxLayer *of);
+SandboxLayer *_sandbox_layers_find (const SandboxLayers *layers, const char *snapshot);
+/* The nearest snapshot at or below @layer; NULL when there is none. */
+const SandboxLayer *_sandbox_layer_snapshot (const SandboxLayer *layer);
+/* Another machine's disk stands on it. */
+gboolean _sandbox_layer_is_needed (const SandboxLayers *layers, const SandboxLayer *layer);
+/* One of no use; NULL when there is none. */
+SandboxLayer *_sandbox_layers_find_useless (const SandboxLayers *layers);
+/* One that can be merged into the layer above it; NULL when there is none. @busy: the machine runs,
+ * so that of its own layers only the one below the top can be. */
+SandboxLayer *
+_sandbox_layers_find_merge (const SandboxLayers *layers, gboolean busy, SandboxLayer **ret_above);
+/* The layer that stands on @layer as the only one. */
+SandboxLayer *_sandbox_layers_above (const SandboxLayers *layers, const SandboxLayer *layer);
+/* Of the layers that make up the difference to the next snapshot below. */
+guint64 _sandbox_layer_bytes (const SandboxLayer *layer);
+/* Its volume is gone. */
+void _sandbox_layers_remove (SandboxLayers *layers, SandboxLayer *layer);
+
+/* --- layers-work.c */
+/* One verb's work on snapshots: part of its SandboxWork. */
+typedef struct _SandboxSnapshotWork
+{
+  SandboxLayers *layers;
+  SandboxLayer *target; /* revert: what it goes back to; of layers */
+  char *name, *note;    /* of the snapshot that is asked for; name "": none shall be made */
+  char *volume;         /* the new layer's */
+  char *kept;           /* revert: name of the automatic snapshot */
+  gboolean discard;
+  gboolean made_layer, made_entry; /* what is taken back when a later step fails */
+} SandboxSnapshotWork;
+SandboxSnapshotWork *_sandbox_snapshot_work_new (void);
+void _sandbox_snapshot_work_free (SandboxSnapshotWork *snapshot);
+/* The domain that is there while layers are merged. (transfer full) */
+char *_sandbox_layers_merge_object (SandboxMachine *machine);
+/* What there is now. Never NULL on success; without a disk there is no top. */
+SandboxLayers *_sandbox_layers_load (SandboxMachine *machine, GError **error);
+/* The domain's definition says what the layers are. */
+gboolean _sandbox_layers_define (SandboxWork *work, const SandboxLayer *top, GError **error);
+/* The names as in work->layers. */
+gboolean _sandbox_layers_save (SandboxWork *work, GError **error);
+/* Removes what is of no use and merges what can be merged. Loads work->layers anew. */
+gboolean _sandbox_layers_tidy (SandboxWork *work, GCancellable *cancellable, GError **error);
+/* Only the former, which takes no time. */
+gboolean _sandbox_layers_sweep (SandboxWork *work, GError **error);
+/* All layers that no other machine stands on, and those of machines that are no more which only
+ * this one needed. */
+gboolean _sandbox_layers_destroy (SandboxWork *work, GError **error);
+/* TRUE when the layers of @object are there for other machines' sake only. */
+gboolean _sandbox_layers_only_shared (SandboxHost *host, const char *object);
+/* A name for the top, which has to be none by the end of the verb. Takes nothing. */
+SandboxSnapshotEntry *
+_sandbox_layers_name (SandboxLayers *layers, const char *name, const char *note);
+void _sandbox_layers_unname (SandboxLayers *layers, const char *name);
+
+/* --- snapshot.c */
+/* PREFIX and the time, as no other snapshot has it. (transfer full) */
+char *_sandbox_snapshot_make_name (const SandboxLayers *layers, const char *prefix);
+/* Fails with NOT_FOUND and the nearest name. */
+gboolean _sandbox_snapshot_fail_none (SandboxWork *work, const char *doing, GError **error);
+/* The volume work->snapshot->volume, on @below. */
+gboolean
+_sandbox_snapshot_make_layer (SandboxWork *work, const SandboxLayer *below, GError **error);
+void _sandbox_snapshot_undo_layer (gpointer work);
+void _sandbox_snapshot_undo_names (gpointer work);
+/* Steps of snapshot-create that clone does with its source: what can be refused is refused; the
+ * guest writes out what it has; a running machine, and then its definition, go on to the new layer.
+ */
+gboolean _sandbox_snapshot_find_top (gpointer work, GCancellable *cancellable, GError **error);
+gboolean _sandbox_snapshot_sync (gpointer work, GCancellable *cancellable, GError **error);
+gboolean _sandbox_snapshot_layer (gpointer work, GCancellable *cancellable, GError **error);
+gboolean _sandbox_snapshot_switch (gpointer work, GCancellable *cancellable, GError **error);
+gboolean _sandbox_snapshot_define (gpointer work, GCancellable *cancellable, GError **error);

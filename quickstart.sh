@@ -463,6 +463,20 @@ check_prefix() {
 	esac
 }
 
+# The AppArmor profile of libvirt's daemon lets it execute what is in /usr/sbin; elsewhere the share helper needs a rule of its own.
+permit_share_helper() {
+	local profile=/etc/apparmor.d/usr.sbin.libvirtd local=/etc/apparmor.d/local/usr.sbin.libvirtd rule="$prefix/sbin/vms-virtiofsd PUx,"
+
+	[ "$prefix" != /usr ] && [ -e "$profile" ] || return 0
+	if ! grep -qxF "$rule" "$local" 2>/dev/null; then
+		mkdir -p "${local%/*}"
+		printf '%s\n' "$rule" >>"$local"
+	fi
+	[ -d /sys/kernel/security/apparmor ] && command -v apparmor_parser >/dev/null || return 0
+	quiet "apparmor_parser -r $profile" apparmor_parser -r "$profile" ||
+		die "AppArmor does not take the rule for the share helper" "see $local, then: apparmor_parser -r $profile"
+}
+
 # Pauses machines whose rules somebody takes away. Where one runs already it goes on, with systemd the new one takes its place.
 start_guard() {
 	local program=$prefix/sbin/vms-guard
@@ -559,6 +573,7 @@ main() {
 	prepare_caller
 	[ "$host_only" = no ] || return 0
 	build_and_install
+	permit_share_helper
 	start_guard
 	start_machine
 	farewell

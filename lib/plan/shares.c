@@ -125,7 +125,7 @@ check_image (const SandboxPlan *plan, SandboxProfile *profile, const SandboxPlan
   if (share->mode != SANDBOX_SHARE_REVIEW || !*plan->cmdline
       || image_contract (plan) >= REVIEW_CONTRACT)
     return TRUE;
-  return sandbox_fail (error, SANDBOX_ERROR_HOST,
+  return sandbox_fail (error, SANDBOX_ERROR_UNSUPPORTED,
                        "the share \"%s\" has mode=review, which the image %s is too old for: build "
                        "a new one (vms image build %s --update) and, if \"%s\" has a disk already, "
                        "give it a fresh one (vms recreate %s); or give the share mode=rw",

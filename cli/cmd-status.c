@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
 // vms status
 #include <stdio.h>
+#include <string.h>
 
 #include "context.h"
 
@@ -22,6 +23,24 @@ json_forwards (JsonBuilder *builder, const SandboxMachineStatus *status)
       json_builder_begin_object (builder);
       vms_json_string (builder, "kind", forward_kind (forward));
       vms_json_string (builder, "ports", forward->spec);
+      json_builder_end_object (builder);
+    }
+  json_builder_end_array (builder);
+}
+
+static void
+json_stale (JsonBuilder *builder, const SandboxShareStatus *share)
+{
+  json_builder_set_member_name (builder, "stale");
+  json_builder_begin_array (builder);
+  for (guint i = 0; i < share->stale->len; i++)
+    {
+      const SandboxStalePath *stale = g_ptr_array_index (share->stale, i);
+
+      json_builder_begin_object (builder);
+      vms_json_string (builder, "path", stale->path);
+      vms_json_string (builder, "process", stale->process);
+      vms_json_int (builder, "pid", stale->pid);
       json_builder_end_object (builder);
     }
   json_builder_end_array (builder);
@@ -61,6 +80,9 @@ json_status (JsonBuilder *builder, const SandboxMachineStatus *status)
       vms_json_string (builder, "source", share->source);
       vms_json_string (builder, "target", share->target);
       vms_json_string (builder, "mode", share->mode);
+      vms_json_string (builder, "edits", share->edits);
+      vms_json_string (builder, "edits_reason", share->edits_reason);
+      json_stale (builder, share);
       json_builder_end_object (builder);
     }
   json_builder_end_array (builder);
@@ -78,6 +100,30 @@ line (const char *label, const char *text)
     printf ("  %-10s %s\n", label, shown);
 }
 
+/* Only what is not as it should be. */
+static void
+print_edits (const SandboxShareStatus *share)
+{
+  gboolean unseen = strcmp (share->edits, "unseen") == 0;
+
+  if (unseen || strcmp (share->edits, "periodic") == 0)
+    {
+      g_autofree char *text =
+          g_strdup_printf ("%s: %s (%s)", share->name,
+                           unseen ? "edits on the host may not be seen in the machine"
+                                  : "not watched: it looks up all names there anew all the time",
+                           share->edits_reason);
+      line ("edits", text);
+    }
+  for (guint i = 0; i < share->stale->len; i++)
+    {
+      const SandboxStalePath *stale = g_ptr_array_index (share->stale, i);
+      g_autofree char *text = g_strdup_printf ("%s: held by %s (pid %d there)", stale->path,
+                                               stale->process, stale->pid);
+      line ("stale", text);
+    }
+}
+
 static void
 print_shares (const SandboxMachineStatus *status)
 {
@@ -87,6 +133,7 @@ print_shares (const SandboxMachineStatus *status)
       g_autofree char *text = g_strdup_printf ("%s: %s -> %s (%s)", share->name, share->source,
                                                share->target, share->mode);
       line ("share", text);
+      print_edits (share);
     }
 }
 

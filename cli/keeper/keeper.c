@@ -73,6 +73,8 @@ serve (Keeper *keeper)
 {
   KeeperMaster *master = keeper_master_new (keeper->ssh, keeper->state_fd, keeper->self);
   KeeperForwards *forwards = keeper_forwards_new (keeper->ssh, keeper->state_fd, keeper->self);
+  KeeperWatch *watch =
+      keeper_watch_new (keeper->ssh, keeper->state_fd, keeper->self, keeper->virt, keeper->object);
   gboolean stopped = FALSE, signalled = FALSE;
 
   while (!stopped && !signalled)
@@ -81,14 +83,17 @@ serve (Keeper *keeper)
       int timeout_msec = keeper_master_step (master);
 
       timeout_msec = keeper_sooner (timeout_msec, keeper_forwards_step (forwards));
+      timeout_msec = keeper_sooner (timeout_msec, keeper_watch_step (watch));
       keeper_poll_add (fds, keeper->signal_fd);
       keeper_poll_add (fds, keeper->stopped_fd);
       keeper_master_poll (master, fds);
       keeper_forwards_poll (forwards, fds);
+      keeper_watch_poll (watch, fds);
       poll ((struct pollfd *)(gpointer)fds->data, fds->len, timeout_msec);
       signalled = g_array_index (fds, struct pollfd, 0).revents != 0;
       stopped = g_array_index (fds, struct pollfd, 1).revents != 0;
     }
+  keeper_watch_free (watch);
   keeper_forwards_free (forwards);
   keeper_master_free (master);
   return !signalled;

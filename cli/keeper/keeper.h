@@ -27,6 +27,9 @@ void keeper_process_init (KeeperProcess *process);
 char *keeper_proxy_command (const SandboxSsh *ssh, const char *self);
 /* @argv: of ssh; gets more words. */
 gboolean keeper_process_start (KeeperProcess *process, GPtrArray *argv, const char *self);
+/* The same with two ends of pipes, which stay the caller's; -1: /dev/null. */
+gboolean keeper_process_start_piped (KeeperProcess *process, GPtrArray *argv, const char *self,
+                                     int stdin_fd, int stdout_fd);
 /* Hears what it says; TRUE once, when it has ended. */
 gboolean keeper_process_ended (KeeperProcess *process);
 /* Ends it. */
@@ -54,6 +57,53 @@ void keeper_forwards_poll (KeeperForwards *forwards, GArray *pollfds);
 /* As keeper_master_step(). */
 int keeper_forwards_step (KeeperForwards *forwards);
 void keeper_forwards_free (KeeperForwards *forwards);
+
+/* --- tree.c: a directory of the host, watched with all below it */
+typedef struct _KeeperTree KeeperTree;
+/* Directories that are watched for one share at most: about 1 KiB of kernel memory each, and more
+ * for what they keep from being forgotten. */
+#define KEEPER_TREE_MAX 32768
+/* @max: directories at most; what the kernel allows may be less. Never fails: see below. */
+KeeperTree *keeper_tree_new (const char *path, guint max);
+/* (Again) from the top. */
+void keeper_tree_begin (KeeperTree *tree);
+/* -1: there is nothing to wait for. */
+int keeper_tree_fd (const KeeperTree *tree);
+/* @ret_changed: something did since the last step. TRUE: there is more to do at once. */
+gboolean keeper_tree_step (KeeperTree *tree, gboolean *ret_changed);
+/* FALSE: it is not watched: too large, partly closed to us, or of a kind that does not tell. */
+gboolean keeper_tree_is_whole (const KeeperTree *tree);
+/* The directory itself was removed or replaced: the machine has the old one. */
+gboolean keeper_tree_is_gone (const KeeperTree *tree);
+guint keeper_tree_size (const KeeperTree *tree);
+void keeper_tree_free (KeeperTree *tree);
+
+/* --- refresh.c: a process in the machine that makes its overlays forget what they looked up */
+typedef struct _KeeperRefresh KeeperRefresh;
+/* @shares: of SandboxPlanShare; stays the caller's */
+KeeperRefresh *
+keeper_refresh_new (const SandboxSsh *ssh, const char *self, const GPtrArray *shares);
+void keeper_refresh_poll (KeeperRefresh *refresh, GArray *pollfds);
+int keeper_refresh_step (KeeperRefresh *refresh);
+/* FALSE: it is at work, or not there. */
+gboolean keeper_refresh_is_ready (const KeeperRefresh *refresh);
+/* @look: also for what is held, which takes the machine longer. FALSE: not ready. */
+gboolean keeper_refresh_ask (KeeperRefresh *refresh, gboolean look);
+/* Whether it has answered since it was last started; if not @ret_problem is why, as far as known.
+ */
+gboolean keeper_refresh_works (const KeeperRefresh *refresh, const char **ret_problem);
+/* Of SandboxShareHeld: of the last answer. */
+const GPtrArray *keeper_refresh_held (const KeeperRefresh *refresh);
+void keeper_refresh_free (KeeperRefresh *refresh);
+
+/* --- watch.c: shares of mode=review: what changes on the host is seen in the machine */
+typedef struct _KeeperWatch KeeperWatch;
+KeeperWatch *keeper_watch_new (const SandboxSsh *ssh, int state_fd, const char *self,
+                               SandboxVirt *virt, const char *object);
+void keeper_watch_poll (KeeperWatch *watch, GArray *pollfds);
+/* As keeper_master_step(). */
+int keeper_watch_step (KeeperWatch *watch);
+void keeper_watch_free (KeeperWatch *watch);
 
 /* --- helpers.c: what the program does for ssh under other names */
 /* The exit status, or -1 when @argv asks for none of that. */

@@ -64,6 +64,13 @@ tie (GPtrArray *argv, const char *self)
 gboolean
 keeper_process_start (KeeperProcess *process, GPtrArray *argv, const char *self)
 {
+  return keeper_process_start_piped (process, argv, self, -1, -1);
+}
+
+gboolean
+keeper_process_start_piped (KeeperProcess *process, GPtrArray *argv, const char *self, int stdin_fd,
+                            int stdout_fd)
+{
   SandboxChildOptions options = SANDBOX_CHILD_OPTIONS_INIT;
   int fds[2] = { -1, -1 };
   gboolean started;
@@ -72,6 +79,8 @@ keeper_process_start (KeeperProcess *process, GPtrArray *argv, const char *self)
     return FALSE;
   tie (argv, self);
   options.argv = (const char *const *)argv->pdata;
+  options.stdin_fd = stdin_fd;
+  options.stdout_fd = stdout_fd;
   options.stderr_fd = fds[1];
   started = sandbox_child_spawn (&options, &process->pid, NULL);
   close (fds[1]);

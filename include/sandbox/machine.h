@@ -71,11 +71,32 @@ sandbox_machine_clone (SandboxMachine *machine, const char *new_name, SandboxPro
 const char *const *sandbox_machine_step_ids (const char *verb);
 
 /**
+ * SandboxStalePath:
+ * @path: in the machine, as the machine says
+ * @process, @pid: what there has it open, or works in it
+ *
+ * What a machine goes on seeing as it was before it changed on the host, or as a "Stale file
+ * handle", until that process lets it go.
+ */
+typedef struct
+{
+  char *path, *process;
+  gint pid;
+} SandboxStalePath;
+
+/**
  * SandboxShareStatus: one share of a #SandboxMachineStatus
+ * @edits: how a running machine comes to see what changes on the host, when that takes more than
+ * looking (mode "review"): "watched" (within two seconds), "periodic" (the same, at the expense of
+ * speed in the machine: the directory is too large to be watched, or of a kind that cannot be) or
+ * "unseen"; "" for others
+ * @edits_reason: why, when it is not "watched"
  */
 typedef struct
 {
   char *name, *source, *target, *mode;
+  char *edits, *edits_reason;
+  GPtrArray *stale; /* (element-type SandboxStalePath) */
 } SandboxShareStatus;
 
 /**

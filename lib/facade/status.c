@@ -6,10 +6,23 @@
 #include <string.h>
 
 static void
+stale_path_free (gpointer data)
+{
+  SandboxStalePath *stale = data;
+
+  g_free (stale->path);
+  g_free (stale->process);
+  g_free (stale);
+}
+
+static void
 share_status_free (gpointer data)
 {
   SandboxShareStatus *share = data;
 
+  g_free (share->edits);
+  g_free (share->edits_reason);
+  g_ptr_array_unref (share->stale);
   g_free (share->name);
   g_free (share->source);
   g_free (share->target);
@@ -84,8 +97,65 @@ fill_from_plan (SandboxMachineStatus *status, const SandboxPlan *plan)
       shown->source = g_strdup (share->source);
       shown->target = g_strdup (share->target);
       shown->mode = g_strdup (_sandbox_share_mode_to_string (share->mode));
+      shown->edits = g_strdup ("");
+      shown->edits_reason = g_strdup ("");
+      shown->stale = g_ptr_array_new_with_free_func (stale_path_free);
       g_ptr_array_add (status->shares, shown);
     }
+}
+
+static void
+fill_stale (SandboxShareStatus *shown, const GPtrArray *held)
+{
+  for (guint i = 0; i < held->len; i++)
+    {
+      const SandboxShareHeld *one = held->pdata[i];
+      SandboxStalePath *stale = g_new0 (SandboxStalePath, 1);
+
+      stale->path = sandbox_escape (one->path, -1, 4096);
+      stale->process = sandbox_escape (one->process, -1, 64);
+      stale->pid = one->pid;
+      g_ptr_array_add (shown->stale, stale);
+    }
+}
+
+static void
+fill_share_edits (SandboxShareStatus *shown, const SandboxPlanShare *share, int state_fd)
+{
+  g_autoptr (GPtrArray) held = g_ptr_array_new_with_free_func (_sandbox_share_held_free);
+  SandboxShareEdits edits = { .how = SANDBOX_EDITS_UNSEEN };
+  g_autofree char *problem = NULL;
+  gboolean known = _sandbox_share_state_read (state_fd, share, &edits, held, &problem);
+
+  set_string (&shown->edits, _sandbox_share_edits_to_string (edits.how));
+  if (edits.how == SANDBOX_EDITS_PERIODIC)
+    set_string (&shown->edits_reason,
+                "it has too many directories to watch them, or some that cannot be watched");
+  else if (edits.how == SANDBOX_EDITS_UNSEEN)
+    {
+      g_free (shown->edits_reason);
+      shown->edits_reason = sandbox_escape (problem ? problem
+                                            : known ? "not yet"
+                                                    : "no keeper runs",
+                                            -1, 300);
+    }
+  fill_stale (shown, held);
+}
+
+/* What the keeper of a running machine says of the host's edits; about the shares that it runs
+ * with. */
+static void
+fill_edits (SandboxMachineStatus *status, const SandboxDomainMeta *meta, int state_fd)
+{
+  for (guint i = 0; i < status->shares->len; i++)
+    for (guint k = 0; k < meta->shares->len; k++)
+      {
+        SandboxShareStatus *shown = status->shares->pdata[i];
+        const SandboxPlanShare *share = meta->shares->pdata[k];
+
+        if (share->mode == SANDBOX_SHARE_REVIEW && strcmp (shown->name, share->tag) == 0)
+          fill_share_edits (shown, share, state_fd);
+      }
 }
 
 /* libvirt writes memory in KiB whatever unit it was given in. */
@@ -210,5 +280,7 @@ sandbox_machine_get_status (SandboxMachine *machine, GCancellable *cancellable, 
 
       status->ssh_ready = _sandbox_ssh_master_alive (ssh);
     }
+  if (_sandbox_pieces_running (&pieces) && state_fd >= 0 && meta != NULL)
+    fill_edits (status, meta, state_fd);
   return g_steal_pointer (&status);
 }

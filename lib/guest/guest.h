@@ -101,6 +101,41 @@ char *_sandbox_forwards_read_state (int state_fd, GArray *refused);
 /* The same ports; until when does not matter. */
 gboolean _sandbox_forwards_equal (const SandboxForwardEntry *a, const SandboxForwardEntry *b);
 
+/* --- share-state.c: what the keeper says of shares of mode=review */
+#define SANDBOX_SHARE_STATE "shares.state"
+/* A path in hexadecimal, and some more. */
+#define SANDBOX_SHARE_HELD_LINE_MAX (16 * 1024)
+typedef enum
+{
+  SANDBOX_EDITS_WATCHED,  /* the host's directories are watched */
+  SANDBOX_EDITS_PERIODIC, /* they cannot be: the machine forgets what it knows all the time */
+  SANDBOX_EDITS_UNSEEN,   /* the machine does not do its part */
+} SandboxShareEditsHow;
+typedef struct
+{
+  const char *tag;
+  SandboxShareEditsHow how;
+  guint directories; /* that are watched */
+} SandboxShareEdits;
+/* A path in the machine that stays as it was, since a process there has it open or works in it. */
+typedef struct
+{
+  gint pid;
+  char *process, *path; /* the guest's words: any bytes */
+} SandboxShareHeld;
+void _sandbox_share_held_free (gpointer held);
+/* "held PID xHEX xHEX"; NULL for anything else. (transfer full) */
+SandboxShareHeld *_sandbox_share_held_parse (const char *line);
+/* @shares: of SandboxShareEdits. @held: of SandboxShareHeld. @problem (nullable): why a share is
+ * unseen. */
+gboolean _sandbox_share_state_write (int state_fd, const GArray *shares, const GPtrArray *held,
+                                     const char *problem);
+/* What there is of @share; appends to @held. FALSE: nothing. */
+gboolean
+_sandbox_share_state_read (int state_fd, const SandboxPlanShare *share,
+                           SandboxShareEdits *ret_edits, GPtrArray *held, char **ret_problem);
+const char *_sandbox_share_edits_to_string (SandboxShareEditsHow how);
+
 /* --- keeper: the program LIBEXECDIR/libsandbox/sandbox-keeper (or
  * $SANDBOX_LIBEXEC_DIR/sandbox-keeper), one per running machine */
 /* Starts it unless one holds "keeper.lock"; returns when it holds the lock. */

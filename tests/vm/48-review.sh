@@ -11,7 +11,7 @@ rm -rf "$PROJECT"
 
 # Everything that can be seen of the tree but when it was last read; of its directories' times not the one that the test itself changed.
 snapshot() {
-	find "$PROJECT" -printf '%P %y %m %U:%G %n %s %T@ %C@ %l\n' | sort
+	find "$PROJECT" -mindepth 1 -printf '%P %y %m %U:%G %n %s %T@ %C@ %l\n' | sort
 	find "$PROJECT" -type f -print0 | sort -z | xargs -0 sha256sum
 }
 
@@ -106,6 +106,94 @@ not_mounted_is_told() {
 	contains "$(cat "$T/err")" 'not mounted in the machine: "reviewed"'
 }
 
+# What the host does, and what the machine then sees, a line each: NAME | ON THE HOST | CONDITION IN THE MACHINE.
+# Each condition was looked at, and not true, right before.
+# shellcheck disable=SC2016
+EDITS='written in place | echo changed >edit/place | read -r l <place && [ "$l" = changed ]
+new | echo new >edit/new | read -r l <new && [ "$l" = new ]
+new directory | mkdir edit/newdir; echo x >edit/newdir/x | read -r l <newdir/x
+renamed over | echo replaced >edit/tmp; mv edit/tmp edit/over | read -r l <over && [ "$l" = replaced ]
+deleted | rm edit/gone | LC_ALL=C cat gone 2>&1 | grep -q "No such file"
+renamed | mv edit/from edit/to | read -r l <to && LC_ALL=C cat from 2>&1 | grep -q "No such file"
+executable | chmod 755 edit/run | [ "$(./run)" = runs ]
+directory replaced | mv edit/dir edit/dir.old; mkdir edit/dir; echo new >edit/dir/f | read -r l <dir/f && [ "$l" = new ]
+directory deleted | rm -r edit/tree | LC_ALL=C cat tree/deep/f 2>&1 | grep -q "No such file"
+file for directory | rm -r edit/swap; echo file >edit/swap | read -r l <swap && [ "$l" = file ]
+link moved | ln -sfn new edit/link | [ "$(cat link)" = new ]
+another branch | git -C edit/repo checkout -q other | read -r l <repo/both && [ "$l" = other ] && read -r l <repo/only-other/f && LC_ALL=C cat repo/only-main/f 2>&1 | grep -q "No such file"'
+
+# In the machine: says "ready", and "seen" when the condition, a line of its input, has become true.
+# shellcheck disable=SC2016
+WATCHER='cd ~/project/edit; while read -r condition; do
+	if eval "$condition"; then echo "true before: $condition"; exit 1; fi 2>/dev/null
+	echo ready; until eval "$condition"; do sleep 0.02; done 2>/dev/null; echo seen
+done'
+
+edits_are_seen() {
+	local name host guest answer begin msec worst=0
+	as_user sh -euc 'cd "$1"; mkdir -p edit/dir edit/tree/deep edit/swap edit/repo; cd edit
+		for f in place over gone from dir/f tree/deep/f swap/f; do echo old >"$f"; done; printf "#!/bin/sh\necho runs\n" >run; ln -s place link
+		cd repo; git init -q -b main; git config user.name t; git config user.email t@localhost; mkdir only-main; echo main >both; echo m >only-main/f
+		git add .; git commit -qm main; git checkout -q -b other; git rm -qr only-main; mkdir only-other; echo other >both; echo o >only-other/f
+		git add .; git commit -qm other; git checkout -q main' sh "$PROJECT"
+	sleep 5
+	coproc GUEST { vms ssh review -- "$WATCHER"; }
+	while IFS='|' read -r name host guest; do
+		echo "$guest" >&"${GUEST[1]}"
+		read -r -t 60 answer <&"${GUEST[0]}" || fail "$name: the machine does not answer"
+		eq "$answer" ready "$name"
+		sleep 0.3
+		as_user sh -euc "cd '$PROJECT'; $host"
+		begin=${EPOCHREALTIME/[.,]/}
+		read -r -t 30 answer <&"${GUEST[0]}" || fail "$name: not seen after 30 s; $(vms status review | grep edits)"
+		msec=$(((${EPOCHREALTIME/[.,]/} - begin) / 1000))
+		echo "$name: seen after $msec ms" >>"$T/times"
+		[ "$msec" -le "$worst" ] || worst=$msec
+	done < <(sample 12 <<<"${EDITS// | /|}")
+	eval "exec ${GUEST[1]}>&-"
+	cat "$T/times"
+	# two seconds, and what an emulated machine on a busy host takes for a look
+	[ "$worst" -le 6000 ] || fail "it took $worst ms"
+	sleep 2
+	eq "$(in_guest review 'cd ~/project/edit; find . -type f ! -path "*/.git/*" -print0 | sort -z | xargs -0 sha256sum 2>&1')" \
+		"$(cd "$PROJECT/edit" && find . -type f ! -path "*/.git/*" -print0 | sort -z | xargs -0 sha256sum)" "all of it"
+	contains "$(vms status review --json | tr -d ' \n')" '"edits":"watched","edits_reason":"","stale":\[\]'
+}
+
+# stale: what status says of it
+stale() {
+	vms status review --json | python3 -c 'import json, sys
+for share in json.load(sys.stdin)["machines"][0]["shares"]:
+    for one in share["stale"]:
+        print(one["path"], one["process"])'
+}
+
+held_is_named() {
+	local tries
+	as_user sh -euc 'cd "$1/edit"; mkdir -p held/in; echo old >held/in/f; echo old >open' sh "$PROJECT"
+	sleep 3
+	in_guest review 'cd ~/project/edit/held/in && read -r l <f && exec 3<../../open && (setsid sleep 600 >/dev/null 2>&1 & echo $! >/tmp/holder)'
+	as_user sh -euc 'cd "$1/edit"; rm -r held; mkdir -p held/in; echo new >held/in/f; echo new >o; mv o open' sh "$PROJECT"
+	for ((tries = 0; tries < 20; tries++)); do
+		! stale | grep -q 'held/in sleep' || break
+		sleep 0.5
+	done
+	stale >"$T/stale"
+	contains "$(cat "$T/stale")" '^/home/dev/project/edit/held/in sleep$'
+	contains "$(cat "$T/stale")" '^/home/dev/project/edit/open sleep$'
+	contains "$(vms status review)" 'stale +/home/dev/project/edit/open: held by sleep \(pid [0-9]+ there\)'
+	# loud, not old
+	contains "$(in_guest review 'LC_ALL=C cat ~/project/edit/open 2>&1 || true')" 'Stale file handle|^new$'
+	in_guest review 'kill "$(cat /tmp/holder)"'
+	for ((tries = 0; tries < 20; tries++)); do
+		[ -n "$(stale)" ] || break
+		sleep 0.5
+	done
+	eq "$(stale)" "" "what is stale when nothing holds it"
+	eq "$(in_guest review 'cat ~/project/edit/held/in/f ~/project/edit/open')" "new"$'\n'"new"
+	rm -rf "$PROJECT/edit"
+}
+
 t "a machine with a share of no mode starts" makes_a_project
 passed || finish
 t "the share is an overlay over the read-only directory" is_an_overlay
@@ -114,6 +202,10 @@ t "what it writes, deletes, renames and chmods is in the machine, and not on the
 if root_virsh dumpxml "$(object review)" | grep -E '<readonly/>|<binary path=' | grep -qvE "path='/usr/lib(/qemu|exec)/virtiofsd'"; then
 	t "root cannot write to the directory below the overlay" root_writes_below
 fi
+t "what the host edits is seen in the machine" edits_are_seen
+sed 's/^/# /' "$T/times" 2>/dev/null
+t "what a process in the machine holds is named" held_is_named
+rm -rf "$PROJECT/edit"
 t "it is all there after a restart" survives_a_reboot
 if full; then
 	t "all of the tree deleted in the machine" tree_whole_deleted

@@ -391,7 +391,7 @@ bad_arguments_are_refused() {
 with_subid() {
 	local text=$1
 	shift
-	rm -rf "$T/etc"
+	rm -rf "${T:?}/etc"
 	mkdir "$T/etc"
 	export -f start refused code eq lacks contains fail
 	export helper door bin

@@ -180,13 +180,23 @@ domain_is_up (virDomainPtr domain)
   return is_gone () ? 0 : -1;
 }
 
+/* The guest has powered off and QEMU is about to end: libvirt calls it active still, and not
+ * running. */
+static gboolean
+is_going (virDomainPtr domain)
+{
+  int state;
+
+  return virDomainGetState (domain, &state, NULL, 0) == 0 && state == VIR_DOMAIN_SHUTDOWN;
+}
+
 /* What a verb that libvirt refused comes to: success if the domain is as wanted all the same
  * (another process was faster, or it ended by itself), else that refusal. */
 static gboolean
 refused (virDomainPtr domain, gboolean want_up, const char *verb, const char *name, GError **error)
 {
   virErrorPtr why = virSaveLastError ();
-  gboolean fine = domain_is_up (domain) == want_up;
+  gboolean fine = domain_is_up (domain) == want_up || (!want_up && is_going (domain));
 
   if (!fine)
     {

@@ -176,8 +176,8 @@ sandbox_child_run_lines (const SandboxChildOptions *options, SandboxLineFunc fun
   Sink err = { .text = tail, .max = TAIL_MAX_BYTES, .keep_tail = TRUE };
   int status = 0;
 
-  if (!run_with_sinks (options, &out, options->stderr_fd < 0 ? &err : NULL, 0, cancellable, &status,
-                       error))
+  if (!run_with_sinks (options, &out, options->stderr_fd < 0 ? &err : NULL, options->timeout_usec,
+                       cancellable, &status, error))
     return FALSE;
   emit_lines (&out, TRUE);
   if (!ret_status && status != 0)

@@ -10,6 +10,7 @@
  * @argv: NULL-terminated; argv[0] is looked up in PATH
  * @env: (nullable): whole environment; NULL: the caller's
  * @stdin_fd, @stdout_fd, @stderr_fd: -1: /dev/null
+ * @timeout_usec: for sandbox_child_run_lines(); 0: none
  * @new_group: give it a process group of its own, killed as a whole on timeout and cancellation
  */
 typedef struct
@@ -18,6 +19,7 @@ typedef struct
   const char *const *env;
   int stdin_fd, stdout_fd, stderr_fd;
   gboolean new_group;
+  gint64 timeout_usec;
   const char *cwd;
 } SandboxChildOptions;
 #define SANDBOX_CHILD_OPTIONS_INIT                                                                 \

@@ -1,10 +1,48 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
-// vms image build, list, show, remove
+// vms image build, list, show, remove, prune
 #include <stdio.h>
+#include <string.h>
 
 #include "progress.h"
 
 #define DEFAULT_IMAGE "debian-13"
+
+static gboolean
+is_recipe (const char *name)
+{
+  g_auto (GStrv) recipes = sandbox_image_recipes ();
+
+  return g_strv_contains ((const char *const *)recipes, name);
+}
+
+static gboolean
+build_layers (VmsContext *context, const VmsArgs *args, SandboxHost *host, VmsProgress *progress,
+              char **ret_id, GError **error)
+{
+  SandboxProvisionOptions options = SANDBOX_PROVISION_OPTIONS_INIT;
+  g_autofree char *id = NULL;
+
+  options.update = vms_args_has (args, "update");
+  options.debug = vms_args_has (args, "debug");
+  if (!sandbox_host_provision (host, args->operands[0], &options, vms_progress_update, progress,
+                               context->cancellable, &id, error))
+    return FALSE;
+  *ret_id = g_strconcat ("layer-", id, NULL);
+  return TRUE;
+}
+
+/* What is neither is taken for a misspelt recipe. */
+static gboolean
+is_profile (SandboxHost *host, const char *name)
+{
+  const SandboxProfileDirs *dirs = sandbox_host_get_profile_dirs (host);
+  g_autoptr (GPtrArray) list = sandbox_profile_list (dirs, NULL);
+
+  for (guint i = 0; list != NULL && i < list->len; i++)
+    if (strcmp (((SandboxProfileInfo *)list->pdata[i])->name, name) == 0)
+      return TRUE;
+  return FALSE;
+}
 
 int
 vms_cmd_image_build (VmsContext *context, const VmsArgs *args, GError **error)
@@ -15,9 +53,16 @@ vms_cmd_image_build (VmsContext *context, const VmsArgs *args, GError **error)
   g_autofree char *id = NULL;
   g_autofree char *elapsed = NULL;
 
-  if (host == NULL
-      || !sandbox_host_build_image (host, name, vms_args_has (args, "update"), vms_progress_update,
-                                    progress, context->cancellable, &id, error))
+  if (host == NULL)
+    return 1;
+  if (!is_recipe (name) && is_profile (host, name))
+    {
+      if (!build_layers (context, args, host, progress, &id, error))
+        return 1;
+    }
+  else if (!sandbox_host_build_image (host, name, vms_args_has (args, "update"),
+                                      vms_progress_update, progress, context->cancellable, &id,
+                                      error))
     return 1;
   elapsed = vms_progress_elapsed (progress);
   vms_progress_done (progress, "there (%s)", elapsed);
@@ -34,7 +79,32 @@ time_text (gint64 usec)
 }
 
 static void
-json_images (GPtrArray *images)
+json_layers (JsonBuilder *builder, GPtrArray *layers)
+{
+  json_builder_set_member_name (builder, "layers");
+  json_builder_begin_array (builder);
+  for (guint i = 0; i < layers->len; i++)
+    {
+      const SandboxLayerInfo *info = g_ptr_array_index (layers, i);
+      g_autofree char *built = time_text (info->built_usec);
+      json_builder_begin_object (builder);
+      vms_json_string (builder, "id", info->id);
+      vms_json_string (builder, "image", info->image);
+      vms_json_string (builder, "parent", info->parent);
+      vms_json_string (builder, "profile", info->profile);
+      vms_json_string (builder, "step", info->step);
+      vms_json_string (builder, "what", info->what);
+      vms_json_int (builder, "uid", info->uid);
+      vms_json_string (builder, "built", built);
+      vms_json_int (builder, "disk_bytes", (gint64)info->disk_bytes);
+      vms_json_strings (builder, "used_by", info->used_by);
+      json_builder_end_object (builder);
+    }
+  json_builder_end_array (builder);
+}
+
+static void
+json_images (GPtrArray *images, GPtrArray *layers)
 {
   g_autoptr (JsonBuilder) builder = vms_json_begin ();
 
@@ -55,6 +125,7 @@ json_images (GPtrArray *images)
       json_builder_end_object (builder);
     }
   json_builder_end_array (builder);
+  json_layers (builder, layers);
   vms_json_end (builder);
 }
 
@@ -73,19 +144,44 @@ table_images (GPtrArray *images)
   vms_table_print (table);
 }
 
+static void
+table_layers (GPtrArray *layers)
+{
+  g_autoptr (VmsTable) table =
+      vms_table_new ("PROFILE", "STEP", "BUILT", "ID", ">DISK", "USED BY", NULL);
+
+  for (guint i = 0; i < layers->len; i++)
+    {
+      const SandboxLayerInfo *info = g_ptr_array_index (layers, i);
+      g_autofree char *disk = vms_size (info->disk_bytes);
+      g_autofree char *built = time_text (info->built_usec);
+      g_autofree char *used = g_strjoinv (" ", info->used_by);
+      vms_table_add (table, *info->used_by != NULL ? VMS_PLAIN : VMS_DIM, info->profile, info->step,
+                     built, info->id, disk, used);
+    }
+  printf ("\n");
+  vms_table_print (table);
+}
+
 int
 vms_cmd_image_list (VmsContext *context, const VmsArgs *args, GError **error)
 {
   g_autoptr (SandboxHost) host = vms_open_host (context, error);
   g_autoptr (GPtrArray) images =
       host != NULL ? sandbox_host_list_images (host, context->cancellable, error) : NULL;
+  g_autoptr (GPtrArray) layers =
+      images != NULL ? sandbox_host_list_layers (host, context->cancellable, error) : NULL;
 
-  if (images == NULL)
+  if (layers == NULL)
     return 1;
   if (context->json)
-    json_images (images);
+    json_images (images, layers);
   else if (images->len > 0)
-    table_images (images);
+    {
+      table_images (images);
+      if (layers->len > 0)
+        table_layers (layers);
+    }
   else if (!context->quiet)
     vms_say ("no images yet; `vms image build` makes one, and so does the first start");
   return 0;
@@ -159,5 +255,19 @@ vms_cmd_image_remove (VmsContext *context, const VmsArgs *args, GError **error)
       if (!context->quiet)
         vms_say ("%s: removed", *name);
     }
+  return 0;
+}
+
+int
+vms_cmd_image_prune (VmsContext *context, const VmsArgs *args, GError **error)
+{
+  g_autoptr (SandboxHost) host = vms_open_host (context, error);
+  g_auto (GStrv) removed =
+      host != NULL ? sandbox_host_prune_images (host, context->cancellable, error) : NULL;
+
+  if (removed == NULL)
+    return 1;
+  for (char **id = removed; *id != NULL && !context->quiet; id++)
+    vms_say ("%s: removed", *id);
   return 0;
 }

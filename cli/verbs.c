@@ -133,6 +133,7 @@ static const VmsOption ssh_config_options[] = {
 };
 static const VmsOption build_options[] = {
   FLAG (0, "update", "build a new one even if there is one already"),
+  FLAG (0, "debug", "keep the machine in which a step of a profile's provisioning fails"),
   END
 };
 static const VmsOption new_options[] = {
@@ -338,12 +339,15 @@ const VmsVerb vms_verbs[] = {
     "mode=review are on its disk, and go back with it.",
     revert_options, vms_cmd_revert },
 
-  { "image", "build", NULL, VMS_GROUP_PARTS, "[IMAGE]", 0, 1, VMS_COMPLETE_IMAGE, 0,
-    "build an image from its recipe",
-    "The default is debian-13. Packages come from the mirror that the host itself uses.",
+  { "image", "build", NULL, VMS_GROUP_PARTS, "[IMAGE|PROFILE]", 0, 1, VMS_COMPLETE_IMAGE, 0,
+    "build an image from its recipe, or the layers of a profile",
+    "The default is debian-13. Packages come from the mirror that the host itself uses.\n\n"
+    "With a PROFILE: what its [provision] lists is installed in throwaway machines, without "
+    "shares, keys and LAN, and kept as layers, from which its machines are made. The first start "
+    "does the same. With --update the current versions are installed anew.",
     build_options, vms_cmd_image_build },
   { "image", "list", NULL, VMS_GROUP_PARTS, "", 0, 0, VMS_COMPLETE_NONE, VMS_VERB_JSON,
-    "list images and who uses them",
+    "list images, layers and who uses them",
     NULL, NULL, vms_cmd_image_list },
   { "image", "show", NULL, VMS_GROUP_PARTS, "IMAGE", 1, 1, VMS_COMPLETE_IMAGE, VMS_VERB_JSON,
     "show an image's release, kernel and packages",
@@ -351,8 +355,13 @@ const VmsVerb vms_verbs[] = {
     NULL, vms_cmd_image_show },
   { "image", "remove", NULL, VMS_GROUP_PARTS, "IMAGE...", 1, VMS_MANY, VMS_COMPLETE_IMAGE, 0,
     "remove images that no machine uses",
-    "IMAGE is an id, or a name for all unused ones of that name.",
+    "IMAGE is an id (of an image or a layer), or a name for all unused ones of that name.",
     NULL, vms_cmd_image_remove },
+  { "image", "prune", NULL, VMS_GROUP_PARTS, "", 0, 0, VMS_COMPLETE_NONE, 0,
+    "remove images and layers that nothing needs any more",
+    "Layers that no machine stands on and that no profile would use now, and images that nothing "
+    "stands on, but for the newest of each name.",
+    NULL, vms_cmd_image_prune },
   { "profile", "list", NULL, VMS_GROUP_PARTS, "", 0, 0, VMS_COMPLETE_NONE, VMS_VERB_JSON,
     "list profiles, shipped ones and yours",
     NULL, NULL, vms_cmd_profile_list },

@@ -134,6 +134,7 @@ VMS_HANDLER (vms_cmd_image_build);
 VMS_HANDLER (vms_cmd_image_list);
 VMS_HANDLER (vms_cmd_image_show);
 VMS_HANDLER (vms_cmd_image_remove);
+VMS_HANDLER (vms_cmd_image_prune);
 VMS_HANDLER (vms_cmd_profile_list);
 VMS_HANDLER (vms_cmd_profile_show);
 VMS_HANDLER (vms_cmd_profile_new);

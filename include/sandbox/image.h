@@ -39,12 +39,58 @@ char *sandbox_host_show_image (SandboxHost *host, const char *id_or_name, GCance
 gboolean sandbox_host_build_image (SandboxHost *host, const char *name, gboolean update,
                                    SandboxProgressFunc progress, gpointer user_data,
                                    GCancellable *cancellable, char **ret_id, GError **error);
+/**
+ * SandboxProvisionOptions:
+ * @struct_size: set by SANDBOX_PROVISION_OPTIONS_INIT
+ * @update: make all layers anew, with the versions that are current now
+ * @debug: keep the machine in which a step fails; the error says how to enter and remove it
+ */
+typedef struct
+{
+  gsize struct_size;
+  gboolean update, debug;
+} SandboxProvisionOptions;
+#define SANDBOX_PROVISION_OPTIONS_INIT                                                             \
+  {                                                                                                \
+    .struct_size = sizeof (SandboxProvisionOptions)                                                \
+  }
+/* Makes the layers of @profile_name's [provision], as far as they are not there, on the newest
+ * image of that profile; the image too, if there is none. INVALID when the profile provisions
+ * nothing; GUEST or TIMED_OUT when a step fails: its layer is not made, those before it stay.
+ * @ret_id (nullable): id of the last layer. */
+gboolean sandbox_host_provision (SandboxHost *host, const char *profile_name,
+                                 const SandboxProvisionOptions *options,
+                                 SandboxProgressFunc progress, gpointer user_data,
+                                 GCancellable *cancellable, char **ret_id, GError **error);
 /* IN_USE while a machine pins it. A name removes all unused ones of that name. */
 gboolean sandbox_host_remove_image (SandboxHost *host, const char *id_or_name,
                                     GCancellable *cancellable, GError **error);
+/**
+ * SandboxLayerInfo:
+ * @id: "layer-DIGEST-TIME", as `vms image remove` takes it; @image: the one it stands on
+ * @profile: the one it was made for first; @step: "packages", "npm" or "setup"; @what: for people
+ * @uid: whose it is; @disk_bytes: bytes on the host
+ * @used_by: (array zero-terminated=1): object names of machines, and layers, that stand on it
+ */
+typedef struct
+{
+  char *id, *image, *parent, *profile, *step, *what;
+  guint uid;
+  gint64 built_usec;
+  guint64 disk_bytes;
+  char **used_by;
+} SandboxLayerInfo;
+void sandbox_layer_info_free (SandboxLayerInfo *info);
+/* What provisioning has made; (element-type SandboxLayerInfo), newest first. */
+GPtrArray *sandbox_host_list_layers (SandboxHost *host, GCancellable *cancellable, GError **error);
+/* Removes those of the caller's layers that nothing stands on and that none of its profiles would
+ * use, and all images that nothing stands on but the newest of each name. (transfer full)
+ * (array zero-terminated=1): ids of what was removed. */
+char **sandbox_host_prune_images (SandboxHost *host, GCancellable *cancellable, GError **error);
 /* Names of the recipes that can be built; (array zero-terminated=1) (transfer full) */
 char **sandbox_image_recipes (void);
 
 G_DEFINE_AUTOPTR_CLEANUP_FUNC (SandboxImageInfo, sandbox_image_info_free)
+G_DEFINE_AUTOPTR_CLEANUP_FUNC (SandboxLayerInfo, sandbox_layer_info_free)
 
 G_END_DECLS

@@ -125,8 +125,11 @@ char *_sandbox_profile_text_with_shares (SandboxHost *host, const char *name, co
 typedef struct
 {
   char *id, *disk, *kernel, *initrd, *cmdline;
+  char **layers; /* paths of what provisioning has put on the disk, the uppermost first; or NULL */
   guint64 bytes;
+  gboolean pinned; /* a disk stands on it already */
 } SandboxImageRef;
+SandboxImageRef *_sandbox_image_ref_copy (const SandboxImageRef *ref);
 void _sandbox_image_ref_free (SandboxImageRef *ref);
 G_DEFINE_AUTOPTR_CLEANUP_FUNC (SandboxImageRef, _sandbox_image_ref_free)
 /* "debian-13-20261121T031500-0123456789ab" -> "debian-13"; NULL when @id is none. */
@@ -136,6 +139,10 @@ char *_sandbox_image_id_of_path (const char *path);
 /* Ids of all complete images of @name (nullable: of all), newest first. */
 char **_sandbox_image_ids (SandboxHost *host, const char *name, GError **error);
 SandboxImageRef *_sandbox_image_ref (SandboxHost *host, const char *id, GError **error);
+/* What stands on which image, or on which layer: names of the machines of all users, and of layers,
+ * by id. */
+GHashTable *_sandbox_image_users (SandboxHost *host, GError **error);
+char **_sandbox_image_user_names (GHashTable *users, const char *id);
 gboolean _sandbox_image_remove_volumes (SandboxHost *host, const char *id, GError **error);
 
 /* --- image-build.c */
@@ -241,6 +248,8 @@ gboolean _sandbox_work_find_image (SandboxMachine *machine, SandboxProfile *prof
 gboolean _sandbox_step_profile (gpointer work, GCancellable *cancellable, GError **error);
 void _sandbox_undo_profile (gpointer work);
 gboolean _sandbox_step_image (gpointer work, GCancellable *cancellable, GError **error);
+/* provision-step.c */
+gboolean _sandbox_step_provision (gpointer work, GCancellable *cancellable, GError **error);
 gboolean _sandbox_step_plan (gpointer work, GCancellable *cancellable, GError **error);
 gboolean _sandbox_step_keys (gpointer work, GCancellable *cancellable, GError **error);
 void _sandbox_undo_keys (gpointer work);
@@ -290,6 +299,11 @@ gboolean _sandbox_step_remove_disk (gpointer work, GCancellable *cancellable, GE
 SandboxMachine *_sandbox_host_run_throwaway (SandboxHost *host, const SandboxRunOptions *options,
                                              gboolean without_shares, const SandboxReport *report,
                                              GCancellable *cancellable, GError **error);
+/* A throwaway machine of the profile @text, without shares, on what @image says. Its progress is
+ * not told. */
+SandboxMachine *
+_sandbox_host_run_bare (SandboxHost *host, const char *text, const SandboxImageRef *image,
+                        gint64 start_timeout_usec, GCancellable *cancellable, GError **error);
 /* --- forward.c: without @look nobody is asked, and all are "off" */
 GPtrArray *_sandbox_machine_forwards (SandboxMachine *machine, gboolean look,
                                       GCancellable *cancellable, GError **error);

@@ -2,6 +2,7 @@
 // Images: five volumes each in the storage pool. The manifest is uploaded last, so an image without
 // one does not count.
 #include "facade/layers.h"
+#include "facade/provision-private.h"
 
 #include <string.h>
 
@@ -20,10 +21,26 @@ _sandbox_image_ref_free (SandboxImageRef *ref)
     return;
   g_free (ref->id);
   g_free (ref->disk);
+  g_strfreev (ref->layers);
   g_free (ref->kernel);
   g_free (ref->initrd);
   g_free (ref->cmdline);
   g_free (ref);
+}
+
+SandboxImageRef *
+_sandbox_image_ref_copy (const SandboxImageRef *ref)
+{
+  SandboxImageRef *copy = g_new0 (SandboxImageRef, 1);
+
+  *copy = (SandboxImageRef){ .id = g_strdup (ref->id),
+                             .kernel = g_strdup (ref->kernel),
+                             .initrd = g_strdup (ref->initrd),
+                             .cmdline = g_strdup (ref->cmdline),
+                             .disk = g_strdup (ref->disk),
+                             .layers = g_strdupv (ref->layers),
+                             .bytes = ref->bytes };
+  return copy;
 }
 
 void
@@ -187,16 +204,13 @@ _sandbox_image_ref (SandboxHost *host, const char *id, GError **error)
   return g_steal_pointer (&ref);
 }
 
-/* Which machines, of all users, stand on which image: path of the image's disk -> names. */
-static GHashTable *
-find_users (SandboxHost *host, GError **error)
+static gboolean
+add_users (SandboxHost *host, const char *prefix, GHashTable *users, GError **error)
 {
-  g_autoptr (GPtrArray) volumes = _sandbox_virt_list_volumes (host->virt, "vms-", TRUE, error);
-  g_autoptr (GHashTable) users =
-      g_hash_table_new_full (g_str_hash, g_str_equal, g_free, (GDestroyNotify)g_ptr_array_unref);
+  g_autoptr (GPtrArray) volumes = _sandbox_virt_list_volumes (host->virt, prefix, TRUE, error);
 
   if (volumes == NULL)
-    return NULL;
+    return FALSE;
   for (guint i = 0; i < volumes->len; i++)
     {
       const SandboxVirtVolume *volume = volumes->pdata[i];
@@ -204,6 +218,8 @@ find_users (SandboxHost *host, GError **error)
       g_autofree char *object = _sandbox_layer_object (volume->name);
       GPtrArray *names;
 
+      if (id == NULL)
+        id = _sandbox_layer_id_of_path (volume->backing_path);
       if (id == NULL)
         continue;
       names = g_hash_table_lookup (users, id);
@@ -214,11 +230,22 @@ find_users (SandboxHost *host, GError **error)
         }
       g_ptr_array_add (names, object != NULL ? g_steal_pointer (&object) : g_strdup (volume->name));
     }
+  return TRUE;
+}
+
+GHashTable *
+_sandbox_image_users (SandboxHost *host, GError **error)
+{
+  g_autoptr (GHashTable) users =
+      g_hash_table_new_full (g_str_hash, g_str_equal, g_free, (GDestroyNotify)g_ptr_array_unref);
+
+  if (!add_users (host, "vms-", users, error) || !add_users (host, "layer.", users, error))
+    return NULL;
   return g_steal_pointer (&users);
 }
 
-static char **
-user_names (GHashTable *users, const char *id)
+char **
+_sandbox_image_user_names (GHashTable *users, const char *id)
 {
   GPtrArray *names = g_hash_table_lookup (users, id);
   g_autoptr (GStrvBuilder) builder = g_strv_builder_new ();
@@ -240,7 +267,7 @@ sandbox_host_list_images (SandboxHost *host, GCancellable *cancellable, GError *
   if (g_cancellable_set_error_if_cancelled (cancellable, error))
     return NULL;
   ids = _sandbox_image_ids (host, NULL, error);
-  users = ids != NULL ? find_users (host, error) : NULL;
+  users = ids != NULL ? _sandbox_image_users (host, error) : NULL;
   if (users == NULL)
     return NULL;
   for (char **id = ids; *id != NULL; id++)
@@ -258,7 +285,7 @@ sandbox_host_list_images (SandboxHost *host, GCancellable *cancellable, GError *
       info->disk_bytes = volume->allocation_bytes;
       info->virtual_bytes = volume->capacity_bytes;
       info->newest = strcmp (before, info->name) != 0;
-      info->used_by = user_names (users, *id);
+      info->used_by = _sandbox_image_user_names (users, *id);
       before = info->name;
       g_ptr_array_add (infos, info);
       _sandbox_virt_volume_free (volume);
@@ -337,16 +364,19 @@ _sandbox_image_remove_volumes (SandboxHost *host, const char *id, GError **error
 static gboolean
 remove_locked (SandboxHost *host, int build_fd, const char *id_or_name, GError **error)
 {
-  g_auto (GStrv) ids = resolve_ids (host, "image remove", id_or_name, error);
-  g_autoptr (GHashTable) users = ids != NULL ? find_users (host, error) : NULL;
+  g_autofree char *layer = _sandbox_layer_id_of_word (id_or_name);
+  g_auto (GStrv) ids = layer == NULL ? resolve_ids (host, "image remove", id_or_name, error) : NULL;
+  g_autoptr (GHashTable) users = ids != NULL ? _sandbox_image_users (host, error) : NULL;
   g_autofree char *in_use = NULL;
   guint removed = 0;
 
+  if (layer != NULL)
+    return _sandbox_layer_remove (host, layer, error);
   if (users == NULL)
     return FALSE;
   for (char **id = ids; *id != NULL; id++)
     {
-      g_auto (GStrv) names = user_names (users, *id);
+      g_auto (GStrv) names = _sandbox_image_user_names (users, *id);
       g_autofree char *journal = NULL;
 
       if (names[0] != NULL)

@@ -77,7 +77,7 @@ read_top (SandboxMachine *machine, char **ret_path, GError **error)
 SandboxLayers *
 _sandbox_layers_load (SandboxMachine *machine, GError **error)
 {
-  g_autoptr (GPtrArray) volumes = NULL, entries = NULL;
+  g_autoptr (GPtrArray) volumes = NULL, provisioned = NULL, entries = NULL;
   sandbox_autofd int state_fd = _sandbox_machine_state_fd (machine, FALSE, NULL);
   g_autofree char *top = NULL;
   gboolean known = FALSE;
@@ -85,8 +85,13 @@ _sandbox_layers_load (SandboxMachine *machine, GError **error)
   if (!read_top (machine, &top, error))
     return NULL;
   volumes = _sandbox_virt_list_volumes (machine->host->virt, "vms-", TRUE, error);
-  if (volumes == NULL)
+  /* what provisioning has made stands between the machine's own layers and the image */
+  provisioned = volumes != NULL
+                    ? _sandbox_virt_list_volumes (machine->host->virt, "layer.", TRUE, error)
+                    : NULL;
+  if (provisioned == NULL)
     return NULL;
+  g_ptr_array_extend_and_steal (volumes, g_steal_pointer (&provisioned));
   entries =
       state_fd >= 0 ? _sandbox_snapshots_read (state_fd, &known, error) : _sandbox_snapshots_new ();
   if (entries == NULL)

@@ -39,6 +39,8 @@ static const SandboxRow recreate_rows[] = {
   { { "profile", "reading the profile", _sandbox_step_profile, _sandbox_undo_profile },
     SANDBOX_ROW_ALWAYS },
   { { "image", "looking for the newest image", _sandbox_step_image, NULL }, SANDBOX_ROW_REAL },
+  { { "provision", "looking for what its profile provisions", _sandbox_step_provision, NULL },
+    SANDBOX_ROW_REAL },
   { { "plan", "making the plan", _sandbox_step_plan, NULL }, SANDBOX_ROW_ALWAYS },
   { { "ports", "checking forwarded ports", _sandbox_step_ports, NULL },
     SANDBOX_ROW_REAL | SANDBOX_ROW_BOOT },

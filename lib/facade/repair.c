@@ -2,6 +2,7 @@
 // Repair: finds what killed processes of this user and owner tag left behind, and removes it.
 // Whatever somebody is working on right now is locked, and left alone.
 #include "facade/layers.h"
+#include "facade/provision-private.h"
 
 #include <string.h>
 
@@ -341,7 +342,8 @@ sandbox_host_repair (SandboxHost *host, gboolean remove, SandboxProgressFunc pro
 
   if (!repair_machines (host, remove, orphans, &report, cancellable, error)
       || !repair_locks (host, remove, orphans, error)
-      || !_sandbox_image_clean (host, FALSE, remove, orphans, cancellable, error))
+      || !_sandbox_image_clean (host, FALSE, remove, orphans, cancellable, error)
+      || !_sandbox_layers_repair (host, remove, orphans, error))
     return NULL;
   return g_steal_pointer (&orphans);
 }

@@ -48,10 +48,8 @@ profile_text (SandboxMachine *machine, const SandboxRunOptions *options, GError 
 /* Under the machine's lock: repair takes that lock before it looks, so it never sees the half of
  * this. */
 static gboolean
-write_state (SandboxMachine *machine, const SandboxRunOptions *options, GCancellable *cancellable,
-             GError **error)
+write_state (SandboxMachine *machine, const char *text, GCancellable *cancellable, GError **error)
 {
-  g_autofree char *text = profile_text (machine, options, error);
   sandbox_autofd int fd = text != NULL ? _sandbox_machine_state_fd (machine, TRUE, error) : -1;
 
   if (fd < 0)
@@ -81,6 +79,43 @@ new_machine (SandboxHost *host, GError **error)
   return NULL;
 }
 
+/* Starts @work's machine, with its lock held; if that fails nothing of it stays. */
+static gboolean
+start_locked (SandboxWork *work, const char *text, GCancellable *cancellable, GError **error)
+{
+  SandboxMachine *machine = work->machine;
+
+  if (write_state (machine, text, cancellable, error)
+      && _sandbox_work_run (work, &_sandbox_verb_start, cancellable, error))
+    return TRUE;
+  /* A guest that did not answer in time too: nobody has a reference to it. Not told step by step:
+   * what was wrong is. */
+  work->report.func = NULL;
+  _sandbox_destroy_locked (work, NULL, NULL);
+  g_clear_pointer (&machine->throwaway_lock, sandbox_lock_release);
+  return FALSE;
+}
+
+SandboxMachine *
+_sandbox_host_run_bare (SandboxHost *host, const char *text, const SandboxImageRef *image,
+                        gint64 start_timeout_usec, GCancellable *cancellable, GError **error)
+{
+  g_autoptr (SandboxMachine) machine = new_machine (host, error);
+  g_auto (SandboxWork) work = { 0 };
+
+  if (machine == NULL)
+    return NULL;
+  machine->without_shares = TRUE;
+  _sandbox_work_init (&work, machine, NULL, NULL);
+  work.boot = TRUE;
+  work.options.timeout_usec = start_timeout_usec;
+  work.image = _sandbox_image_ref_copy (image);
+  if (!_sandbox_work_begin (&work, "run", cancellable, error)
+      || !start_locked (&work, text, cancellable, error))
+    return NULL;
+  return g_steal_pointer (&machine);
+}
+
 SandboxMachine *
 _sandbox_host_run_throwaway (SandboxHost *host, const SandboxRunOptions *options,
                              gboolean without_shares, const SandboxReport *report,
@@ -90,6 +125,7 @@ _sandbox_host_run_throwaway (SandboxHost *host, const SandboxRunOptions *options
       sandbox_profile_load (&host->profiles, profile_name (options), error);
   g_autoptr (SandboxMachine) machine = NULL;
   g_auto (SandboxWork) work = { 0 };
+  g_autofree char *text = NULL;
 
   if (parent == NULL)
     return NULL;
@@ -103,16 +139,9 @@ _sandbox_host_run_throwaway (SandboxHost *host, const SandboxRunOptions *options
   work.options.no_build = options->no_build;
   if (!_sandbox_work_begin (&work, "run", cancellable, error))
     return NULL;
-  if (!write_state (machine, options, cancellable, error)
-      || !_sandbox_work_run (&work, &_sandbox_verb_start, cancellable, error))
-    {
-      /* A guest that did not answer in time too: nobody has a reference to it. Not told step by
-       * step: what was wrong is. */
-      work.report.func = NULL;
-      _sandbox_destroy_locked (&work, NULL, NULL);
-      g_clear_pointer (&machine->throwaway_lock, sandbox_lock_release);
-      return NULL;
-    }
+  text = profile_text (machine, options, error);
+  if (!start_locked (&work, text, cancellable, error))
+    return NULL;
   return g_steal_pointer (&machine);
 }
 

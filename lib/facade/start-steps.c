@@ -97,6 +97,8 @@ _sandbox_step_image (gpointer data, GCancellable *cancellable, GError **error)
   SandboxWork *work = data;
   const char *name = _sandbox_profile_values (work->profile)->image;
 
+  if (work->image != NULL)
+    return TRUE;
   if (!_sandbox_work_find_image (work->machine, work->profile, work->newest_image, &work->image,
                                  error))
     return FALSE;

@@ -2,6 +2,7 @@
 // One verb at work on one machine: lock, what exists, the plan, and the run through the verb's
 // table of steps.
 #include "facade/layers.h"
+#include "facade/provision-private.h"
 
 #include <string.h>
 
@@ -222,6 +223,8 @@ _sandbox_work_plan (SandboxMachine *machine, SandboxProfile *profile, const Sand
       identity.image_kernel = image->kernel;
       identity.image_initrd = image->initrd;
       identity.image_cmdline = image->cmdline;
+      if (below == NULL)
+        identity.layers = (const char *const *)image->layers;
       return resolve_plan (profile, facts, &identity, error);
     }
   /* Not built yet, or the test driver, which boots nothing: names that say so. */
@@ -238,12 +241,30 @@ _sandbox_work_plan (SandboxMachine *machine, SandboxProfile *profile, const Sand
   return resolve_plan (profile, facts, &identity, error);
 }
 
-/* The image below the disk that is there; NULL without error when there is no disk. */
+/* Of all that a disk stands on, what provisioning has made. (transfer full) */
+static char **
+provisioned_layers (const SandboxLayer *top)
+{
+  g_autofree const char **below = _sandbox_layer_below (top);
+  g_autoptr (GStrvBuilder) builder = g_strv_builder_new ();
+
+  for (const char **path = below; *path != NULL; path++)
+    {
+      g_autofree char *id = _sandbox_layer_id_of_path (*path);
+
+      if (id != NULL)
+        g_strv_builder_add (builder, *path);
+    }
+  return g_strv_builder_end (builder);
+}
+
+/* The image below the disk that is there, and what provisioning has put on it; NULL without error
+ * when there is no disk. */
 static gboolean
-pinned_image (SandboxMachine *machine, char **ret_id, GError **error)
+pinned_image (SandboxMachine *machine, char **ret_id, char ***ret_layers, GError **error)
 {
   g_autoptr (SandboxLayers) layers = _sandbox_layers_load (machine, error);
-  char *id;
+  g_autofree char *id = NULL;
 
   *ret_id = NULL;
   if (layers == NULL)
@@ -256,7 +277,8 @@ pinned_image (SandboxMachine *machine, char **ret_id, GError **error)
                          "%s: its disk %s does not stand on one of our images; make a fresh one "
                          "with `vms recreate %s`",
                          machine->name, layers->top->volume, machine->name);
-  *ret_id = id;
+  *ret_id = g_steal_pointer (&id);
+  *ret_layers = provisioned_layers (layers->top);
   return TRUE;
 }
 
@@ -266,16 +288,18 @@ _sandbox_work_find_image (SandboxMachine *machine, SandboxProfile *profile, gboo
 {
   SandboxHost *host = machine->host;
   g_autofree char *id = NULL;
-  g_auto (GStrv) ids = NULL;
+  g_auto (GStrv) ids = NULL, layers = NULL;
   SandboxImageRef *ref = NULL;
+  gboolean pinned;
 
   if (_sandbox_host_is_test (host))
     {
       *ret_ref = NULL;
       return TRUE;
     }
-  if (!newest && !pinned_image (machine, &id, error))
+  if (!newest && !pinned_image (machine, &id, &layers, error))
     return FALSE;
+  pinned = id != NULL;
   if (id == NULL)
     {
       ids = _sandbox_image_ids (host, _sandbox_profile_values (profile)->image, error);
@@ -288,6 +312,8 @@ _sandbox_work_find_image (SandboxMachine *machine, SandboxProfile *profile, gboo
       ref = _sandbox_image_ref (host, id, error);
       if (ref == NULL)
         return FALSE;
+      ref->pinned = pinned;
+      ref->layers = g_steal_pointer (&layers);
     }
   *ret_ref = ref;
   return TRUE;

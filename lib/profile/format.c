@@ -22,6 +22,18 @@ format_group (GString *text, SandboxProfile *profile, const Share *share, const 
     }
 }
 
+/* Most machines have no such group: one that nobody wrote is left out. */
+static void
+format_written_group (GString *text, SandboxProfile *profile, const char *group)
+{
+  for (KeyId id = 0; id < N_KEYS; id++)
+    if (g_str_equal (_sandbox_key_row (id)->group, group) && profile->cells[id].value)
+      {
+        format_group (text, profile, NULL, group);
+        return;
+      }
+}
+
 char *
 sandbox_profile_format (SandboxProfile *profile)
 {
@@ -30,6 +42,7 @@ sandbox_profile_format (SandboxProfile *profile)
   format_group (text, profile, NULL, "profile");
   format_group (text, profile, NULL, "machine");
   format_group (text, profile, NULL, "network");
+  format_written_group (text, profile, "provision");
   for (guint i = 0; i < profile->shares->len; i++)
     format_group (text, profile, g_ptr_array_index (profile->shares, i), SHARE_GROUP_ANY);
   return g_string_free (text, FALSE);

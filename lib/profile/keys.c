@@ -76,6 +76,38 @@ static const SandboxProfileKey rows[N_KEYS] = {
                          "empty, or PORT, FIRST-LAST or HOST:GUEST separated by ;, such as "
                          "11434;9000:9001; + in front adds to the inherited list",
                          "", "Services on 127.0.0.1 of this host that are offered in it" },
+  [KEY_PROVISION_USE] = { "provision", "use", "list of pieces",
+                          "empty, or names of shipped pieces separated by ;, such as "
+                          "node;docker; + in front adds to the inherited list",
+                          "", "Shipped pieces that are installed in it" },
+  [KEY_PROVISION_PACKAGES] = { "provision", "packages", "list of packages",
+                               "empty, or names of Debian packages separated by ;, such as "
+                               "ripgrep;build-essential, or NAME=VERSION; + in front adds to the "
+                               "inherited list",
+                               "", "Packages of the distribution that are installed in it" },
+  [KEY_PROVISION_NPM] = { "provision", "npm", "list of packages",
+                          "empty, or names of npm packages, with scope and version as npm has "
+                          "them, "
+                          "separated by ;, such as typescript;eslint; + in front adds to the "
+                          "inherited list",
+                          "", "npm packages that are installed in it, for everybody" },
+  [KEY_PROVISION_SETUP] = { "provision", "setup", "list of scripts",
+                            "empty, or scripts separated by ;, from /, ~/ or the directory of your "
+                            "profiles, with ,as=user behind to run as the user; + in front adds "
+                            "to the inherited list",
+                            "", "Scripts of yours that are run in it, in this order" },
+  [KEY_PROVISION_FILES] = { "provision", "files", "list of files",
+                            "empty, or SOURCE:TARGET separated by ;, such as "
+                            "gitconfig:~/.gitconfig, with ,owner=root or ,owner=user and "
+                            ",mode=0644 behind; + in front adds to the inherited list",
+                            "", "Files of yours that are copied into it, before the scripts" },
+  [KEY_PROVISION_ENV] = { "provision", "env", "list of variables",
+                          "empty, or NAME=VALUE separated by ;, such as EDITOR=vim; + in front "
+                          "adds to the inherited list",
+                          "", "Environment variables of everything that runs in it" },
+  [KEY_PROVISION_TIMEOUT] = { "provision", "timeout", "time",
+                              "a whole number with s, m or h, from 1s to 24h", "60m",
+                              "How long one step of the provisioning may take" },
   [KEY_SHARE_SOURCE] = { SHARE_GROUP_ANY, "source", "path",
                          "a directory of yours, from / or ~/; %n is the machine's name", NULL,
                          "The shared directory on the host" },
@@ -252,6 +284,12 @@ check_target (const Check *check, const char *value, GError **error)
   return sandbox_share_target_text_check (value, error);
 }
 
+static gboolean
+check_time_limit (const Check *check, const char *value, GError **error)
+{
+  return _sandbox_time_limit_check (value, error);
+}
+
 static const Check checks[N_KEYS] = {
   [KEY_INHERITS] = { check_profile_name },
   [KEY_SUMMARY] = { check_text, .max = SANDBOX_PROFILE_SUMMARY_MAX },
@@ -263,6 +301,7 @@ static const Check checks[N_KEYS] = {
   [KEY_ACCEL] = { check_word, .words = accel_words },
   [KEY_START_ON_EXEC] = { check_word, .words = yes_no_words },
   [KEY_NETWORK_MODE] = { check_word, .words = network_words },
+  [KEY_PROVISION_TIMEOUT] = { check_time_limit },
   [KEY_SHARE_SOURCE] = { check_source },
   [KEY_SHARE_TARGET] = { check_target },
   [KEY_SHARE_MODE] = { check_mode, .words = mode_words },

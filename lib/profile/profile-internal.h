@@ -13,6 +13,7 @@
 #define SANDBOX_PROFILE_DEPTH_MAX   8
 #define SANDBOX_PROFILE_SUMMARY_MAX 200
 #define SANDBOX_PROFILE_ITEMS_MAX   64
+#define SANDBOX_PROFILE_WORDS_MAX   256
 
 /* One for each row of the key table, in its order. */
 typedef enum
@@ -31,6 +32,13 @@ typedef enum
   KEY_NETWORK_ALLOW,
   KEY_NETWORK_FORWARD,
   KEY_NETWORK_HOST,
+  KEY_PROVISION_USE, /* the first one of words */
+  KEY_PROVISION_PACKAGES,
+  KEY_PROVISION_NPM,
+  KEY_PROVISION_SETUP,
+  KEY_PROVISION_FILES,
+  KEY_PROVISION_ENV, /* the last one of words */
+  KEY_PROVISION_TIMEOUT,
   KEY_SHARE_SOURCE, /* the first one of shares */
   KEY_SHARE_TARGET,
   KEY_SHARE_MODE,
@@ -53,7 +61,7 @@ const SandboxProfileKey *_sandbox_key_row (KeyId id);
 guint64 _sandbox_key_number (const char *value);
 SandboxAccel _sandbox_accel_from_string (const char *text);
 
-/* Keys whose value is a list of network rules or of ports. */
+/* Keys whose value is a list of network rules, of ports, or of words of [provision]. */
 gboolean _sandbox_key_is_list (KeyId id);
 /* @ret_value: (transfer full): the list in canonical form, with its + if it has one. */
 gboolean _sandbox_list_check (KeyId id, const char *value, char **ret_value, GError **error);
@@ -64,6 +72,13 @@ gboolean _sandbox_list_merge (KeyId id, const char *inherited, const char *value
 GArray *_sandbox_list_rules (KeyId id, const char *value);
 /* The same, of SandboxPortMap. (transfer full) */
 GArray *_sandbox_list_ports (KeyId id, const char *value);
+
+/* word-list.c: items of [provision]. The one form of @item (transfer full); NULL with @error. */
+gboolean _sandbox_key_is_words (KeyId id);
+char *_sandbox_word_canonical (KeyId id, const char *item, GError **error);
+gboolean _sandbox_time_limit_check (const char *value, GError **error);
+/* Of a value that was checked before. */
+gint64 _sandbox_time_limit_usec (const char *value);
 
 /* Where an entry stands: @source is made fit for messages. */
 typedef struct
@@ -129,7 +144,6 @@ typedef struct
 } ProfileFile;
 void _sandbox_profile_file_clear (ProfileFile *file);
 G_DEFINE_AUTO_CLEANUP_CLEAR_FUNC (ProfileFile, _sandbox_profile_file_clear)
-char *_sandbox_profile_user_dir (const SandboxProfileDirs *dirs);
 /* Reads NAME.profile of @dir when there is one. @of_user: must be safe against other users. */
 gboolean _sandbox_profile_file_read (const char *dir, const char *name, gboolean of_user,
                                      ProfileFile *ret_file, GError **error);

@@ -30,6 +30,26 @@ typedef struct
   gboolean create; /* make the source (mode 0700) when it is not there: only the drop box */
 } SandboxShareSpec;
 
+/* An item of setup= or files=. */
+typedef struct
+{
+  char *source; /* as written: absolute, ~/..., or relative to the user's profiles */
+  char *target; /* files=: absolute or ~/... in the guest; setup=: NULL */
+  gboolean as_user;
+  guint mode;
+} SandboxProvisionFile;
+void _sandbox_provision_file_clear (SandboxProvisionFile *file);
+G_DEFINE_AUTO_CLEANUP_CLEAR_FUNC (SandboxProvisionFile, _sandbox_provision_file_clear)
+gboolean _sandbox_setup_item_parse (const char *item, SandboxProvisionFile *ret, GError **error);
+gboolean _sandbox_files_item_parse (const char *item, SandboxProvisionFile *ret, GError **error);
+
+/* What [provision] says, as its lists. */
+typedef struct
+{
+  char **use, **packages, **npm, **setup, **files, **env; /* array zero-terminated=1 */
+  gint64 timeout_usec;
+} SandboxProvision;
+
 /* Typed view; pointers owned by the profile. 0 means "auto" for cpus and memory_bytes. */
 typedef struct
 {
@@ -44,6 +64,7 @@ typedef struct
   GArray *forward, *host;   /* of SandboxPortMap; empty: nothing is forwarded */
   gboolean autostart_on_exec;
   GPtrArray *shares; /* of SandboxShareSpec */
+  SandboxProvision provision;
 } SandboxProfileValues;
 const SandboxProfileValues *_sandbox_profile_values (SandboxProfile *profile);
 /* Of a profile that nobody else has: what it shares, inherited or not, is gone; @created_only: only
@@ -58,3 +79,5 @@ SandboxShareMode _sandbox_share_mode_from_string (const char *text);
 gboolean _sandbox_share_mode_is_read_only (SandboxShareMode mode);
 /* Where the shipped profiles are, and what else a host needs of us. (transfer full) */
 char *_sandbox_profile_shipped_dir (const SandboxProfileDirs *dirs);
+/* Where the user's own profiles are. (transfer full) */
+char *_sandbox_profile_user_dir (const SandboxProfileDirs *dirs);

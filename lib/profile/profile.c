@@ -64,6 +64,12 @@ clear_values (SandboxProfileValues *values)
   g_clear_pointer (&values->forward, g_array_unref);
   g_clear_pointer (&values->host, g_array_unref);
   g_clear_pointer (&values->shares, g_ptr_array_unref);
+  g_clear_pointer (&values->provision.use, g_strfreev);
+  g_clear_pointer (&values->provision.packages, g_strfreev);
+  g_clear_pointer (&values->provision.npm, g_strfreev);
+  g_clear_pointer (&values->provision.setup, g_strfreev);
+  g_clear_pointer (&values->provision.files, g_strfreev);
+  g_clear_pointer (&values->provision.env, g_strfreev);
 }
 
 SandboxProfile *
@@ -337,6 +343,23 @@ make_share_spec (SandboxProfile *profile, const Share *share)
   return spec;
 }
 
+static SandboxProvision
+make_provision (SandboxProfile *profile)
+{
+#define WORDS(id) g_strsplit (_sandbox_profile_value (profile, NULL, id), ";", -1)
+  return (SandboxProvision){
+    .use = WORDS (KEY_PROVISION_USE),
+    .packages = WORDS (KEY_PROVISION_PACKAGES),
+    .npm = WORDS (KEY_PROVISION_NPM),
+    .setup = WORDS (KEY_PROVISION_SETUP),
+    .files = WORDS (KEY_PROVISION_FILES),
+    .env = WORDS (KEY_PROVISION_ENV),
+    .timeout_usec =
+        _sandbox_time_limit_usec (_sandbox_profile_value (profile, NULL, KEY_PROVISION_TIMEOUT)),
+  };
+#undef WORDS
+}
+
 static void
 make_values (SandboxProfile *profile)
 {
@@ -362,6 +385,7 @@ make_values (SandboxProfile *profile)
     .host = _sandbox_list_ports (KEY_NETWORK_HOST, VALUE (KEY_NETWORK_HOST)),
     .autostart_on_exec = g_str_equal (VALUE (KEY_START_ON_EXEC), "yes"),
     .shares = g_ptr_array_new_with_free_func (free_share_spec),
+    .provision = make_provision (profile),
   };
 #undef VALUE
   for (guint i = 0; i < profile->shares->len; i++)

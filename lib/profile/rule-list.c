@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
-// Values that are lists of network rules or of ports: ITEM;ITEM replaces what is inherited,
-// +ITEM;ITEM adds.
+// Values that are lists (network rules, ports, words of [provision]): ITEM;ITEM replaces what is
+// inherited, +ITEM;ITEM adds.
 #include "profile/profile-internal.h"
 
 #include "base/error.h"
@@ -25,7 +25,8 @@ kind_of (KeyId id)
 gboolean
 _sandbox_key_is_list (KeyId id)
 {
-  return id == KEY_NETWORK_EGRESS || id == KEY_NETWORK_ALLOW || is_ports (id);
+  return id == KEY_NETWORK_EGRESS || id == KEY_NETWORK_ALLOW || is_ports (id)
+         || _sandbox_key_is_words (id);
 }
 
 static gboolean
@@ -42,6 +43,8 @@ canonical_item (KeyId id, const char *item, GError **error)
   SandboxPortMap map;
   SandboxNetRule rule;
 
+  if (_sandbox_key_is_words (id))
+    return _sandbox_word_canonical (id, item, error);
   if (is_ports (id))
     return sandbox_port_map_parse (kind_of (id), item, &map, error) ? sandbox_port_map_format (&map)
                                                                     : NULL;
@@ -49,11 +52,13 @@ canonical_item (KeyId id, const char *item, GError **error)
 }
 
 static gboolean
-check_count (guint n, GError **error)
+check_count (KeyId id, guint n, GError **error)
 {
-  return n <= SANDBOX_PROFILE_ITEMS_MAX
-         || sandbox_fail (error, SANDBOX_ERROR_INVALID, "the list has %u items: use at most %d", n,
-                          SANDBOX_PROFILE_ITEMS_MAX);
+  guint max = _sandbox_key_is_words (id) ? SANDBOX_PROFILE_WORDS_MAX : SANDBOX_PROFILE_ITEMS_MAX;
+
+  return n <= max
+         || sandbox_fail (error, SANDBOX_ERROR_INVALID, "the list has %u items: use at most %u", n,
+                          max);
 }
 
 /* @items: NULL-terminated after it. */
@@ -105,7 +110,7 @@ _sandbox_list_check (KeyId id, const char *value, char **ret_value, GError **err
   if (adds && !parts[0])
     return sandbox_fail (error, SANDBOX_ERROR_INVALID,
                          "\"+\" adds nothing: write items behind it, or remove the line");
-  if (!check_count (g_strv_length (parts), error))
+  if (!check_count (id, g_strv_length (parts), error))
     return FALSE;
   for (guint i = 0; parts[i]; i++)
     {
@@ -142,7 +147,7 @@ _sandbox_list_merge (KeyId id, const char *inherited, const char *value, char **
   for (guint i = 0; added[i]; i++)
     if (!g_strv_contains ((const char *const *)old, added[i]))
       g_ptr_array_add (items, added[i]);
-  if (check_count (items->len, error))
+  if (check_count (id, items->len, error))
     list = join (items, FALSE);
   if (!list || !check_whole (id, list, error))
     {

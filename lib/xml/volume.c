@@ -69,6 +69,19 @@ _sandbox_xml_image_volume (const char *name, guint64 virtual_bytes)
 }
 
 char *
+_sandbox_xml_base_volume (const char *name, guint64 virtual_bytes, const char *below)
+{
+  xmlNode *root, *target, *backing;
+  g_autoptr (xmlDoc) doc = new_volume (name, virtual_bytes, "qcow2", 0444, &root, &target);
+
+  sandbox_xml_add_text (target, "compat", "1.1", NULL);
+  backing = sandbox_xml_add (root, "backingStore", NULL);
+  sandbox_xml_add_text (backing, "path", below, NULL);
+  sandbox_xml_add (backing, "format", "type", "qcow2", NULL);
+  return sandbox_xml_to_string (doc);
+}
+
+char *
 _sandbox_xml_pool (const char *name, const char *path, const char *uuid, gint64 group)
 {
   char number[24];

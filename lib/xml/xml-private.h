@@ -33,6 +33,8 @@ char *_sandbox_xml_merge_domain (const char *name, const char *path, const char 
 char *_sandbox_xml_raw_volume (const char *name, guint64 bytes, guint mode);
 /* qcow2 image volume to be filled by upload; 0444: many machines read it, none may write it. */
 char *_sandbox_xml_image_volume (const char *name, guint64 virtual_bytes);
+/* The same on the qcow2 file @below: what provisioning has made. */
+char *_sandbox_xml_base_volume (const char *name, guint64 virtual_bytes, const char *below);
 /* A storage pool: a directory that root and @group (-1: all) may pass through. @uuid (nullable): of
  * the pool that this is to replace. */
 char *_sandbox_xml_pool (const char *name, const char *path, const char *uuid, gint64 group);

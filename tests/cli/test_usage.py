@@ -23,7 +23,7 @@ def test_alone_says_what_to_do_first():
 def test_the_verbs_of_this_version_are_there():
     have = {" ".join(words(v, s)) for v, s, _ in VERBS}
     want = """create edit clone list status start stop restart destroy recreate run ssh exec cp console logs key ssh-config pull
-        verify doctor help version completion""".split() + ["image " + w for w in "build list show remove".split()] + [
+        verify doctor help version completion""".split() + ["image " + w for w in "build list show remove prune".split()] + [
         "profile " + w for w in "list show new check keys diff".split()] + [
         "forward " + w for w in "list add remove".split()] + ["snapshot " + w for w in "create list delete".split()] + ["revert"]
     expect(have == set(want), "missing %s, new %s" % (set(want) - have, have - set(want)))
@@ -179,7 +179,7 @@ def test_completion():
     expect({"start", "status", "ssh", "ssh-config", "stop"} <= complete(home, "vms s"), complete(home, "vms s"))
     expect("complete" not in complete(home, "vms comp"), "hidden verbs stay hidden")
     expect(complete(home, "vms sta") == {"start", "status"}, complete(home, "vms sta"))
-    expect(complete(home, "vms image ") == {"build", "list", "show", "remove"}, complete(home, "vms image "))
+    expect(complete(home, "vms image ") == {"build", "list", "show", "remove", "prune"}, complete(home, "vms image "))
     expect(complete(home, "vms help image b") == {"build"}, complete(home, "vms help image b"))
     expect({"work", "personal", "shop"} <= complete(home, "vms start "), complete(home, "vms start "))
     expect(complete(home, "vms start sh") == {"shop"}, complete(home, "vms start sh"))

@@ -1,0 +1,442 @@
+// SPDX-License-Identifier: LGPL-2.1-or-later
+// Making layers. Each group of steps runs in a throwaway machine of its own on what is there
+// already, without shares and with the network of mode=nat; the disk of that machine, cleaned of
+// all that is its own, becomes the layer.
+#include "facade/provision-private.h"
+
+#include "base/child.h"
+
+#include <string.h>
+#include <sys/mman.h>
+#include <unistd.h>
+
+#define CLEAN_USEC (5 * 60 * G_USEC_PER_SEC)
+#define STOP_USEC  (3 * 60 * G_USEC_PER_SEC)
+#define START_USEC (10 * 60 * G_USEC_PER_SEC)
+#define TAIL_LINES 30
+#define LINE_BYTES 400
+#define PLACE      "/run/vms-provision"
+
+typedef struct
+{
+  const SandboxLayering *layering;
+  const SandboxGroup *group;
+  SandboxImageRef *image; /* what the layer is made on */
+  char *digest, *id;
+  char *parent; /* id of the layer or the image below */
+  SandboxMachine *machine;
+  SandboxSsh *ssh;
+  char *tail[TAIL_LINES]; /* the last lines of the guest's, fit for a terminal */
+  guint n_lines;
+  SandboxLock *lock;
+} Build;
+
+static void
+build_clear (Build *build)
+{
+  g_clear_pointer (&build->ssh, _sandbox_ssh_free);
+  /* with the last reference the machine goes */
+  g_clear_pointer (&build->machine, sandbox_machine_unref);
+  for (guint i = 0; i < TAIL_LINES; i++)
+    g_clear_pointer (&build->tail[i], g_free);
+  g_clear_pointer (&build->lock, sandbox_lock_remove);
+  g_free (build->digest);
+  g_free (build->id);
+}
+G_DEFINE_AUTO_CLEANUP_CLEAR_FUNC (Build, build_clear)
+
+int
+_sandbox_layer_lock_fd (SandboxHost *host, gboolean create, GError **error)
+{
+  g_autofree char *path = g_build_filename (host->cache_dir, "layers", NULL);
+
+  return sandbox_dir_open (path, create, error);
+}
+
+/* --- the machine */
+
+static void
+say (const Build *build, const char *note)
+{
+  _sandbox_report (build->layering->report, "provision", note, 0, 0);
+}
+
+/* Everything that the user's defaults may say about network and provisioning is overridden: what is
+ * installed comes from the internet, and nothing else is within reach. */
+static char *
+profile_text (const Build *build)
+{
+  const SandboxProfileValues *values = _sandbox_profile_values (build->layering->profile);
+  GString *text = g_string_new ("[profile]\ninherits=base\n");
+
+  g_string_append_printf (text,
+                          "[machine]\nimage=%s\nuser=%s\naccel=%s\ndisk=%" G_GUINT64_FORMAT "KiB\n",
+                          values->image, values->user, _sandbox_accel_to_string (values->accel),
+                          build->image->bytes / 1024);
+  if (values->cpus > 0)
+    g_string_append_printf (text, "cpus=%u\n", values->cpus);
+  if (values->memory_bytes > 0)
+    g_string_append_printf (text, "memory=%" G_GUINT64_FORMAT "KiB\n", values->memory_bytes / 1024);
+  g_string_append (text, "[network]\nmode=nat\negress=\nallow=\nforward=\nhost=\n"
+                         "[provision]\nuse=\npackages=\nnpm=\nsetup=\nfiles=\nenv=\n");
+  return g_string_free (text, FALSE);
+}
+
+/* Its own progress is not told step by step: it is one step of ours. */
+static gboolean
+start_machine (gpointer data, GCancellable *cancellable, GError **error)
+{
+  Build *build = data;
+  g_autofree char *text = profile_text (build);
+  g_autofree char *note =
+      g_strdup_printf ("%s: starting a machine for: %s", build->group->id, build->group->what);
+
+  say (build, note);
+  build->machine = _sandbox_host_run_bare (build->layering->host, text, build->image, START_USEC,
+                                           cancellable, error);
+  if (build->machine == NULL)
+    return FALSE;
+  build->ssh = _sandbox_machine_ssh (build->machine, error);
+  return build->ssh != NULL;
+}
+
+static void
+end_machine (gpointer data)
+{
+  Build *build = data;
+
+  g_clear_pointer (&build->ssh, _sandbox_ssh_free);
+  g_clear_pointer (&build->machine, sandbox_machine_unref);
+}
+
+/* --- what runs in it */
+
+static void
+on_line (const char *line, gpointer user_data)
+{
+  Build *build = user_data;
+  char *shown = sandbox_escape (g_strstrip ((char *)line), -1, LINE_BYTES);
+  g_autofree char *note = NULL;
+  char **slot = &build->tail[build->n_lines % TAIL_LINES];
+
+  if (*shown == '\0')
+    {
+      g_free (shown);
+      return;
+    }
+  g_free (*slot);
+  *slot = shown;
+  build->n_lines++;
+  note = g_strdup_printf ("%s: %.200s", build->group->id, shown);
+  say (build, note);
+}
+
+static char *
+tail_text (const Build *build)
+{
+  GString *text = g_string_new (NULL);
+  guint first = build->n_lines > TAIL_LINES ? build->n_lines - TAIL_LINES : 0;
+
+  for (guint i = first; i < build->n_lines; i++)
+    g_string_append_printf (text, "\n  %s", build->tail[i % TAIL_LINES]);
+  return g_string_free (text, FALSE);
+}
+
+/* Why a step failed, its last words, and what to do. With `debug` the machine stays. */
+static gboolean
+fail_step (Build *build, SandboxError code, const char *why, GError **error)
+{
+  const char *profile = _sandbox_profile_values (build->layering->profile)->name;
+  const char *name = sandbox_machine_get_name (build->machine);
+  g_autofree char *tail = tail_text (build), *next = NULL;
+
+  if (build->layering->debug && sandbox_machine_keep (build->machine, NULL))
+    next = g_strdup_printf ("The machine was kept: `vms ssh %s` enters it, " PLACE " has what was "
+                            "sent, `vms destroy %s` removes it",
+                            name, name);
+  else
+    next = g_strdup_printf ("`vms image build %s --debug` keeps the machine in which it fails",
+                            profile);
+  return sandbox_fail (error, code,
+                       "provisioning %s: the step \"%s\" %s; no layer was made. Its "
+                       "last words:%s\n%s",
+                       profile, build->group->id, why, *tail != '\0' ? tail : " none", next);
+}
+
+/* A command of ours as root in the machine, its output line by line. FALSE with @error only when
+ * the machine cannot be talked to. */
+static gboolean
+run_in_guest (Build *build, const char *const *argv, char *const *env, int stdin_fd,
+              gint64 timeout_usec, GCancellable *cancellable, int *ret_status, GError **error)
+{
+  SandboxChildOptions child = SANDBOX_CHILD_OPTIONS_INIT;
+  g_autoptr (GPtrArray) ssh =
+      _sandbox_ssh_argv (build->ssh, FALSE, _sandbox_ssh_master_alive (build->ssh));
+  g_autofree char *tail = NULL, *shown = NULL;
+
+  g_ptr_array_add (ssh, _sandbox_ssh_command (argv, NULL, (const char *const *)env));
+  g_ptr_array_add (ssh, NULL);
+  child.argv = (const char *const *)ssh->pdata;
+  child.stdin_fd = stdin_fd;
+  child.timeout_usec = timeout_usec;
+  if (!sandbox_child_run_lines (&child, on_line, build, cancellable, ret_status, &tail, error))
+    return FALSE;
+  if (*ret_status != 255)
+    return TRUE;
+  shown = sandbox_escape (g_strchomp (tail), -1, LINE_BYTES);
+  return sandbox_fail (error, SANDBOX_ERROR_GUEST, "lost its machine: %s", shown);
+}
+
+static int
+bundle_fd (const Build *build, GError **error)
+{
+  int fd = memfd_create ("bundle", MFD_CLOEXEC);
+  gsize length, at = 0;
+  const char *data = g_bytes_get_data (build->group->bundle, &length);
+
+  while (fd >= 0 && at < length)
+    {
+      gssize n = write (fd, data + at, length - at);
+
+      if (n <= 0)
+        sandbox_close_fd (&fd);
+      else
+        at += (gsize)n;
+    }
+  if (fd < 0 || lseek (fd, 0, SEEK_SET) != 0)
+    {
+      sandbox_fail (error, SANDBOX_ERROR_FAILED, "provisioning: no memory for what is sent");
+      sandbox_close_fd (&fd);
+    }
+  return fd;
+}
+
+static gboolean
+send_bundle (gpointer data, GCancellable *cancellable, GError **error)
+{
+  static const char *const argv[] = { "sudo", "sh", "-c",
+                                      "rm -rf " PLACE " && mkdir -m 0755 " PLACE
+                                      " && tar -x -o -f - -C " PLACE " 2>&1",
+                                      NULL };
+  Build *build = data;
+  sandbox_autofd int fd = bundle_fd (build, error);
+  int status = 0;
+
+  if (fd < 0 || !run_in_guest (build, argv, NULL, fd, CLEAN_USEC, cancellable, &status, error))
+    return FALSE;
+  return status == 0 || fail_step (build, SANDBOX_ERROR_GUEST, "could not be sent", error);
+}
+
+/* "run" or "clean" of the bundle. */
+static gboolean
+run_script (Build *build, const char *script, char *const *env, gint64 timeout_usec,
+            GCancellable *cancellable, GError **error)
+{
+  const char *user = _sandbox_profile_values (build->layering->profile)->user;
+  g_autofree char *path = g_strconcat ("exec " PLACE "/", script, " 2>&1 </dev/null", NULL);
+  g_autofree char *as = g_strconcat ("VMS_USER=", user, NULL);
+  g_autoptr (GPtrArray) argv = g_ptr_array_new ();
+  g_autoptr (GError) local = NULL;
+  g_autofree char *why = NULL;
+  int status = 0;
+
+  g_ptr_array_add (argv, "sudo");
+  g_ptr_array_add (argv, "env");
+  g_ptr_array_add (argv, as);
+  for (; env != NULL && *env != NULL; env++)
+    g_ptr_array_add (argv, *env);
+  g_ptr_array_add (argv, "sh");
+  g_ptr_array_add (argv, "-c");
+  g_ptr_array_add (argv, path);
+  g_ptr_array_add (argv, NULL);
+  if (run_in_guest (build, (const char *const *)argv->pdata, NULL, -1, timeout_usec, cancellable,
+                    &status, &local))
+    {
+      why = g_strdup_printf ("failed with exit status %d", status);
+      return status == 0 || fail_step (build, SANDBOX_ERROR_GUEST, why, error);
+    }
+  if (g_error_matches (local, SANDBOX_ERROR, SANDBOX_ERROR_TIMED_OUT))
+    {
+      why = g_strdup_printf ("did not end within %" G_GINT64_FORMAT " s (timeout= in [provision])",
+                             timeout_usec / G_USEC_PER_SEC);
+      return fail_step (build, SANDBOX_ERROR_TIMED_OUT, why, error);
+    }
+  if (local->domain == SANDBOX_ERROR)
+    return fail_step (build, local->code, local->message, error);
+  g_propagate_error (error, g_steal_pointer (&local));
+  return FALSE;
+}
+
+static gboolean
+run_group (gpointer data, GCancellable *cancellable, GError **error)
+{
+  Build *build = data;
+  g_autoptr (SandboxPlan) plan =
+      sandbox_machine_plan (build->machine, NULL, NULL, cancellable, error);
+  g_auto (GStrv) env = plan != NULL ? _sandbox_provision_env (plan, cancellable) : NULL;
+
+  return env != NULL
+         && run_script (build, "run", env,
+                        _sandbox_profile_values (build->layering->profile)->provision.timeout_usec,
+                        cancellable, error);
+}
+
+static gboolean
+clean_guest (gpointer data, GCancellable *cancellable, GError **error)
+{
+  return run_script (data, "clean", NULL, CLEAN_USEC, cancellable, error);
+}
+
+/* --- the layer */
+
+static gboolean
+stop_machine (gpointer data, GCancellable *cancellable, GError **error)
+{
+  Build *build = data;
+  g_autofree char *note = g_strdup_printf ("%s: powering the machine off", build->group->id);
+
+  say (build, note);
+  return sandbox_machine_stop (build->machine, FALSE, STOP_USEC, NULL, NULL, cancellable, error);
+}
+
+static gboolean
+copy_disk (gpointer data, GCancellable *cancellable, GError **error)
+{
+  Build *build = data;
+  SandboxHost *host = build->layering->host;
+  g_autoptr (GDateTime) now = g_date_time_new_now_utc ();
+  g_autofree char *time = g_date_time_format (now, "%Y%m%dT%H%M%S");
+  g_autofree char *from = g_strconcat (build->machine->object, ".qcow2", NULL);
+  g_autofree char *to = NULL, *xml = NULL, *note = NULL;
+
+  build->id = g_strdup_printf ("%s-%s", build->digest, time);
+  to = g_strconcat ("layer.", build->id, ".qcow2", NULL);
+  note = g_strdup_printf ("%s: keeping its disk as a layer", build->group->id);
+  say (build, note);
+  xml = _sandbox_xml_base_volume (to, build->image->bytes, _sandbox_layer_top (build->image));
+  return _sandbox_virt_volume_clone (host->virt, from, xml, error);
+}
+
+static void
+remove_layer (gpointer data)
+{
+  Build *build = data;
+
+  if (build->id != NULL)
+    _sandbox_layer_remove_volumes (build->layering->host, build->id, NULL);
+}
+
+/* All of it is ours or was checked when it was read, but for what people are shown, which is
+ * escaped for a terminal and here for JSON. */
+static char *
+manifest_text (const Build *build)
+{
+  const SandboxProfileValues *values = _sandbox_profile_values (build->layering->profile);
+  g_autofree char *what = g_strescape (build->group->what, "\b\f\n\r\t\v");
+
+  return g_strdup_printf ("{\n  \"format\": 1,\n  \"id\": \"%s\",\n  \"uid\": %u,\n  \"profile\": "
+                          "\"%s\",\n  \"user\": \"%s\",\n  \"image\": \"%s\",\n  \"parent\": "
+                          "\"%s\",\n  \"step\": \"%s\",\n  \"what\": \"%s\"\n}\n",
+                          build->id, build->layering->host->uid, values->name, values->user,
+                          build->image->id, build->parent, build->group->id, what);
+}
+
+static gboolean
+write_manifest (gpointer data, GCancellable *cancellable, GError **error)
+{
+  Build *build = data;
+  SandboxVirt *virt = build->layering->host->virt;
+  g_autofree char *name = g_strconcat ("layer.", build->id, ".json", NULL);
+  g_autofree char *text = manifest_text (build);
+  g_autofree char *xml = _sandbox_xml_raw_volume (name, strlen (text), 0644);
+
+  return _sandbox_virt_volume_create (virt, xml, NULL, error)
+         && _sandbox_virt_volume_upload (virt, name, text, strlen (text), error);
+}
+
+static const SandboxStep steps[] = {
+  { "machine", "starting a machine for it", start_machine, end_machine },
+  { "send", "sending what it needs", send_bundle, NULL },
+  { "run", "installing", run_group, NULL },
+  { "clean", "removing what is the machine's own", clean_guest, NULL },
+  { "stop", "powering off", stop_machine, NULL },
+  { "copy", "keeping the disk", copy_disk, remove_layer },
+  { "manifest", "completing the layer", write_manifest, NULL },
+};
+
+/* --- which layers */
+
+/* One at a time makes a layer; who waited finds it made. */
+static gboolean
+lock_layer (Build *build, GCancellable *cancellable, GError **error)
+{
+  SandboxHost *host = build->layering->host;
+  g_autofree char *file = g_strconcat (build->digest, ".lock", NULL);
+  sandbox_autofd int fd = _sandbox_layer_lock_fd (host, TRUE, error);
+
+  if (fd >= 0)
+    build->lock = sandbox_lock_acquire (fd, file, "provisioning", -1, _sandbox_on_lock_wait,
+                                        (gpointer)build->layering->report, cancellable, error);
+  return build->lock != NULL;
+}
+
+static gboolean
+make_layer (Build *build, GCancellable *cancellable, GError **error)
+{
+  const SandboxLayering *layering = build->layering;
+  const char *profile = _sandbox_profile_values (layering->profile)->name;
+  g_autofree char *before = NULL;
+
+  /* what is there now is not new enough for an update, what somebody else makes meanwhile is */
+  if (!_sandbox_layer_find (layering->host, build->digest, &before, error))
+    return FALSE;
+  if (before != NULL && !layering->update)
+    {
+      build->id = g_steal_pointer (&before);
+      return TRUE;
+    }
+  if (layering->no_build)
+    return sandbox_fail (error, SANDBOX_ERROR_NOT_FOUND,
+                         "%s: its provisioning (%s) was not made yet; run `vms image build %s`",
+                         profile, build->group->what, profile);
+  if (!lock_layer (build, cancellable, error)
+      || !_sandbox_layer_find (layering->host, build->digest, &build->id, error))
+    return FALSE;
+  if (build->id != NULL && g_strcmp0 (build->id, before) != 0)
+    return TRUE;
+  g_clear_pointer (&build->id, g_free);
+  return _sandbox_layer_clean (layering->host, build->digest, error)
+         && sandbox_steps_run ("provision", steps, G_N_ELEMENTS (steps), build, NULL, NULL,
+                               cancellable, error);
+}
+
+gboolean
+_sandbox_layers_ensure (const SandboxLayering *layering, SandboxImageRef *image, char **ret_id,
+                        GCancellable *cancellable, GError **error)
+{
+  SandboxHost *host = layering->host;
+  const SandboxProfileValues *values = _sandbox_profile_values (layering->profile);
+  g_autoptr (GPtrArray) groups = _sandbox_provision_groups (host, layering->profile, error);
+  g_autofree char *parent = g_strdup (image->id);
+  SandboxLayering one = *layering;
+
+  for (guint i = 0; groups != NULL && i < groups->len; i++)
+    {
+      g_auto (Build) build = { .layering = &one, .group = groups->pdata[i], .image = image };
+
+      build.parent = parent;
+      build.digest =
+          _sandbox_provision_digest (parent, build.group, values->user, host->uid, host->gid);
+      /* the first one anew: then the next ones stand on another parent, and are new by themselves
+       */
+      one.update = layering->update && i == 0;
+      if (!make_layer (&build, cancellable, error)
+          || !_sandbox_layer_use (host, build.id, image, error))
+        return FALSE;
+      g_free (parent);
+      parent = g_steal_pointer (&build.id);
+    }
+  if (groups != NULL && ret_id != NULL)
+    *ret_id = groups->len > 0 ? g_steal_pointer (&parent) : NULL;
+  return groups != NULL;
+}

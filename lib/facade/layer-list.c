@@ -1,0 +1,278 @@
+// SPDX-License-Identifier: LGPL-2.1-or-later
+// Listing layers with who uses them, and removing those that nobody does.
+#include "facade/provision-private.h"
+
+#include <string.h>
+
+#define MANIFEST_MAX (64 * 1024)
+#define LOCK_SUFFIX  ".lock"
+
+void
+sandbox_layer_info_free (SandboxLayerInfo *info)
+{
+  if (info == NULL)
+    return;
+  g_free (info->id);
+  g_free (info->image);
+  g_free (info->parent);
+  g_free (info->profile);
+  g_free (info->step);
+  g_free (info->what);
+  g_strfreev (info->used_by);
+  g_free (info);
+}
+
+/* The value of "KEY" in a manifest, which is our own writing: a line for each. */
+static char *
+manifest_value (char *const *lines, const char *key)
+{
+  g_autofree char *begin = g_strdup_printf ("  \"%s\": ", key);
+
+  for (; *lines != NULL; lines++)
+    if (g_str_has_prefix (*lines, begin))
+      {
+        const char *value = *lines + strlen (begin);
+        gsize length = strcspn (value, ",");
+
+        if (*value != '"')
+          return g_strndup (value, length);
+        length = strlen (value);
+        while (length > 1 && value[length - 1] != '"')
+          length--;
+        {
+          g_autofree char *inside = g_strndup (value + 1, length > 2 ? length - 2 : 0);
+
+          return g_strcompress (inside);
+        }
+      }
+  return g_strdup ("");
+}
+
+static gint64
+time_of_id (const char *id)
+{
+  g_autofree char *zulu = g_strconcat (id + 33, "Z", NULL);
+  g_autoptr (GDateTime) time = g_date_time_new_from_iso8601 (zulu, NULL);
+
+  return time != NULL ? g_date_time_to_unix (time) * G_USEC_PER_SEC : 0;
+}
+
+static SandboxLayerInfo *
+make_info (SandboxHost *host, const char *id, GHashTable *users)
+{
+  g_autofree char *manifest = g_strconcat ("layer.", id, ".json", NULL);
+  g_autofree char *disk = g_strconcat ("layer.", id, ".qcow2", NULL);
+  g_autofree char *text = NULL, *uid = NULL;
+  g_auto (GStrv) lines = NULL;
+  SandboxVirtVolume *volume = _sandbox_virt_volume_get (host->virt, disk, NULL);
+  SandboxLayerInfo *info;
+  gsize length;
+
+  /* removed since the list was made */
+  if (volume == NULL)
+    return NULL;
+  info = g_new0 (SandboxLayerInfo, 1);
+  info->disk_bytes = volume->allocation_bytes;
+  _sandbox_virt_volume_free (volume);
+  if (!_sandbox_virt_volume_download (host->virt, manifest, MANIFEST_MAX, &text, &length, NULL))
+    text = g_strdup ("");
+  lines = g_strsplit (text, "\n", -1);
+  uid = manifest_value (lines, "uid");
+  info->id = g_strconcat ("layer-", id, NULL);
+  info->image = manifest_value (lines, "image");
+  info->parent = manifest_value (lines, "parent");
+  info->profile = manifest_value (lines, "profile");
+  info->step = manifest_value (lines, "step");
+  info->what = manifest_value (lines, "what");
+  info->uid = (guint)g_ascii_strtoull (uid, NULL, 10);
+  info->built_usec = time_of_id (id);
+  info->used_by = _sandbox_image_user_names (users, id);
+  return info;
+}
+
+static int
+compare_infos (gconstpointer a, gconstpointer b)
+{
+  const SandboxLayerInfo *left = *(SandboxLayerInfo *const *)a;
+  const SandboxLayerInfo *right = *(SandboxLayerInfo *const *)b;
+
+  if (left->built_usec != right->built_usec)
+    return left->built_usec < right->built_usec ? 1 : -1;
+  return strcmp (left->id, right->id);
+}
+
+GPtrArray *
+sandbox_host_list_layers (SandboxHost *host, GCancellable *cancellable, GError **error)
+{
+  g_autoptr (GPtrArray) infos =
+      g_ptr_array_new_with_free_func ((GDestroyNotify)sandbox_layer_info_free);
+  g_autoptr (GPtrArray) ids = NULL;
+  g_autoptr (GHashTable) users = NULL;
+
+  if (g_cancellable_set_error_if_cancelled (cancellable, error))
+    return NULL;
+  ids = _sandbox_layer_ids (host, "", error);
+  users = ids != NULL ? _sandbox_image_users (host, error) : NULL;
+  if (users == NULL)
+    return NULL;
+  for (guint i = 0; i < ids->len; i++)
+    {
+      SandboxLayerInfo *info = make_info (host, ids->pdata[i], users);
+
+      if (info != NULL)
+        g_ptr_array_add (infos, info);
+    }
+  g_ptr_array_sort (infos, compare_infos);
+  return g_steal_pointer (&infos);
+}
+
+gboolean
+_sandbox_layer_remove (SandboxHost *host, const char *id, GError **error)
+{
+  g_autoptr (GPtrArray) ids = _sandbox_layer_ids (host, id, error);
+  g_autoptr (GHashTable) users = ids != NULL ? _sandbox_image_users (host, error) : NULL;
+  g_auto (GStrv) names = users != NULL ? _sandbox_image_user_names (users, id) : NULL;
+  g_autofree char *all = NULL;
+
+  if (users == NULL)
+    return FALSE;
+  if (ids->len == 0)
+    return sandbox_fail (error, SANDBOX_ERROR_NOT_FOUND,
+                         "image remove: there is no layer-%s; see `vms image list`", id);
+  if (names[0] == NULL)
+    return _sandbox_layer_remove_volumes (host, id, error);
+  all = g_strjoinv (", ", names);
+  return sandbox_fail (error, SANDBOX_ERROR_IN_USE,
+                       "image remove layer-%s: used by %s; destroy, recreate or remove that first",
+                       id, all);
+}
+
+/* --- prune */
+
+/* The disks that machines of all profiles would be made on now. (element-type utf8 utf8) */
+static GHashTable *
+wanted_disks (SandboxHost *host, GError **error)
+{
+  g_autoptr (GHashTable) wanted = g_hash_table_new_full (g_str_hash, g_str_equal, g_free, NULL);
+  g_autoptr (GPtrArray) list = sandbox_profile_list (&host->profiles, error);
+  SandboxReport report = { NULL, NULL, "" };
+
+  for (guint i = 0; list != NULL && i < list->len; i++)
+    {
+      const SandboxProfileInfo *info = list->pdata[i];
+      g_autoptr (SandboxProfile) profile = sandbox_profile_load (&host->profiles, info->name, NULL);
+      const char *name = profile != NULL ? _sandbox_profile_values (profile)->image : "";
+      g_auto (GStrv) ids = profile != NULL ? _sandbox_image_ids (host, name, NULL) : NULL;
+      g_autoptr (SandboxImageRef) image =
+          ids != NULL && ids[0] != NULL ? _sandbox_image_ref (host, ids[0], NULL) : NULL;
+      SandboxLayering layering = { .host = host, .profile = profile, .no_build = TRUE };
+      char *id;
+
+      layering.report = &report;
+      if (image == NULL)
+        continue;
+      /* as far as they are there */
+      _sandbox_layers_ensure (&layering, image, NULL, NULL, NULL);
+      id = _sandbox_layer_id_of_path (_sandbox_layer_top (image));
+      if (id != NULL)
+        g_hash_table_add (wanted, id);
+    }
+  return list != NULL ? g_steal_pointer (&wanted) : NULL;
+}
+
+/* One round: layers that nothing stands on. Those below them come in the next one. */
+static gboolean
+prune_layers (SandboxHost *host, GHashTable *wanted, GStrvBuilder *removed, guint *ret_n,
+              GCancellable *cancellable, GError **error)
+{
+  g_autoptr (GPtrArray) layers = sandbox_host_list_layers (host, cancellable, error);
+
+  *ret_n = 0;
+  for (guint i = 0; layers != NULL && i < layers->len; i++)
+    {
+      const SandboxLayerInfo *info = layers->pdata[i];
+      const char *id = info->id + strlen ("layer-");
+
+      if (info->uid != host->uid || info->used_by[0] != NULL || g_hash_table_contains (wanted, id))
+        continue;
+      if (!_sandbox_layer_remove_volumes (host, id, error))
+        return FALSE;
+      g_strv_builder_add (removed, info->id);
+      (*ret_n)++;
+    }
+  return layers != NULL;
+}
+
+static gboolean
+prune_images (SandboxHost *host, GStrvBuilder *removed, GCancellable *cancellable, GError **error)
+{
+  g_autoptr (GPtrArray) images = sandbox_host_list_images (host, cancellable, error);
+
+  for (guint i = 0; images != NULL && i < images->len; i++)
+    {
+      const SandboxImageInfo *info = images->pdata[i];
+
+      if (info->newest || info->used_by[0] != NULL)
+        continue;
+      if (!sandbox_host_remove_image (host, info->id, cancellable, error))
+        return FALSE;
+      g_strv_builder_add (removed, info->id);
+    }
+  return images != NULL;
+}
+
+char **
+sandbox_host_prune_images (SandboxHost *host, GCancellable *cancellable, GError **error)
+{
+  g_autoptr (GStrvBuilder) removed = g_strv_builder_new ();
+  g_autoptr (GHashTable) wanted = wanted_disks (host, error);
+  guint n = 1;
+
+  if (wanted == NULL)
+    return NULL;
+  while (n > 0)
+    if (!prune_layers (host, wanted, removed, &n, cancellable, error))
+      return NULL;
+  if (!prune_images (host, removed, cancellable, error))
+    return NULL;
+  return g_strv_builder_end (removed);
+}
+
+/* --- repair */
+
+gboolean
+_sandbox_layers_repair (SandboxHost *host, gboolean remove, GPtrArray *orphans, GError **error)
+{
+  sandbox_autofd int fd = _sandbox_layer_lock_fd (host, FALSE, NULL);
+  g_auto (GStrv) files = fd >= 0 ? sandbox_dir_list (fd, NULL) : NULL;
+
+  for (char **file = files; file != NULL && *file != NULL; file++)
+    {
+      g_autofree char *digest = NULL;
+      SandboxOrphan *orphan;
+      SandboxLock *lock;
+
+      if (!g_str_has_suffix (*file, LOCK_SUFFIX))
+        continue;
+      /* held: a layer is being made */
+      lock = sandbox_lock_acquire (fd, *file, "repair", 0, NULL, NULL, NULL, NULL);
+      if (lock == NULL)
+        continue;
+      digest = g_strndup (*file, strlen (*file) - strlen (LOCK_SUFFIX));
+      orphan = g_new0 (SandboxOrphan, 1);
+      orphan->kind = g_strdup ("layer");
+      orphan->name = g_strdup (digest);
+      orphan->reason = g_strdup ("a provisioning that was interrupted");
+      g_ptr_array_add (orphans, orphan);
+      if (!remove)
+        sandbox_lock_release (lock);
+      else if (_sandbox_layer_clean (host, digest, error))
+        sandbox_lock_remove (lock);
+      else
+        {
+          sandbox_lock_release (lock);
+          return FALSE;
+        }
+    }
+  return TRUE;
+}

@@ -1,0 +1,80 @@
+// SPDX-License-Identifier: LGPL-2.1-or-later
+// Provisioning: what a profile wants to have installed, in groups of steps, and the layers that
+// groups make, which are the disks that machines then stand on in place of the image.
+#pragma once
+
+#include "facade/facade-private.h"
+
+/* What one layer is made of. */
+typedef struct
+{
+  const char *id; /* "packages", "npm" or "setup"; static */
+  char *what;     /* for people */
+  GBytes *bundle; /* tar: all that the machine is sent, and the script "run" that uses it */
+} SandboxGroup;
+void _sandbox_group_free (SandboxGroup *group);
+
+/* --- provision.c */
+/* What [provision] of @profile comes to, in the order in which it is done; files and scripts of the
+ * user's are read now. (element-type SandboxGroup) Empty: nothing. */
+GPtrArray *_sandbox_provision_groups (SandboxHost *host, SandboxProfile *profile, GError **error);
+/* Name of the layer that @group makes on @parent (the id of an image or of a layer): of all that
+ * goes into it. 32 hexadecimal digits. */
+char *_sandbox_provision_digest (const char *parent, const SandboxGroup *group, const char *user,
+                                 guint uid, guint gid);
+/* --- provision-env.c */
+/* What this host knows of the way to packages, as variables for the guest's scripts: the npm
+ * registry of the user's configuration, and the addresses of the package sources, as far as @plan
+ * lets a guest reach them. Never fails. (array zero-terminated=1) (transfer full) */
+char **_sandbox_provision_env (SandboxPlan *plan, GCancellable *cancellable);
+
+/* --- layer.c: a layer is the volume layer.ID.qcow2, and layer.ID.json, which is written last. ID
+ * is DIGEST-TIME. */
+/* Id of the layer that a disk's backing path names; NULL when it names none. */
+char *_sandbox_layer_id_of_path (const char *path);
+/* The newest complete one of @digest; *ret_id NULL: none. */
+gboolean _sandbox_layer_find (SandboxHost *host, const char *digest, char **ret_id, GError **error);
+/* The path that a disk on @image has right below it. */
+const char *_sandbox_layer_top (const SandboxImageRef *image);
+/* What is made on @image stands on the layer @id from now on. */
+gboolean
+_sandbox_layer_use (SandboxHost *host, const char *id, SandboxImageRef *image, GError **error);
+/* "layer-ID" as users write it, to ID; NULL for anything else. */
+char *_sandbox_layer_id_of_word (const char *word);
+/* The ids of all complete ones, or of @digest only, the newest of each digest first. (element-type
+ * utf8) */
+GPtrArray *_sandbox_layer_ids (SandboxHost *host, const char *digest, GError **error);
+gboolean _sandbox_layer_remove_volumes (SandboxHost *host, const char *id, GError **error);
+/* Removes all of @digest that is not complete. Its builder is known to be gone. */
+gboolean _sandbox_layer_clean (SandboxHost *host, const char *digest, GError **error);
+
+/* --- layer-list.c */
+/* One that is there and that nobody uses: IN_USE else. */
+gboolean _sandbox_layer_remove (SandboxHost *host, const char *id, GError **error);
+/* What builders that were killed have left. (element-type SandboxOrphan) */
+gboolean
+_sandbox_layers_repair (SandboxHost *host, gboolean remove, GPtrArray *orphans, GError **error);
+
+/* --- layer-build.c */
+/* The directory in which a builder holds a lock "DIGEST.lock". */
+int _sandbox_layer_lock_fd (SandboxHost *host, gboolean create, GError **error);
+
+typedef struct
+{
+  SandboxHost *host;
+  const SandboxReport *report;
+  SandboxProfile *profile;
+  gboolean update;   /* make all anew */
+  gboolean debug;    /* a machine in which a step failed is kept */
+  gboolean no_build; /* NOT_FOUND instead of making a layer */
+} SandboxLayering;
+/* Finds or makes the layers that the profile wants on @image, which stands on the last of them
+ * afterwards. @ret_id (nullable): its id; NULL: the profile wants nothing. */
+gboolean _sandbox_layers_ensure (const SandboxLayering *layering, SandboxImageRef *image,
+                                 char **ret_id, GCancellable *cancellable, GError **error);
+
+/* --- provision-step.c */
+/* Whether a disk that is made now would stand on other layers than @image, which a disk pins. */
+gboolean
+_sandbox_provision_differs (SandboxHost *host, SandboxProfile *profile,
+                            const SandboxImageRef *image, gboolean *ret_differs, GError **error);

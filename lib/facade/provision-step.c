@@ -1,0 +1,87 @@
+// SPDX-License-Identifier: LGPL-2.1-or-later
+// Where verbs meet provisioning: the step that puts a new disk on the layers of its profile, and
+// making layers ahead of time.
+#include "facade/provision-private.h"
+
+#include <string.h>
+
+gboolean
+_sandbox_provision_differs (SandboxHost *host, SandboxProfile *profile,
+                            const SandboxImageRef *image, gboolean *ret_differs, GError **error)
+{
+  SandboxLayering layering = { .host = host, .profile = profile, .no_build = TRUE };
+  SandboxReport report = { NULL, NULL, "" };
+  SandboxImageRef wanted = { .id = image->id, .disk = image->disk };
+  g_autoptr (GError) local = NULL;
+  gboolean found;
+
+  layering.report = &report;
+  found = _sandbox_layers_ensure (&layering, &wanted, NULL, NULL, &local);
+  *ret_differs = !found || strcmp (_sandbox_layer_top (&wanted), _sandbox_layer_top (image)) != 0;
+  g_strfreev (wanted.layers);
+  if (found || g_error_matches (local, SANDBOX_ERROR, SANDBOX_ERROR_NOT_FOUND))
+    return TRUE;
+  g_propagate_error (error, g_steal_pointer (&local));
+  return FALSE;
+}
+
+/* A disk that is there keeps what it stands on, as with images. */
+gboolean
+_sandbox_step_provision (gpointer data, GCancellable *cancellable, GError **error)
+{
+  SandboxWork *work = data;
+  SandboxLayering layering = { .host = work->host,
+                               .report = &work->report,
+                               .profile = work->profile,
+                               .no_build = work->options.no_build };
+  gboolean differs;
+
+  if (work->image == NULL)
+    return TRUE;
+  if (!work->image->pinned)
+    return _sandbox_layers_ensure (&layering, work->image, NULL, cancellable, error);
+  /* what cannot be found out (a script that is gone) is no reason not to start */
+  if (_sandbox_provision_differs (work->host, work->profile, work->image, &differs, NULL)
+      && differs)
+    _sandbox_report (&work->report, "changes",
+                     "what its profile provisions has changed (applies at recreate)", 0, 0);
+  return TRUE;
+}
+
+gboolean
+sandbox_host_provision (SandboxHost *host, const char *profile_name,
+                        const SandboxProvisionOptions *options, SandboxProgressFunc progress,
+                        gpointer user_data, GCancellable *cancellable, char **ret_id,
+                        GError **error)
+{
+  SandboxProvisionOptions own = SANDBOX_PROVISION_OPTIONS_INIT;
+  SandboxReport report = { progress, user_data, profile_name };
+  g_autoptr (SandboxProfile) profile = NULL;
+  g_autoptr (SandboxImageRef) image = NULL;
+  g_autofree char *image_id = NULL, *id = NULL;
+  SandboxLayering layering = { .host = host, .report = &report };
+
+  if (!_sandbox_options_copy (&own, sizeof own, options, error))
+    return FALSE;
+  profile = sandbox_profile_load (&host->profiles, profile_name, error);
+  if (profile == NULL
+      || !sandbox_host_build_image (host, _sandbox_profile_values (profile)->image, FALSE, progress,
+                                    user_data, cancellable, &image_id, error))
+    return FALSE;
+  image = _sandbox_image_ref (host, image_id, error);
+  if (image == NULL)
+    return FALSE;
+  layering.profile = profile;
+  layering.update = own.update;
+  layering.debug = own.debug;
+  if (!_sandbox_layers_ensure (&layering, image, &id, cancellable, error))
+    return FALSE;
+  if (id == NULL)
+    return sandbox_fail (error, SANDBOX_ERROR_INVALID,
+                         "image build %s: the profile provisions nothing ([provision]), so there "
+                         "is nothing to build but its image %s",
+                         profile_name, image_id);
+  if (ret_id != NULL)
+    *ret_id = g_steal_pointer (&id);
+  return TRUE;
+}

@@ -126,6 +126,20 @@ static const VmsOption revert_options[] = {
   FLAG ('y', "yes", YES_SUMMARY),
   END
 };
+static const VmsOption diff_options[] = {
+  FLAG (0, "stat", "one line for each change, with what stands against it"),
+  FLAG (0, "executable", "only what this host would run, or builds with"),
+  END
+};
+static const VmsOption apply_options[] = {
+  FLAG (0, "include-executable", "also what this host runs without being asked"),
+  FLAG (0, "force", "replace files that changed on this host, too: the paths must be named"),
+  FLAG ('n', "dry-run", "list what would be applied; change nothing"),
+  FLAG ('i', "interactive", "show each change and ask"),
+  FLAG (0, "undo", "put back what the last apply replaced"),
+  END
+};
+static const VmsOption discard_options[] = { FLAG ('y', "yes", YES_SUMMARY), END };
 static const VmsOption ssh_config_options[] = {
   FLAG (0, "install",
          "add one Include line to ~/.ssh/config, so that plain `ssh NAME` works"),
@@ -291,6 +305,38 @@ const VmsVerb vms_verbs[] = {
     "has removed the branch.",
     pull_options, vms_cmd_pull },
 
+  { "diff", NULL, NULL, VMS_GROUP_USE, "NAME [SHARE] [PATH...]", 1, VMS_MANY,
+    VMS_COMPLETE_MACHINE, VMS_VERB_JSON,
+    "show what a machine changed in the directories that it shares for review",
+    "Of shares in mode review: what the machine made of them lies on its own disk until it is "
+    "applied. PATH begins at the shared directory and is a file, a directory or a glob.\n\n"
+    "The change set comes from the machine and is distrusted. What this host would run without "
+    "being asked (settings of editors and agents, .envrc, hooks...) stands in front. Every change "
+    "has a state: ready; conflict, when this host's file changed, too, since the machine began or "
+    "since it was applied last; refused, for what is never applied (devices, setuid files, links "
+    "that leave the directory, names with control characters). What is in directories of git's "
+    "is left out.\n\n"
+    "The machine must run.",
+    diff_options, vms_cmd_diff },
+  { "apply", NULL, NULL, VMS_GROUP_USE, "NAME [SHARE] [PATH...]", 1, VMS_MANY,
+    VMS_COMPLETE_MACHINE, 0,
+    "bring what a machine changed into the shared directory",
+    "Everything that is ready, or what PATH names. Each file is written whole or not at all, below "
+    "the shared directory, through no link. When it is killed, the next apply goes on.\n\n"
+    "What this host runs without being asked is held back without --include-executable, and what "
+    "changed on this host, too, without --force. The exit status is 1 when something stayed "
+    "behind.\n\n"
+    "With --undo the files that the last apply replaced come back, but for those that changed "
+    "since.",
+    apply_options, vms_cmd_apply },
+  { "discard", NULL, NULL, VMS_GROUP_USE, "NAME [SHARE] [PATH...]", 1, VMS_MANY,
+    VMS_COMPLETE_MACHINE, 0,
+    "throw away what a machine changed, so that it sees this host's files again",
+    "The machine gets copies of this host's files, through its own file system, so that no process "
+    "in it loses what it writes. Later edits of these files on this host are not seen by the "
+    "machine.\n\n"
+    "Asks before it does so; without a terminal --yes is needed.",
+    discard_options, vms_cmd_discard },
   { "forward", "list", NULL, VMS_GROUP_USE, "NAME", 1, 1, VMS_COMPLETE_MACHINE, VMS_VERB_JSON,
     "list forwarded ports, and whether they work",
     NULL, NULL, vms_cmd_forward_list },

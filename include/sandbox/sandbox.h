@@ -5,6 +5,7 @@
 // a mistake of the caller that is not looked for, as everywhere in GLib's world.
 #pragma once
 
+#include <sandbox/changes.h>
 #include <sandbox/error.h>
 #include <sandbox/forward.h>
 #include <sandbox/host.h>

@@ -181,6 +181,9 @@ make_disk (gpointer data, GCancellable *cancellable, GError **error)
   SandboxWork *work = data;
   g_autofree char *xml = _sandbox_xml_disk_volume (work->plan);
 
+  if (!_sandbox_host_is_test (work->host)
+      && !_sandbox_records_clone (work->source, work->machine, error))
+    return FALSE;
   return _sandbox_virt_volume_create (work->host->virt, xml, &work->made.disk, error);
 }
 

@@ -268,6 +268,10 @@ void _sandbox_undo_domain (gpointer work);
 /* share-door.c: what the share helper is told of each share, before the machine is defined. HOST
  * when this user has no subordinate numbers, or there is no virtiofsd. */
 gboolean _sandbox_share_doors_write (SandboxWork *work, GCancellable *cancellable, GError **error);
+/* changes.c */
+/* What this host has in the shares for review, when a machine's layer begins. */
+gboolean _sandbox_step_record (gpointer work, GCancellable *cancellable, GError **error);
+gboolean _sandbox_records_clone (SandboxMachine *from, SandboxMachine *to, GError **error);
 /* shares.c */
 /* Sources without links, as far as they are there: what is checked is then what libvirt is given.
  */

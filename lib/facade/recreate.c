@@ -13,7 +13,10 @@ remove_old_disk (gpointer data, GCancellable *cancellable, GError **error)
   SandboxWork *work = data;
 
   _sandbox_work_keep (work);
-  return _sandbox_step_remove_disk (work, cancellable, error);
+  if (!_sandbox_step_remove_disk (work, cancellable, error))
+    return FALSE;
+  work->pieces.disk = FALSE;
+  return TRUE;
 }
 
 /* The new disk stays when a later step fails: without one the machine would be worth less. */
@@ -51,6 +54,7 @@ static const SandboxRow recreate_rows[] = {
   { { "shares", "checking shared directories", _sandbox_step_shares, _sandbox_undo_shares },
     SANDBOX_ROW_REAL },
   { { "old-disk", "removing the old disk", remove_old_disk, NULL }, SANDBOX_ROW_ALWAYS },
+  { { "record", "recording shares for review", _sandbox_step_record, NULL }, SANDBOX_ROW_REAL },
   { { "filter", "making the network filter", _sandbox_step_filter, _sandbox_undo_filter },
     SANDBOX_ROW_REAL },
   { { "network", "making the network", _sandbox_step_network, _sandbox_undo_network },

@@ -13,6 +13,7 @@ static const SandboxRow start_rows[] = {
   { { "keys", "making keys", _sandbox_step_keys, _sandbox_undo_keys }, SANDBOX_ROW_REAL },
   { { "shares", "checking shared directories", _sandbox_step_shares, _sandbox_undo_shares },
     SANDBOX_ROW_REAL },
+  { { "record", "recording shares for review", _sandbox_step_record, NULL }, SANDBOX_ROW_REAL },
   { { "filter", "making the network filter", _sandbox_step_filter, _sandbox_undo_filter },
     SANDBOX_ROW_REAL },
   { { "network", "making the network", _sandbox_step_network, _sandbox_undo_network },

@@ -3,6 +3,7 @@
 #pragma once
 
 #include <gio/gio.h>
+#include "guest/tar.h"
 #include "plan/plan-private.h"
 
 /* --- keys: three ed25519 pairs in the machine's state directory: "user_key" (with which the host's
@@ -80,6 +81,23 @@ typedef void (*SandboxBytesFunc) (guint64 bytes, gpointer user_data);
 gboolean _sandbox_guest_bundle (const SandboxSsh *ssh, const char *path, int known_fd, int out_fd,
                                 guint64 max_bytes, SandboxBytesFunc on_bytes, gpointer user_data,
                                 gboolean *ret_news, GCancellable *cancellable, GError **error);
+
+/* --- changes.c: the layer of a share for review, /var/lib/vms/shares/TAG/upper of the guest */
+/* Lines "TYPE ./PATH" of the files that an archive of it leaves out ("f": too large). */
+char *_sandbox_guest_list_left_out (const SandboxSsh *ssh, const char *tag,
+                                    GCancellable *cancellable, GError **error);
+/* Calls @func once to read an archive of it, with @read and @source. *@ret_unsettled: files changed
+ * while they were read. */
+typedef gboolean (*SandboxGuestReadFunc) (SandboxTarReadFunc read, gpointer source,
+                                          gpointer user_data, GError **error);
+gboolean
+_sandbox_guest_read_upper (const SandboxSsh *ssh, const char *tag, SandboxGuestReadFunc func,
+                           gpointer user_data, gboolean *ret_unsettled, GCancellable *cancellable,
+                           GError **error);
+/* @list: "r" or "c" and a path of the share, each with a NUL: what is mounted at @target loses it,
+ * or gets it from the shared directory. */
+gboolean _sandbox_guest_discard (const SandboxSsh *ssh, const char *tag, const char *target,
+                                 const GString *list, GCancellable *cancellable, GError **error);
 
 /* --- what is forwarded now */
 typedef struct

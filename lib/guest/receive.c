@@ -230,7 +230,7 @@ receive_entry (Receiver *receiver, const SandboxTarEntry *entry, GError **error)
     return FALSE;
   if (entry->type == SANDBOX_TAR_SYMLINK)
     return fail_entry (error, entry->name, "is a link, and links are not copied from a machine");
-  if (entry->type == SANDBOX_TAR_OTHER)
+  if (entry->type != SANDBOX_TAR_FILE && entry->type != SANDBOX_TAR_DIR)
     return fail_entry (error, entry->name, "is neither a file nor a directory");
   parts = split_name (entry->name, error);
   if (!parts)

@@ -18,16 +18,20 @@
 #define F_MTIME     136, 12
 #define F_CHECKSUM  148, 8
 #define F_LINK      157, 100
+#define F_MAJOR     329, 8
+#define F_MINOR     337, 8
 #define F_PREFIX    345, 155
 #define AT_CHECKSUM 148
 #define AT_TYPE     156
 #define AT_MAGIC    257
 
+#define XATTR "SCHILY.xattr.trusted.overlay."
+
 /* What the headers before an entry's own say about it. */
 typedef struct
 {
-  char *path, *link;
-  gboolean has_size, has_mtime, sparse;
+  char *path, *link, *overlay;
+  gboolean has_size, has_mtime, sparse, opaque;
   guint64 size_bytes;
   gint64 mtime_sec;
 } Meta;
@@ -37,6 +41,7 @@ meta_clear (Meta *meta)
 {
   g_free (meta->path);
   g_free (meta->link);
+  g_free (meta->overlay);
 }
 G_DEFINE_AUTO_CLEANUP_CLEAR_FUNC (Meta, meta_clear)
 
@@ -45,6 +50,7 @@ sandbox_tar_entry_clear (SandboxTarEntry *entry)
 {
   g_clear_pointer (&entry->name, g_free);
   g_clear_pointer (&entry->link, g_free);
+  g_clear_pointer (&entry->overlay, g_free);
 }
 
 static gboolean
@@ -150,6 +156,27 @@ set_number (const char *value, gsize length, guint64 *ret_value)
   return g_ascii_string_to_unsigned (text, 10, 0, SIZE_MAX_BYTES, ret_value, NULL);
 }
 
+/* Those that only say where a copy came from mean nothing to us. */
+static void
+apply_overlay (Meta *meta, const char *key, gsize key_length, const char *value, gsize length)
+{
+  static const char *const harmless[] = { "origin", "impure", "nlink",    "upper",
+                                          "uuid",   "index",  "protattr", NULL };
+  gsize prefix = strlen (XATTR);
+  g_autofree char *name = g_strndup (key + prefix, key_length - prefix);
+
+  /* one that was set within the overlay, and that it hides from itself */
+  if (g_strv_contains (harmless, name) || g_str_has_prefix (name, "overlay."))
+    return;
+  if (g_str_equal (name, "opaque") && length == 1 && value[0] == 'y')
+    meta->opaque = TRUE;
+  else
+    {
+      g_free (meta->overlay);
+      meta->overlay = g_steal_pointer (&name);
+    }
+}
+
 static gboolean
 apply_record (Meta *meta, const char *key, gsize key_length, const char *value, gsize length)
 {
@@ -173,6 +200,8 @@ apply_record (Meta *meta, const char *key, gsize key_length, const char *value, 
     }
   if (key_length > 11 && memcmp (key, "GNU.sparse.", 11) == 0)
     meta->sparse = TRUE;
+  if (key_length > strlen (XATTR) && memcmp (key, XATTR, strlen (XATTR)) == 0)
+    apply_overlay (meta, key, key_length, value, length);
 #undef IS
   return TRUE;
 }
@@ -240,6 +269,17 @@ header_name (const char *block)
 }
 
 static SandboxTarType
+device_type (const char *block)
+{
+  guint64 major = 0, minor = 0;
+
+  return get_number (block, F_MAJOR, &major) && get_number (block, F_MINOR, &minor) && major == 0
+                 && minor == 0
+             ? SANDBOX_TAR_WHITEOUT
+             : SANDBOX_TAR_OTHER;
+}
+
+static SandboxTarType
 header_type (const char *block, const Meta *meta, const char *name)
 {
   if (meta->sparse)
@@ -252,8 +292,12 @@ header_type (const char *block, const Meta *meta, const char *name)
       return g_str_has_suffix (name, "/") ? SANDBOX_TAR_DIR : SANDBOX_TAR_FILE;
     case '5':
       return SANDBOX_TAR_DIR;
+    case '1':
+      return SANDBOX_TAR_HARDLINK;
     case '2':
       return SANDBOX_TAR_SYMLINK;
+    case '3':
+      return device_type (block);
     default:
       return SANDBOX_TAR_OTHER;
     }
@@ -276,8 +320,10 @@ fill_entry (const char *block, guint64 size, Meta *meta, SandboxTarEntry *ret_en
     .mode = (guint)(mode & 07777),
     .size_bytes = meta->has_size ? meta->size_bytes : size,
     .mtime_sec = meta->has_mtime ? meta->mtime_sec : (gint64)mtime,
+    .opaque = meta->opaque,
+    .overlay = g_steal_pointer (&meta->overlay),
   };
-  if (ret_entry->type == SANDBOX_TAR_SYMLINK)
+  if (ret_entry->type == SANDBOX_TAR_SYMLINK || ret_entry->type == SANDBOX_TAR_HARDLINK)
     ret_entry->link = meta->link ? g_steal_pointer (&meta->link) : get_text (block, F_LINK);
   if (ret_entry->type != SANDBOX_TAR_FILE)
     ret_entry->size_bytes = 0;

@@ -111,7 +111,7 @@ sandbox_tar_append_header (GByteArray *out, const SandboxTarEntry *entry)
 {
   static const char types[] = { '0', '5', '2' };
 
-  g_return_if_fail (entry->type < SANDBOX_TAR_OTHER);
+  g_return_if_fail (entry->type < SANDBOX_TAR_HARDLINK);
   append_pax (out, entry);
   append_block (out, types[entry->type], entry->name, entry->link, entry->mode,
                 entry->type == SANDBOX_TAR_FILE ? entry->size_bytes : 0, entry->mtime_sec);

@@ -14,13 +14,19 @@ typedef enum
   SANDBOX_TAR_FILE,
   SANDBOX_TAR_DIR,
   SANDBOX_TAR_SYMLINK,
-  SANDBOX_TAR_OTHER, /* only read: hard links, devices, FIFOs, anything unknown */
+  /* only read, from here on */
+  SANDBOX_TAR_HARDLINK,
+  SANDBOX_TAR_WHITEOUT, /* the character device 0/0, with which an overlay says "deleted" */
+  SANDBOX_TAR_OTHER,    /* devices, FIFOs, anything unknown */
 } SandboxTarType;
 
 /**
  * SandboxTarEntry:
  * @name: any bytes but NUL; nothing about it is checked here
- * @link: target of a symbolic link, else %NULL
+ * @link: target of a symbolic link, or of a hard one; else %NULL
+ * @opaque: (only read) a directory of an overlay that hides what lies below it
+ * @overlay: (nullable): (only read) an attribute of overlays that says that content or name are
+ * elsewhere
  */
 typedef struct
 {
@@ -29,6 +35,8 @@ typedef struct
   guint mode;
   guint64 size_bytes;
   gint64 mtime_sec;
+  gboolean opaque;
+  char *overlay;
 } SandboxTarEntry;
 void sandbox_tar_entry_clear (SandboxTarEntry *entry);
 G_DEFINE_AUTO_CLEANUP_CLEAR_FUNC (SandboxTarEntry, sandbox_tar_entry_clear)

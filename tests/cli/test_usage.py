@@ -23,7 +23,7 @@ def test_alone_says_what_to_do_first():
 def test_the_verbs_of_this_version_are_there():
     have = {" ".join(words(v, s)) for v, s, _ in VERBS}
     want = """create edit clone list status start stop restart destroy recreate run ssh exec cp console logs key ssh-config pull
-        verify doctor help version completion""".split() + ["image " + w for w in "build list show remove prune".split()] + [
+        diff apply discard verify doctor help version completion""".split() + ["image " + w for w in "build list show remove prune".split()] + [
         "profile " + w for w in "list show new check keys diff".split()] + [
         "forward " + w for w in "list add remove".split()] + ["snapshot " + w for w in "create list delete".split()] + ["revert"]
     expect(have == set(want), "missing %s, new %s" % (set(want) - have, have - set(want)))
@@ -69,7 +69,7 @@ def test_json_only_where_it_is_promised():
     home = Home()
     for verb, sub, usage in VERBS:
         offers = "--json" in home.vms(*words(verb, sub), "--help", uri=None).out
-        shows = (verb, sub) in [("list", None), ("status", None), ("start", None), ("pull", None), ("verify", None), ("doctor", None), ("version", None),
+        shows = (verb, sub) in [("list", None), ("status", None), ("start", None), ("pull", None), ("verify", None), ("diff", None), ("doctor", None), ("version", None),
                                 ("image", "list"), ("image", "show"), ("profile", "list"), ("profile", "show"),
                                 ("profile", "check"), ("profile", "keys"), ("profile", "diff"), ("forward", "list"),
                                 ("snapshot", "list")]

@@ -1,0 +1,41 @@
+// SPDX-License-Identifier: LGPL-2.1-or-later
+// vms discard
+#include "review.h"
+
+int
+vms_cmd_discard (VmsContext *context, const VmsArgs *args, GError **error)
+{
+  const char *name = args->operands[0];
+  g_auto (VmsReview) review = { NULL };
+  g_autoptr (VmsProgress) progress = NULL;
+  g_autofree char *question = NULL;
+  guint n = 0;
+
+  if (!vms_review_open (context, args, &review, error))
+    return 1;
+  progress = vms_progress_new (context, name, TRUE);
+  if (!vms_review_read (context, &review, progress, error)
+      || !vms_review_check_paths (&review, error))
+    return 1;
+  for (guint i = 0; i < review.sets->len; i++)
+    {
+      g_autoptr (GArray) chosen = vms_review_choose (&review, g_ptr_array_index (review.sets, i));
+
+      n += chosen->len;
+    }
+  question = g_strdup_printf ("Throw away %u changes in %s?", n, name);
+  if (n > 0 && !vms_confirm (context, args, question, error))
+    return 1;
+  for (guint i = 0; i < review.sets->len; i++)
+    {
+      SandboxChanges *changes = g_ptr_array_index (review.sets, i);
+      g_autoptr (GArray) chosen = vms_review_choose (&review, changes);
+
+      if (chosen->len > 0
+          && !sandbox_changes_discard (changes, (const guint *)(gpointer)chosen->data, chosen->len,
+                                       context->cancellable, error))
+        return 1;
+    }
+  vms_progress_done (progress, "%u changes thrown away", n);
+  return 0;
+}

@@ -1,0 +1,38 @@
+// SPDX-License-Identifier: LGPL-2.1-or-later
+// What diff, apply and discard have in common: reading change sets, and choosing among changes.
+#pragma once
+
+#include "context.h"
+#include "progress.h"
+
+/**
+ * VmsReview: the operands NAME [SHARE] [PATH...], and what they stand for
+ * @sets: of SandboxChanges, one for each share
+ * @tags: of their shares
+ * @paths: paths, directories or globs relative to the share; (array zero-terminated=1), empty: all
+ */
+typedef struct
+{
+  SandboxMachine *machine;
+  GPtrArray *sets;
+  char **tags, **paths;
+} VmsReview;
+void vms_review_clear (VmsReview *review);
+G_DEFINE_AUTO_CLEANUP_CLEAR_FUNC (VmsReview, vms_review_clear)
+
+/* Machine, shares and paths; nothing is read yet. */
+gboolean
+vms_review_open (VmsContext *context, const VmsArgs *args, VmsReview *review, GError **error);
+gboolean
+vms_review_read (VmsContext *context, VmsReview *review, VmsProgress *progress, GError **error);
+/* Indexes (of guint) of the changes in @changes that the paths name. */
+GArray *vms_review_choose (const VmsReview *review, SandboxChanges *changes);
+/* NOT_FOUND unless each path names some change. */
+gboolean vms_review_check_paths (const VmsReview *review, GError **error);
+/* "added, conflict: it changed on this host, too" (transfer full) */
+char *vms_review_note (const SandboxChange *change);
+/* What the directories of git hold, and what changed meanwhile, as remarks on stderr. */
+void vms_review_remarks (VmsContext *context, const VmsReview *review);
+/* The change as a diff on stdout: escaped and coloured for a terminal. */
+gboolean
+vms_review_print (VmsContext *context, SandboxChanges *changes, guint index, GError **error);

@@ -1,0 +1,318 @@
+// SPDX-License-Identifier: LGPL-2.1-or-later
+// Shares for review: the record that a start takes, and the way back from a machine to this host.
+#include "facade/facade-private.h"
+
+#include "guest/tar.h"
+#include "share/share.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <string.h>
+#include <unistd.h>
+
+#define RECORDS_DIR "review"
+#define OPEN_ROOT   (O_RDONLY | O_DIRECTORY | O_CLOEXEC)
+
+static int
+open_records (SandboxMachine *machine, GError **error)
+{
+  sandbox_autofd int fd = _sandbox_machine_state_fd (machine, FALSE, error);
+
+  return fd < 0 ? -1 : sandbox_dir_open_at (fd, RECORDS_DIR, TRUE, error);
+}
+
+static int
+open_root (const char *source, GError **error)
+{
+  int fd = open (source, OPEN_ROOT);
+
+  if (fd < 0)
+    sandbox_fail_errno (error, errno, "opening the shared directory %s", source);
+  return fd;
+}
+
+static gboolean
+record_share (SandboxWork *work, const SandboxPlanShare *share, int dir_fd,
+              GCancellable *cancellable, GError **error)
+{
+  sandbox_autofd int root_fd = -1;
+
+  /* the oldest record counts, as long as the machine has the same disk; for a fresh one it is made
+   * anew, before there is one */
+  if (work->pieces.disk && _sandbox_manifest_exists (dir_fd, share->tag))
+    return TRUE;
+  root_fd = open_root (share->source, error);
+  return root_fd >= 0 && _sandbox_manifest_take (root_fd, dir_fd, share->tag, cancellable, error);
+}
+
+gboolean
+_sandbox_step_record (gpointer data, GCancellable *cancellable, GError **error)
+{
+  SandboxWork *work = data;
+  sandbox_autofd int dir_fd = -1;
+
+  if (_sandbox_pieces_running (&work->pieces))
+    return TRUE;
+  for (guint i = 0; i < work->plan->shares->len; i++)
+    {
+      const SandboxPlanShare *share = work->plan->shares->pdata[i];
+
+      if (share->mode != SANDBOX_SHARE_REVIEW)
+        continue;
+      if (dir_fd < 0)
+        dir_fd = open_records (work->machine, error);
+      if (dir_fd < 0 || !record_share (work, share, dir_fd, cancellable, error))
+        return FALSE;
+    }
+  return TRUE;
+}
+
+/* The copy of a machine begins with what the other one has in its layers. */
+gboolean
+_sandbox_records_clone (SandboxMachine *from, SandboxMachine *to, GError **error)
+{
+  sandbox_autofd int from_state = _sandbox_machine_state_fd (from, FALSE, NULL);
+  sandbox_autofd int from_fd = -1;
+  sandbox_autofd int to_fd = -1;
+  g_auto (GStrv) names = NULL;
+
+  if (from_state >= 0)
+    from_fd = openat (from_state, RECORDS_DIR, OPEN_ROOT | O_NOFOLLOW);
+  if (from_fd < 0)
+    return TRUE;
+  to_fd = open_records (to, error);
+  names = to_fd < 0 ? NULL : sandbox_dir_list (from_fd, error);
+  for (guint i = 0; names && names[i]; i++)
+    {
+      g_autofree char *text = NULL;
+      gsize length = 0;
+
+      if (!g_str_has_suffix (names[i], ".manifest") && !g_str_has_suffix (names[i], ".applied"))
+        continue;
+      if (!sandbox_file_read_at (from_fd, names[i], SANDBOX_MANIFEST_FILE_MAX, &text, &length,
+                                 error)
+          || !sandbox_file_write_at (to_fd, names[i], text, length, 0600, error))
+        return FALSE;
+    }
+  return names != NULL;
+}
+
+static SandboxPlan *
+plan_of (SandboxMachine *machine, GError **error)
+{
+  g_autoptr (SandboxProfile) profile = _sandbox_machine_load_profile (machine, error);
+
+  return profile == NULL ? NULL : _sandbox_work_plan (machine, profile, NULL, NULL, FALSE, error);
+}
+
+char **
+sandbox_machine_list_reviews (SandboxMachine *machine, GError **error)
+{
+  g_autoptr (SandboxPlan) plan = plan_of (machine, error);
+  g_autoptr (GStrvBuilder) tags = g_strv_builder_new ();
+
+  if (plan == NULL)
+    return NULL;
+  for (guint i = 0; i < plan->shares->len; i++)
+    {
+      const SandboxPlanShare *share = plan->shares->pdata[i];
+
+      if (share->mode == SANDBOX_SHARE_REVIEW)
+        g_strv_builder_add (tags, share->tag);
+    }
+  return g_strv_builder_end (tags);
+}
+
+static const SandboxPlanShare *
+find_share (const SandboxPlan *plan, const char *tag, GError **error)
+{
+  g_autofree char *shown = sandbox_escape (tag, -1, 80);
+
+  for (guint i = 0; i < plan->shares->len; i++)
+    {
+      const SandboxPlanShare *share = plan->shares->pdata[i];
+
+      if (strcmp (share->tag, tag) != 0)
+        continue;
+      if (share->mode == SANDBOX_SHARE_REVIEW)
+        return share;
+      sandbox_fail (error, SANDBOX_ERROR_INVALID,
+                    "changes of %s: its share \"%s\" is not in mode review: what the machine "
+                    "writes there is on this host already",
+                    plan->name, shown);
+      return NULL;
+    }
+  sandbox_fail (error, SANDBOX_ERROR_NOT_FOUND, "changes of %s: it has no share \"%s\"", plan->name,
+                shown);
+  return NULL;
+}
+
+/* What is needed to read, and later to discard. */
+typedef struct
+{
+  SandboxMachine *machine;
+  SandboxSsh *ssh;
+  char *tag, *target, *left_out;
+  int dir_fd;
+  SandboxUpper *upper;
+} Reading;
+
+static void
+reading_free (gpointer data)
+{
+  Reading *reading = data;
+
+  g_clear_pointer (&reading->machine, sandbox_machine_unref);
+  g_clear_pointer (&reading->ssh, _sandbox_ssh_free);
+  g_clear_pointer (&reading->upper, _sandbox_upper_free);
+  sandbox_close_fd (&reading->dir_fd);
+  g_free (reading->tag);
+  g_free (reading->target);
+  g_free (reading->left_out);
+  g_free (reading);
+}
+G_DEFINE_AUTOPTR_CLEANUP_FUNC (Reading, reading_free)
+
+static gboolean
+read_archive (SandboxTarReadFunc read, gpointer source, gpointer user_data, GError **error)
+{
+  Reading *reading = user_data;
+
+  reading->upper = _sandbox_upper_read (read, source, reading->dir_fd, error);
+  return reading->upper != NULL;
+}
+
+/* Lines "TYPE ./PATH". */
+static gboolean
+add_left_out (Reading *reading, GError **error)
+{
+  g_auto (GStrv) lines = g_strsplit (reading->left_out, "\n", -1);
+
+  for (guint i = 0; lines[i]; i++)
+    if (strlen (lines[i]) > 2
+        && !_sandbox_upper_add_left_out (reading->upper, lines[i] + 2, lines[i][0] == 'f', error))
+      return FALSE;
+  return TRUE;
+}
+
+static gboolean
+read_upper (Reading *reading, GCancellable *cancellable, GError **error)
+{
+  gboolean unsettled = FALSE;
+
+  reading->left_out = _sandbox_guest_list_left_out (reading->ssh, reading->tag, cancellable, error);
+  if (reading->left_out == NULL)
+    {
+      g_prefix_error (error, "reading the machine's changes in \"%s\": ", reading->tag);
+      return FALSE;
+    }
+  if (!_sandbox_guest_read_upper (reading->ssh, reading->tag, read_archive, reading, &unsettled,
+                                  cancellable, error)
+      || !add_left_out (reading, error))
+    return FALSE;
+  reading->upper->unsettled = unsettled;
+  return TRUE;
+}
+
+static void
+add_word (GString *list, const char *what, const char *path)
+{
+  g_string_append_len (list, what, 2);
+  g_string_append_len (list, path, (gssize)strlen (path) + 1);
+}
+
+/* First all that goes, from the bottom up; then what comes back, a directory before what is in it.
+ */
+static GString *
+discard_list (const SandboxChanges *changes, const gboolean *chosen)
+{
+  GString *list = g_string_new (NULL);
+
+  for (guint i = changes->rows->len; i > 0; i--)
+    {
+      const SandboxChange *change = sandbox_changes_get (changes, i - 1);
+
+      if (chosen[i - 1] && change->old_mode != change->new_mode
+          && (!change->old_mode || change->kind == SANDBOX_CHANGE_REPLACED))
+        add_word (list, "r", change->path);
+    }
+  for (guint i = 0; i < changes->rows->len; i++)
+    {
+      const SandboxChange *change = sandbox_changes_get (changes, i);
+
+      if (chosen[i] && change->old_mode)
+        add_word (list, "c", change->path);
+    }
+  return list;
+}
+
+static gboolean
+discard (SandboxChanges *changes, const guint *chosen, gsize n_chosen, gpointer user_data,
+         GCancellable *cancellable, GError **error)
+{
+  Reading *reading = user_data;
+  g_autofree gboolean *wanted = g_new0 (gboolean, changes->rows->len + 1);
+  GString *list;
+  gboolean ok;
+
+  for (gsize i = 0; i < (chosen ? n_chosen : changes->rows->len); i++)
+    wanted[chosen ? chosen[i] : i] = TRUE;
+  list = discard_list (changes, wanted);
+  ok = _sandbox_guest_discard (reading->ssh, reading->tag, reading->target, list, cancellable,
+                               error);
+  g_string_free (list, TRUE);
+  return ok && _sandbox_changes_forget (changes, wanted, cancellable, error);
+}
+
+SandboxChanges *
+sandbox_machine_read_changes (SandboxMachine *machine, const char *share_tag,
+                              SandboxProgressFunc progress, gpointer user_data,
+                              GCancellable *cancellable, GError **error)
+{
+  SandboxReport report = { progress, user_data, machine->name };
+  g_autoptr (SandboxPlan) plan = plan_of (machine, error);
+  g_autoptr (Reading) reading = g_new0 (Reading, 1);
+  const SandboxPlanShare *share = plan ? find_share (plan, share_tag, error) : NULL;
+  sandbox_autofd int root_fd = -1;
+  SandboxChanges *changes;
+
+  reading->dir_fd = -1;
+  if (share == NULL)
+    return NULL;
+  reading->machine = sandbox_machine_ref (machine);
+  reading->tag = g_strdup (share->tag);
+  reading->target = g_strdup (share->target);
+  reading->ssh = _sandbox_machine_ready (machine, cancellable, error);
+  if (reading->ssh == NULL)
+    return NULL;
+  reading->dir_fd = open_records (machine, error);
+  root_fd = reading->dir_fd < 0 ? -1 : open_root (share->source, error);
+  if (root_fd < 0)
+    return NULL;
+  _sandbox_report (&report, "read", "reading what changed", 0, 0);
+  if (!read_upper (reading, cancellable, error))
+    return NULL;
+  _sandbox_report (&report, "compare", "comparing it with this host", 0, 0);
+  changes = _sandbox_changes_new (machine->name, share->tag, g_steal_pointer (&reading->upper),
+                                  root_fd, reading->dir_fd, cancellable, error);
+  if (changes == NULL)
+    return NULL;
+  changes->discard = discard;
+  changes->user_data = g_steal_pointer (&reading);
+  changes->free_user_data = reading_free;
+  return changes;
+}
+
+gboolean
+sandbox_machine_undo_apply (SandboxMachine *machine, const char *share_tag, guint *ret_undone,
+                            guint *ret_left, GCancellable *cancellable, GError **error)
+{
+  g_autoptr (SandboxPlan) plan = plan_of (machine, error);
+  const SandboxPlanShare *share = plan ? find_share (plan, share_tag, error) : NULL;
+  sandbox_autofd int root_fd = share ? open_root (share->source, error) : -1;
+  sandbox_autofd int dir_fd = root_fd < 0 ? -1 : open_records (machine, error);
+
+  return dir_fd >= 0
+         && _sandbox_changes_undo (root_fd, dir_fd, share_tag, ret_undone, ret_left, cancellable,
+                                   error);
+}

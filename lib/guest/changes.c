@@ -1,0 +1,131 @@
+// SPDX-License-Identifier: LGPL-2.1-or-later
+// The guest's side of a change set: programs that every guest has send an archive of the overlay's
+// upper directory, and put files of the shared directory back over the machine's own.
+#include "guest/guest.h"
+
+#include "base/error.h"
+#include "base/file.h"
+#include "base/names.h"
+#include "guest/copy-private.h"
+
+#include <errno.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <unistd.h>
+
+#define UPPER         "/var/lib/vms/shares/"
+#define LOWER         "/run/vms/lower/"
+#define LIST_MAX      (1024 * 1024)
+#define LIST_USEC     (10 * 60 * G_USEC_PER_SEC)
+#define DISCARD_USEC  (30 * 60 * G_USEC_PER_SEC)
+#define STATUS_NO_DIR 90
+/* Larger files are not sent, in KiB. */
+#define FILE_KIB "4194304"
+
+/* What no archive can hold, or is too large for one. */
+#define LEFT_OUT "\\( -type s -o -type f -size +" FILE_KIB "k \\)"
+static const char LIST[] =
+    "cd \"$1\" || exit 90; exec find . -xdev " LEFT_OUT " -printf '%y %p\\n'";
+/* A directory comes before what is in it. */
+static const char SEND[] =
+    "cd \"$1\" || exit 90; find . -xdev " LEFT_OUT " -prune -o -print0 | LC_ALL=C sort -z | "
+    "exec tar --null --no-recursion --verbatim-files-from -T - -c -f - --format=pax "
+    "--pax-option=delete=atime,delete=ctime --numeric-owner --xattrs "
+    "--xattrs-include='trusted.overlay.*'";
+/* $1: the shared directory, $2: where it is mounted. Its input: "r" or "c" and a path, each with a
+ * NUL: removes them, or copies them from the one to the other. */
+static const char DISCARD[] =
+    "while IFS= read -r -d '' what && IFS= read -r -d '' path; do\n"
+    "  case $what in\n"
+    "    r) rm -rf -- \"$2/$path\" ;;\n"
+    "    c) if [ -d \"$1/$path\" ] && [ ! -L \"$1/$path\" ]; then\n"
+    "         mkdir -p -- \"$2/$path\" && chmod --reference=\"$1/$path\" -- \"$2/$path\" &&\n"
+    "         chown --reference=\"$1/$path\" -- \"$2/$path\"\n"
+    "       else cp -dp --remove-destination -- \"$1/$path\" \"$2/$path\"; fi ;;\n"
+    "  esac || exit 91\n"
+    "done";
+
+static char *
+command (const char *shell, const char *script, const char *first, const char *second)
+{
+  const char *argv[] = { "sudo", "-n", shell, "-c", script, shell, first, second, NULL };
+
+  return _sandbox_ssh_command (argv, NULL, NULL);
+}
+
+char *
+_sandbox_guest_list_left_out (const SandboxSsh *ssh, const char *tag, GCancellable *cancellable,
+                              GError **error)
+{
+  g_autofree char *dir = g_strconcat (UPPER, tag, "/upper", NULL);
+  g_autofree char *line = command ("sh", LIST, dir, NULL);
+
+  return _sandbox_ssh_capture (ssh, line, -1, LIST_MAX, LIST_USEC, cancellable, error);
+}
+
+/* tar ends with 1 when a file changed while it was read. */
+static gboolean
+judge (const SandboxSsh *ssh, const char *tag, int status, const char *text,
+       gboolean *ret_unsettled, GError **error)
+{
+  g_autofree char *reason = _sandbox_ssh_reason (text);
+
+  *ret_unsettled = status == 1;
+  if (status <= 1)
+    return TRUE;
+  if (status == STATUS_NO_DIR)
+    return sandbox_fail (error, SANDBOX_ERROR_GUEST,
+                         "reading the machine's changes: it has no layer for the share \"%s\"; if "
+                         "that was added since the start, restart the machine",
+                         tag);
+  if (status == 255)
+    return _sandbox_ssh_fail (error, ssh, "reading the machine's changes", text);
+  return sandbox_fail (error, SANDBOX_ERROR_GUEST, "reading the machine's changes: %s", reason);
+}
+
+gboolean
+_sandbox_guest_read_upper (const SandboxSsh *ssh, const char *tag, SandboxGuestReadFunc func,
+                           gpointer user_data, gboolean *ret_unsettled, GCancellable *cancellable,
+                           GError **error)
+{
+  g_autofree char *dir = g_strconcat (UPPER, tag, "/upper", NULL);
+  g_autofree char *line = command ("sh", SEND, dir, NULL);
+  g_autofree char *text = NULL;
+  g_autoptr (GError) local = NULL;
+  g_autoptr (SandboxStream) stream = _sandbox_stream_open (ssh, line, TRUE, cancellable, error);
+  int status = 0;
+  gboolean ok;
+
+  if (!stream)
+    return FALSE;
+  ok = func (_sandbox_stream_read, stream, user_data, &local);
+  if (ok)
+    return _sandbox_stream_drain (stream, error)
+           && _sandbox_stream_finish (stream, &status, &text, error)
+           && judge (ssh, tag, status, text, ret_unsettled, error);
+  /* when it broke off, what the other side says of itself explains it better */
+  if (_sandbox_stream_ended (stream) && _sandbox_stream_finish (stream, &status, &text, NULL)
+      && !judge (ssh, tag, status, text, ret_unsettled, error))
+    return FALSE;
+  g_propagate_error (error, g_steal_pointer (&local));
+  return FALSE;
+}
+
+gboolean
+_sandbox_guest_discard (const SandboxSsh *ssh, const char *tag, const char *target,
+                        const GString *list, GCancellable *cancellable, GError **error)
+{
+  g_autofree char *lower = g_strconcat (LOWER, tag, NULL);
+  g_autofree char *line = command ("bash", DISCARD, lower, target);
+  sandbox_autofd int fd = memfd_create ("vms-discard", MFD_CLOEXEC);
+  g_autofree char *out = NULL;
+
+  if (fd < 0 || write (fd, list->str, list->len) != (gssize)list->len
+      || lseek (fd, 0, SEEK_SET) < 0)
+    return sandbox_fail_errno (error, errno, "discarding the machine's changes");
+  out = _sandbox_ssh_capture (ssh, line, fd, LIST_MAX, DISCARD_USEC, cancellable, error);
+  if (out)
+    return TRUE;
+  g_prefix_error (error, "discarding the machine's changes: ");
+  return FALSE;
+}

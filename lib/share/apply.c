@@ -1,0 +1,505 @@
+// SPDX-License-Identifier: LGPL-2.1-or-later
+// Writing changes into the shared directory, as its user.
+//
+// Each step is a rename, a link, an unlink or a mkdir in a directory that was opened beneath the
+// shared one through no link, after the journal has what it will replace. Killed anywhere, this
+// leaves each file as it was or as it shall be. The order: what stands in the way of another type,
+// directories, files and links, deletions from the bottom up, modes of directories.
+#include "share/share.h"
+
+#include "base/error.h"
+#include "base/file.h"
+#include "base/lock.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <signal.h>
+#include <stdio.h>
+#include <string.h>
+#include <unistd.h>
+
+#define KNOWN        0777
+#define OWN          0700
+#define BLOCK        (256 * 1024)
+#define REPORT_EVERY 256
+
+typedef struct
+{
+  SandboxChanges *changes;
+  SandboxJournal *journal;
+  const SandboxApplyOptions *options;
+  gboolean *chosen;
+  GHashTable *touched; /* inodes of files that lost or got a name: ours, not their user's doing */
+  guint done, n_chosen;
+  SandboxProgressFunc progress;
+  gpointer user_data;
+  GCancellable *cancellable;
+} Apply;
+
+void
+_sandbox_apply_step (void)
+{
+  static guint steps = 0;
+  const char *fault = g_getenv ("SANDBOX_FAULT");
+  g_autofree char *here = NULL;
+
+  if (!fault || !g_str_has_prefix (fault, "apply:write:"))
+    return;
+  here = g_strdup_printf ("apply:write:%u:kill", ++steps);
+  if (strcmp (here, fault) == 0)
+    raise (SIGKILL);
+}
+
+static SandboxNodeType
+new_type (const SandboxChangeRow *row)
+{
+  return S_ISREG (row->pub.new_mode)   ? SANDBOX_NODE_FILE
+         : S_ISDIR (row->pub.new_mode) ? SANDBOX_NODE_DIR
+         : S_ISLNK (row->pub.new_mode) ? SANDBOX_NODE_SYMLINK
+                                       : SANDBOX_NODE_ABSENT;
+}
+
+/* From the spool into a new file under a name of our own. */
+static gboolean
+write_temp (Apply *apply, const SandboxChangeRow *row, int dir_fd, const char *temp, GError **error)
+{
+  sandbox_autofd int fd =
+      openat (dir_fd, temp, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0600);
+  g_autofree char *block = g_malloc (BLOCK);
+
+  if (fd < 0)
+    return sandbox_fail_errno (error, errno, "making a new file");
+  for (guint64 at = 0; at < row->size_bytes;)
+    {
+      gsize want = (gsize)MIN (row->size_bytes - at, BLOCK);
+      gssize n = pread (apply->changes->upper->spool_fd, block, want, (off_t)(row->offset + at));
+
+      if (n <= 0 || write (fd, block, (gsize)n) != n)
+        return sandbox_fail_errno (error, n == 0 ? EIO : errno, "writing a new file");
+      at += (guint64)n;
+    }
+  _sandbox_apply_step ();
+  if (fchmod (fd, row->pub.new_mode & KNOWN) < 0)
+    return sandbox_fail_errno (error, errno, "writing a new file");
+  return TRUE;
+}
+
+static gboolean
+make_temp (Apply *apply, const SandboxChangeRow *row, int dir_fd, const char *temp, GError **error)
+{
+  switch (new_type (row))
+    {
+    case SANDBOX_NODE_FILE:
+      return write_temp (apply, row, dir_fd, temp, error);
+    case SANDBOX_NODE_SYMLINK:
+      return symlinkat (row->pub.link, dir_fd, temp) == 0
+             || sandbox_fail_errno (error, errno, "making a link");
+    default:
+      /* its mode is set when all is in it */
+      return mkdirat (dir_fd, temp, OWN) == 0
+             || sandbox_fail_errno (error, errno, "making a directory");
+    }
+}
+
+static gboolean
+put_in_place (const SandboxChangeRow *row, int dir_fd, const char *temp, const char *name,
+              GError **error)
+{
+  SandboxNodeType old = row->host.type, new = new_type (row);
+
+  if (old == SANDBOX_NODE_ABSENT)
+    return renameat2 (dir_fd, temp, dir_fd, name, RENAME_NOREPLACE) == 0
+           || sandbox_fail_errno (error, errno, "putting it in place");
+  if (old != SANDBOX_NODE_DIR && new != SANDBOX_NODE_DIR)
+    return renameat (dir_fd, temp, dir_fd, name) == 0
+           || sandbox_fail_errno (error, errno, "putting it in place");
+  return _sandbox_tree_exchange (dir_fd, temp, name, old == SANDBOX_NODE_DIR, error);
+}
+
+static gboolean
+change_mode (const SandboxChangeRow *row, int dir_fd, const char *name, GError **error)
+{
+  sandbox_autofd int fd = openat (dir_fd, name, O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC);
+
+  if (fd < 0 || fchmod (fd, row->pub.new_mode & KNOWN) < 0)
+    return sandbox_fail_errno (error, errno, "changing its permissions");
+  return TRUE;
+}
+
+static gboolean
+do_row (Apply *apply, const SandboxChangeRow *row, const char *temp, int dir_fd, const char *name,
+        GError **error)
+{
+  gboolean ok;
+
+  _sandbox_apply_step ();
+  /* of a file never in place: it may have another name, even outside of the shared directory */
+  if (row->pub.kind == SANDBOX_CHANGE_MODE && new_type (row) == SANDBOX_NODE_DIR)
+    return change_mode (row, dir_fd, name, error);
+  if (row->pub.kind == SANDBOX_CHANGE_DELETED)
+    return unlinkat (dir_fd, name, row->host.type == SANDBOX_NODE_DIR ? AT_REMOVEDIR : 0) == 0
+           || sandbox_fail_errno (error, errno, "removing it");
+  ok = make_temp (apply, row, dir_fd, temp, error);
+  _sandbox_apply_step ();
+  ok = ok && put_in_place (row, dir_fd, temp, name, error);
+  if (!ok && unlinkat (dir_fd, temp, 0) < 0 && errno == EISDIR)
+    unlinkat (dir_fd, temp, AT_REMOVEDIR);
+  return ok;
+}
+
+/* A file of this host's that changed since it was compared is not touched. */
+static gboolean
+check_again (Apply *apply, const SandboxChangeRow *row, int dir_fd, const char *name,
+             GError **error)
+{
+  SandboxNode now = { .type = SANDBOX_NODE_ABSENT }, before = row->host;
+  struct stat st;
+
+  if (fstatat (dir_fd, name, &st, AT_SYMLINK_NOFOLLOW) == 0)
+    _sandbox_node_from_stat (&st, &now);
+  else if (errno != ENOENT)
+    return sandbox_fail_errno (error, errno, "looking at it");
+  /* another name of a file that was just replaced under its first one */
+  if (g_hash_table_contains (apply->touched, &now.inode))
+    {
+      before.ctime_sec = now.ctime_sec;
+      before.ctime_nsec = now.ctime_nsec;
+    }
+  if (_sandbox_node_untouched (&now, &before))
+    {
+      g_hash_table_add (apply->touched, g_memdup2 (&now.inode, sizeof now.inode));
+      return TRUE;
+    }
+  return sandbox_fail (error, SANDBOX_ERROR_BUSY,
+                       "it changed on this host just now; look at the difference again");
+}
+
+static gboolean
+fill_journal_row (Apply *apply, const SandboxChangeRow *row, SandboxJournalRow *line,
+                  GError **error)
+{
+  SandboxChanges *changes = apply->changes;
+
+  line->path = g_strdup (row->pub.path);
+  line->old_type = row->host.type;
+  line->old_mode = row->host.mode & KNOWN;
+  line->new_type = new_type (row);
+  line->new_mode = row->pub.new_mode & KNOWN;
+  line->new_link = g_strdup (row->pub.link);
+  line->was_ready = row->pub.state == SANDBOX_CHANGE_READY;
+  if (line->old_type == SANDBOX_NODE_SYMLINK)
+    line->old_link = _sandbox_tree_read_link (changes->root_fd, row->pub.path, NULL);
+  if (row->entry && line->new_type != SANDBOX_NODE_ABSENT)
+    _sandbox_upper_hash (row->entry, line->guest_hash);
+  if (line->new_type != SANDBOX_NODE_FILE)
+    return TRUE;
+  return _sandbox_tree_hash (changes->upper->spool_fd, row->offset, row->size_bytes, line->new_hash,
+                             error);
+}
+
+static void
+record (Apply *apply, const SandboxChangeRow *row, int dir_fd, const char *name)
+{
+  SandboxNode now = { .type = SANDBOX_NODE_ABSENT };
+  struct stat st;
+
+  if (fstatat (dir_fd, name, &st, AT_SYMLINK_NOFOLLOW) == 0)
+    _sandbox_node_from_stat (&st, &now);
+  now.has_hash = TRUE;
+  if (row->entry && now.type != SANDBOX_NODE_ABSENT)
+    _sandbox_upper_hash (row->entry, now.hash);
+  _sandbox_base_set_applied (apply->changes->base, row->pub.path, &now);
+}
+
+/* It failed; what was to be replaced may have got another name, to be kept, and so been touched. */
+static void
+record_failed (Apply *apply, const SandboxChangeRow *row, guint number, int dir_fd,
+               const char *name)
+{
+  SandboxNode now;
+  struct stat st;
+
+  if (row->host.type != SANDBOX_NODE_FILE || row->pub.state != SANDBOX_CHANGE_READY
+      || fstatat (dir_fd, name, &st, AT_SYMLINK_NOFOLLOW) < 0)
+    return;
+  _sandbox_node_from_stat (&st, &now);
+  if (_sandbox_journal_is_kept (apply->journal, number, now.inode))
+    _sandbox_journal_forget (apply->journal, number);
+  if (fstatat (dir_fd, name, &st, AT_SYMLINK_NOFOLLOW) == 0)
+    _sandbox_node_from_stat (&st, &now);
+  if (now.inode == row->host.inode && now.mtime_sec == row->host.mtime_sec
+      && now.mtime_nsec == row->host.mtime_nsec && now.size_bytes == row->host.size_bytes)
+    _sandbox_base_retouch (apply->changes->base, row->pub.path, &now);
+}
+
+static gboolean
+try_row (Apply *apply, SandboxChangeRow *row, GError **error)
+{
+  SandboxJournalRow *line = g_new0 (SandboxJournalRow, 1);
+  const char *name = NULL;
+  sandbox_autofd int dir_fd =
+      _sandbox_tree_open_parent (apply->changes->root_fd, row->pub.path, &name, error);
+  gboolean begun = dir_fd >= 0 && check_again (apply, row, dir_fd, name, error)
+                   && fill_journal_row (apply, row, line, error);
+  gboolean ok;
+
+  line->number = apply->journal->n_rows;
+  ok = begun && _sandbox_journal_begin (apply->journal, line, dir_fd, name, &row->host, error)
+       && do_row (apply, row, line->temp, dir_fd, name, error);
+
+  if (ok)
+    record (apply, row, dir_fd, name);
+  else if (begun)
+    record_failed (apply, row, line->number, dir_fd, name);
+  _sandbox_journal_row_free (line);
+  return ok;
+}
+
+static gboolean
+apply_row (Apply *apply, SandboxChangeRow *row, GError **error)
+{
+  g_autoptr (GError) local = NULL;
+
+  if (g_cancellable_set_error_if_cancelled (apply->cancellable, error))
+    return FALSE;
+  if (apply->progress && apply->done % REPORT_EVERY == 0)
+    {
+      SandboxProgress update = { .object = apply->changes->machine,
+                                 .phase = "apply",
+                                 .note = "writing",
+                                 .done = apply->done,
+                                 .total = apply->n_chosen };
+
+      apply->progress (&update, apply->user_data);
+    }
+  apply->done++;
+  row->pub.applied = try_row (apply, row, &local);
+  if (local)
+    {
+      g_free (row->pub.reason);
+      row->pub.reason = g_strdup (local->message);
+    }
+  return TRUE;
+}
+
+/* @order: 1 from the top down, -1 from the bottom up. */
+static gboolean
+each (Apply *apply, int order, gboolean (*wanted) (const SandboxChangeRow *row), GError **error)
+{
+  guint n = apply->changes->rows->len;
+
+  for (guint i = 0; i < n; i++)
+    {
+      guint index = order > 0 ? i : n - 1 - i;
+      SandboxChangeRow *row = _sandbox_changes_row (apply->changes, index);
+
+      if (apply->chosen[index] && !row->pub.applied && wanted (row)
+          && !apply_row (apply, row, error))
+        return FALSE;
+    }
+  return TRUE;
+}
+
+static gboolean
+is_new_dir (const SandboxChangeRow *row)
+{
+  return new_type (row) == SANDBOX_NODE_DIR && row->pub.kind != SANDBOX_CHANGE_MODE;
+}
+
+static gboolean
+is_mode_of_dir (const SandboxChangeRow *row)
+{
+  return new_type (row) == SANDBOX_NODE_DIR && row->pub.kind == SANDBOX_CHANGE_MODE;
+}
+
+static gboolean
+is_deletion (const SandboxChangeRow *row)
+{
+  return row->pub.kind == SANDBOX_CHANGE_DELETED;
+}
+
+static gboolean
+is_other (const SandboxChangeRow *row)
+{
+  return new_type (row) != SANDBOX_NODE_DIR && row->pub.kind != SANDBOX_CHANGE_DELETED;
+}
+
+/* Those in a directory that something of another type replaces: before it. */
+static gboolean
+clear_replaced (Apply *apply, GError **error)
+{
+  GPtrArray *rows = apply->changes->rows;
+  g_autoptr (GHashTable) replaced = g_hash_table_new (g_str_hash, g_str_equal);
+
+  for (guint i = 0; i < rows->len; i++)
+    {
+      SandboxChangeRow *row = _sandbox_changes_row (apply->changes, i);
+
+      if (apply->chosen[i] && row->host.type == SANDBOX_NODE_DIR
+          && row->pub.kind == SANDBOX_CHANGE_REPLACED)
+        g_hash_table_add (replaced, row->pub.path);
+    }
+  for (guint i = rows->len; i > 0 && g_hash_table_size (replaced) > 0; i--)
+    {
+      SandboxChangeRow *row = _sandbox_changes_row (apply->changes, i - 1);
+      g_autofree char *above = g_strdup (row->pub.path);
+      gboolean below = FALSE;
+
+      for (char *slash = strrchr (above, '/'); slash && !below; slash = strrchr (above, '/'))
+        {
+          *slash = '\0';
+          below = g_hash_table_contains (replaced, above);
+        }
+      if (below && apply->chosen[i - 1] && is_deletion (row) && !apply_row (apply, row, error))
+        return FALSE;
+    }
+  return TRUE;
+}
+
+/* New directories get their mode when all is in them: until then they are their user's alone. */
+static void
+finish_dirs (Apply *apply)
+{
+  for (guint i = apply->changes->rows->len; i > 0; i--)
+    {
+      SandboxChangeRow *row = _sandbox_changes_row (apply->changes, i - 1);
+      const char *name = NULL;
+      sandbox_autofd int fd = -1;
+
+      if (!row->pub.applied || !is_new_dir (row))
+        continue;
+      fd = _sandbox_tree_open_parent (apply->changes->root_fd, row->pub.path, &name, NULL);
+      if (fd < 0)
+        continue;
+      _sandbox_apply_step ();
+      change_mode (row, fd, name, NULL);
+      record (apply, row, fd, name);
+    }
+}
+
+static gboolean
+may_apply (const Apply *apply, const SandboxChangeRow *row)
+{
+  if (row->pub.state == SANDBOX_CHANGE_REFUSED || row->pub.applied)
+    return FALSE;
+  if (row->pub.state == SANDBOX_CHANGE_CONFLICT && !apply->options->replace_conflicts)
+    return FALSE;
+  return row->pub.risk != SANDBOX_CHANGE_RUNS || apply->options->include_runs;
+}
+
+static guint
+find_row (const SandboxChanges *changes, const char *path)
+{
+  guint low = 0, high = changes->rows->len;
+
+  while (low < high)
+    {
+      guint middle = low + (high - low) / 2;
+      int order = _sandbox_path_compare (path, _sandbox_changes_row (changes, middle)->pub.path);
+
+      if (order == 0)
+        return middle;
+      if (order < 0)
+        high = middle;
+      else
+        low = middle + 1;
+    }
+  return G_MAXUINT;
+}
+
+/* With what is chosen, the new directories that it lies in; and with a directory that goes, what is
+ * in it. */
+static void
+choose (Apply *apply)
+{
+  SandboxChanges *changes = apply->changes;
+  gsize n = apply->options->chosen ? apply->options->n_chosen : changes->rows->len;
+
+  for (gsize i = 0; i < n; i++)
+    {
+      guint index = apply->options->chosen ? apply->options->chosen[i] : (guint)i;
+      const SandboxChangeRow *row = _sandbox_changes_row (changes, index);
+      g_autofree char *above = g_strdup (row->pub.path);
+
+      if (!may_apply (apply, row))
+        continue;
+      apply->chosen[index] = TRUE;
+      for (char *slash = strrchr (above, '/'); slash; slash = strrchr (above, '/'))
+        {
+          guint parent;
+
+          *slash = '\0';
+          parent = find_row (changes, above);
+          if (parent != G_MAXUINT && is_new_dir (_sandbox_changes_row (changes, parent))
+              && may_apply (apply, _sandbox_changes_row (changes, parent)))
+            apply->chosen[parent] = TRUE;
+        }
+    }
+  for (guint i = 0; i < changes->rows->len; i++)
+    apply->n_chosen += apply->chosen[i] ? 1 : 0;
+}
+
+static gboolean
+run (Apply *apply, GError **error)
+{
+  return clear_replaced (apply, error) && each (apply, 1, is_new_dir, error)
+         && each (apply, 1, is_other, error) && each (apply, -1, is_deletion, error)
+         && each (apply, -1, is_mode_of_dir, error);
+}
+
+static gboolean
+apply_locked (Apply *apply, GError **error)
+{
+  SandboxChanges *changes = apply->changes;
+  gboolean ok;
+
+  if (!_sandbox_journal_open (changes->dir_fd, changes->tag, &apply->journal, error))
+    return FALSE;
+  /* one that was killed goes on in the same record, so that undo takes back all of it */
+  if (apply->journal && !apply->journal->finished
+      && !_sandbox_journal_recover (apply->journal, changes->base, changes->root_fd, error))
+    return FALSE;
+  if (apply->journal && apply->journal->finished)
+    g_clear_pointer (&apply->journal, _sandbox_journal_free);
+  if (!apply->journal)
+    apply->journal = _sandbox_journal_create (changes->dir_fd, changes->tag, error);
+  if (!apply->journal)
+    return FALSE;
+  ok = run (apply, error);
+  finish_dirs (apply);
+  /* one for all: a file of its own would cost a write of the disk for each */
+  syncfs (changes->root_fd);
+  _sandbox_apply_step ();
+  return _sandbox_base_save_applied (changes->base, changes->dir_fd, changes->tag,
+                                     ok ? error : NULL)
+         && ok && _sandbox_journal_finish (apply->journal, error);
+}
+
+gboolean
+sandbox_changes_apply (SandboxChanges *changes, const SandboxApplyOptions *options,
+                       SandboxProgressFunc progress, gpointer user_data, GCancellable *cancellable,
+                       GError **error)
+{
+  SandboxApplyOptions own = SANDBOX_APPLY_OPTIONS_INIT;
+  Apply apply = { .changes = changes,
+                  .options = options ? options : &own,
+                  .progress = progress,
+                  .user_data = user_data,
+                  .cancellable = cancellable };
+  g_autofree char *lock_name = g_strconcat (changes->tag, ".lock", NULL);
+  g_autofree gboolean *chosen = g_new0 (gboolean, changes->rows->len + 1);
+  g_autoptr (SandboxLock) lock =
+      sandbox_lock_acquire (changes->dir_fd, lock_name, "apply", 0, NULL, NULL, cancellable, error);
+  g_autoptr (GHashTable) touched =
+      g_hash_table_new_full (g_int64_hash, g_int64_equal, g_free, NULL);
+  gboolean ok;
+
+  if (!lock)
+    return FALSE;
+  apply.touched = touched;
+  apply.chosen = chosen;
+  choose (&apply);
+  ok = apply.n_chosen == 0 || apply_locked (&apply, error);
+  g_clear_pointer (&apply.journal, _sandbox_journal_free);
+  return ok;
+}

@@ -1,0 +1,209 @@
+// SPDX-License-Identifier: LGPL-2.1-or-later
+// The change set as an object, and the names of what is in it.
+#include "share/share.h"
+
+#include "base/error.h"
+#include "base/file.h"
+#include "base/lock.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <string.h>
+#include <unistd.h>
+
+const char *
+sandbox_change_kind_to_string (SandboxChangeKind kind)
+{
+  static const char *const names[] = { "added", "modified", "deleted", "replaced", "mode" };
+
+  return names[kind];
+}
+
+const char *
+sandbox_change_risk_to_string (SandboxChangeRisk risk)
+{
+  static const char *const names[] = { "plain", "builds", "runs" };
+
+  return names[risk];
+}
+
+const char *
+sandbox_change_state_to_string (SandboxChangeState state)
+{
+  static const char *const names[] = { "ready", "merged", "conflict", "refused" };
+
+  return names[state];
+}
+
+void
+_sandbox_text_hash (const char *text, guint8 ret_hash[SANDBOX_HASH_BYTES])
+{
+  g_autoptr (GChecksum) sum = g_checksum_new (G_CHECKSUM_SHA256);
+  gsize length = SANDBOX_HASH_BYTES;
+
+  g_checksum_update (sum, (const guchar *)text, (gssize)strlen (text));
+  g_checksum_get_digest (sum, ret_hash, &length);
+}
+
+static void
+row_free (gpointer data)
+{
+  SandboxChangeRow *row = data;
+
+  g_free (row->pub.path);
+  g_free (row->pub.reason);
+  g_free (row->pub.link);
+  g_free (row);
+}
+
+/* After an apply that was killed: else its own doing would look like edits of the user's. One that
+ * is under way is left alone. */
+static gboolean
+recover (SandboxChanges *changes, GCancellable *cancellable, GError **error)
+{
+  g_autofree char *lock_name = g_strconcat (changes->tag, ".lock", NULL);
+  g_autoptr (SandboxLock) lock =
+      sandbox_lock_acquire (changes->dir_fd, lock_name, "diff", 0, NULL, NULL, cancellable, NULL);
+  g_autoptr (SandboxJournal) journal = NULL;
+
+  if (!lock)
+    return TRUE;
+  if (!_sandbox_journal_open (changes->dir_fd, changes->tag, &journal, error))
+    return FALSE;
+  return !journal || journal->finished
+         || (_sandbox_journal_recover (journal, changes->base, changes->root_fd, error)
+             && _sandbox_base_save_applied (changes->base, changes->dir_fd, changes->tag, error));
+}
+
+SandboxChanges *
+_sandbox_changes_new (const char *machine, const char *tag, SandboxUpper *upper, int root_fd,
+                      int dir_fd, GCancellable *cancellable, GError **error)
+{
+  g_autoptr (SandboxChanges) changes = g_new0 (SandboxChanges, 1);
+
+  g_atomic_ref_count_init (&changes->ref_count);
+  changes->upper = upper;
+  changes->rows = g_ptr_array_new_with_free_func (row_free);
+  changes->machine = g_strdup (machine);
+  changes->tag = g_strdup (tag);
+  changes->root_fd = fcntl (root_fd, F_DUPFD_CLOEXEC, 0);
+  changes->dir_fd = fcntl (dir_fd, F_DUPFD_CLOEXEC, 0);
+  if (changes->root_fd < 0 || changes->dir_fd < 0)
+    {
+      sandbox_fail_errno (error, errno, "opening the shared directory");
+      return NULL;
+    }
+  changes->base = _sandbox_base_open (changes->root_fd, changes->dir_fd, tag, error);
+  if (!changes->base || !recover (changes, cancellable, error)
+      || !_sandbox_changes_compare (changes, cancellable, error))
+    return NULL;
+  return g_steal_pointer (&changes);
+}
+
+SandboxChanges *
+sandbox_changes_ref (SandboxChanges *changes)
+{
+  g_atomic_ref_count_inc (&changes->ref_count);
+  return changes;
+}
+
+void
+sandbox_changes_unref (SandboxChanges *changes)
+{
+  if (!g_atomic_ref_count_dec (&changes->ref_count))
+    return;
+  if (changes->free_user_data)
+    changes->free_user_data (changes->user_data);
+  g_clear_pointer (&changes->rows, g_ptr_array_unref);
+  g_clear_pointer (&changes->upper, _sandbox_upper_free);
+  g_clear_pointer (&changes->base, _sandbox_base_free);
+  sandbox_close_fd (&changes->root_fd);
+  sandbox_close_fd (&changes->dir_fd);
+  g_free (changes->machine);
+  g_free (changes->tag);
+  g_free (changes);
+}
+
+guint
+sandbox_changes_get_length (const SandboxChanges *changes)
+{
+  return changes->rows->len;
+}
+
+SandboxChangeRow *
+_sandbox_changes_row (const SandboxChanges *changes, guint index)
+{
+  return g_ptr_array_index (changes->rows, index);
+}
+
+const SandboxChange *
+sandbox_changes_get (const SandboxChanges *changes, guint index)
+{
+  return &_sandbox_changes_row (changes, index)->pub;
+}
+
+guint
+sandbox_changes_get_git (const SandboxChanges *changes)
+{
+  return changes->n_git;
+}
+
+gboolean
+sandbox_changes_get_unsettled (const SandboxChanges *changes)
+{
+  return changes->upper->unsettled;
+}
+
+gboolean
+sandbox_changes_discard (SandboxChanges *changes, const guint *chosen, gsize n_chosen,
+                         GCancellable *cancellable, GError **error)
+{
+  if (!changes->discard)
+    return sandbox_fail (error, SANDBOX_ERROR_UNSUPPORTED,
+                         "discarding changes of %s: these were not read from a machine",
+                         changes->machine);
+  return changes->discard (changes, chosen, n_chosen, changes->user_data, cancellable, error);
+}
+
+/* The hash of what this host has there now, as that of the machine's side would be. */
+static gboolean
+hash_host (const SandboxChanges *changes, const char *path, SandboxNode *node, GError **error)
+{
+  node->has_hash = TRUE;
+  memset (node->hash, 0, sizeof node->hash);
+  if (node->type == SANDBOX_NODE_SYMLINK)
+    {
+      g_autofree char *link = _sandbox_tree_read_link (changes->root_fd, path, error);
+
+      if (link)
+        _sandbox_text_hash (link, node->hash);
+      return link != NULL;
+    }
+  if (node->type == SANDBOX_NODE_FILE)
+    {
+      sandbox_autofd int fd = _sandbox_tree_open (changes->root_fd, path, error);
+
+      return fd >= 0 && _sandbox_tree_hash (fd, 0, node->size_bytes, node->hash, error);
+    }
+  return TRUE;
+}
+
+gboolean
+_sandbox_changes_forget (SandboxChanges *changes, const gboolean *chosen, GCancellable *cancellable,
+                         GError **error)
+{
+  for (guint i = 0; i < changes->rows->len; i++)
+    {
+      const char *path = _sandbox_changes_row (changes, i)->pub.path;
+      SandboxNode now;
+
+      if (!chosen[i])
+        continue;
+      if (g_cancellable_set_error_if_cancelled (cancellable, error)
+          || !_sandbox_tree_look (changes->root_fd, path, &now, error)
+          || !hash_host (changes, path, &now, error))
+        return FALSE;
+      _sandbox_base_set_applied (changes->base, path, &now);
+    }
+  return _sandbox_base_save_applied (changes->base, changes->dir_fd, changes->tag, error);
+}

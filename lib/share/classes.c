@@ -1,0 +1,376 @@
+// SPDX-License-Identifier: LGPL-2.1-or-later
+// What names mean to the host: the one table of files that it runs, and the names and links that no
+// machine may bring to it.
+#include "share/share.h"
+
+#include "base/names.h"
+
+#include <string.h>
+
+#define NAME_BYTES_MAX 255
+
+/**
+ * Pattern: one row of the table
+ * @pattern: "dir/" for a directory and all in it, else a file; with "*" at one end; with "a/b" for
+ * a b in an a. Written as fold() makes it; holds at any depth
+ */
+typedef struct
+{
+  const char *pattern;
+  SandboxChangeRisk risk;
+} Pattern;
+
+#define RUNS   SANDBOX_CHANGE_RUNS
+#define BUILDS SANDBOX_CHANGE_BUILDS
+
+static const Pattern patterns[] = {
+  /* shells and their helpers, on entering the directory */
+  { ".envrc", RUNS },
+  { ".direnv/", RUNS },
+  { ".autoenv*", RUNS },
+  { ".mise.toml", RUNS },
+  { "mise.toml", RUNS },
+  { ".mise/", RUNS },
+  { ".tool-versions", RUNS },
+  { ".bashrc", RUNS },
+  { ".profile", RUNS },
+  { ".zshrc", RUNS },
+  { ".zshenv", RUNS },
+  { ".inputrc", RUNS },
+  /* git and its hooks */
+  { ".gitmodules", RUNS },
+  { ".gitattributes", RUNS },
+  { ".gitconfig", RUNS },
+  { ".githooks/", RUNS },
+  { ".husky/", RUNS },
+  { ".huskyrc*", RUNS },
+  { "lefthook.yml", RUNS },
+  { "lefthook.yaml", RUNS },
+  { ".lefthook*", RUNS },
+  { ".pre-commit-config.yaml", RUNS },
+  { ".github/hooks", RUNS },
+  { ".hg/", RUNS },
+  { ".svn/", RUNS },
+  { ".jj/", RUNS },
+  /* editors, on opening the directory or a file in it */
+  { ".vscode/", RUNS },
+  { "*.code-workspace", RUNS },
+  { ".idea/", RUNS },
+  { "*.iml", RUNS },
+  { ".fleet/", RUNS },
+  { ".zed/", RUNS },
+  { ".helix/", RUNS },
+  { ".devcontainer/", RUNS },
+  { ".devcontainer.json", RUNS },
+  { ".exrc", RUNS },
+  { ".vimrc", RUNS },
+  { ".nvimrc", RUNS },
+  { ".nvim.lua", RUNS },
+  { ".nvim/", RUNS },
+  { ".vim/", RUNS },
+  { ".lvimrc", RUNS },
+  { ".dir-locals.el", RUNS },
+  { ".dir-locals-2.el", RUNS },
+  { ".projectile", RUNS },
+  { "*.sublime-project", RUNS },
+  { ".kateproject", RUNS },
+  /* agents: settings with commands in them */
+  { ".claude/", RUNS },
+  { ".cursor/", RUNS },
+  { ".codex/", RUNS },
+  { ".agents/", RUNS },
+  { ".gemini/", RUNS },
+  { ".continue/", RUNS },
+  { ".windsurf/", RUNS },
+  { ".roo/", RUNS },
+  { ".kiro/", RUNS },
+  { ".opencode/", RUNS },
+  { "opencode.json", RUNS },
+  { ".mcp.json", RUNS },
+  { "mcp.json", RUNS },
+  { ".aider*", RUNS },
+  /* debuggers, interpreters and desktops, on being started there */
+  { ".gdbinit", RUNS },
+  { ".lldbinit", RUNS },
+  { "*.pth", RUNS },
+  { "sitecustomize.py", RUNS },
+  { "usercustomize.py", RUNS },
+  { ".pythonrc*", RUNS },
+  { ".irbrc", RUNS },
+  { ".pryrc", RUNS },
+  { ".rspec", RUNS },
+  { ".rprofile", RUNS },
+  { ".octaverc", RUNS },
+  { ".sqliterc", RUNS },
+  { ".psqlrc", RUNS },
+  { "*.desktop", RUNS },
+  { ".directory", RUNS },
+  { "autorun.inf", RUNS },
+  /* package managers: settings that name programs */
+  { ".npmrc", RUNS },
+  { ".yarnrc", RUNS },
+  { ".yarnrc.yml", RUNS },
+  { ".yarn/", RUNS },
+  { ".pnpmfile.cjs", RUNS },
+  { ".pnpmfile.mjs", RUNS },
+  { "pnpmfile.js", RUNS },
+  { "node_modules/.bin", RUNS },
+  { ".cargo/", RUNS },
+  { ".bundle/", RUNS },
+  { ".mvn/", RUNS },
+  { "pip.conf", RUNS },
+  /* build files */
+  { "package.json", BUILDS },
+  { "package-lock.json", BUILDS },
+  { "npm-shrinkwrap.json", BUILDS },
+  { "yarn.lock", BUILDS },
+  { "pnpm-lock.yaml", BUILDS },
+  { "pnpm-workspace.yaml", BUILDS },
+  { "bun.lock", BUILDS },
+  { "bun.lockb", BUILDS },
+  { "deno.json", BUILDS },
+  { "deno.jsonc", BUILDS },
+  { "turbo.json", BUILDS },
+  { "gruntfile.*", BUILDS },
+  { "gulpfile.*", BUILDS },
+  { "webpack.config.*", BUILDS },
+  { "vite.config.*", BUILDS },
+  { "rollup.config.*", BUILDS },
+  { "babel.config.*", BUILDS },
+  { "jest.config.*", BUILDS },
+  { "vitest.config.*", BUILDS },
+  { "eslint.config.*", BUILDS },
+  { ".eslintrc*", BUILDS },
+  { ".prettierrc*", BUILDS },
+  { "makefile", BUILDS },
+  { "gnumakefile", BUILDS },
+  { "makefile.*", BUILDS },
+  { "*.mk", BUILDS },
+  { "*.mak", BUILDS },
+  { "cmakelists.txt", BUILDS },
+  { "cmakepresets.json", BUILDS },
+  { "cmakeuserpresets.json", BUILDS },
+  { "*.cmake", BUILDS },
+  { "configure", BUILDS },
+  { "configure.ac", BUILDS },
+  { "autogen.sh", BUILDS },
+  { "*.m4", BUILDS },
+  { "meson.build", BUILDS },
+  { "meson_options.txt", BUILDS },
+  { "meson.options", BUILDS },
+  { "sconstruct", BUILDS },
+  { "sconscript", BUILDS },
+  { "wscript", BUILDS },
+  { "justfile", BUILDS },
+  { ".justfile", BUILDS },
+  { "taskfile.*", BUILDS },
+  { "build.ninja", BUILDS },
+  { "build", BUILDS },
+  { "build.bazel", BUILDS },
+  { "workspace", BUILDS },
+  { "*.bzl", BUILDS },
+  { ".bazelrc", BUILDS },
+  { "cargo.toml", BUILDS },
+  { "cargo.lock", BUILDS },
+  { "build.rs", BUILDS },
+  { "rust-toolchain*", BUILDS },
+  { "go.mod", BUILDS },
+  { "go.sum", BUILDS },
+  { "setup.py", BUILDS },
+  { "setup.cfg", BUILDS },
+  { "conftest.py", BUILDS },
+  { "pyproject.toml", BUILDS },
+  { "tox.ini", BUILDS },
+  { "pytest.ini", BUILDS },
+  { "noxfile.py", BUILDS },
+  { "requirements*", BUILDS },
+  { "pipfile", BUILDS },
+  { "gradlew*", BUILDS },
+  { "*.gradle", BUILDS },
+  { "*.gradle.kts", BUILDS },
+  { "gradle.properties", BUILDS },
+  { "gradle/", BUILDS },
+  { "pom.xml", BUILDS },
+  { "mvnw*", BUILDS },
+  { "build.xml", BUILDS },
+  { "build.sbt", BUILDS },
+  { "rakefile", BUILDS },
+  { "gemfile*", BUILDS },
+  { "*.gemspec", BUILDS },
+  { "composer.json", BUILDS },
+  { "mix.exs", BUILDS },
+  { "*.csproj", BUILDS },
+  { "*.targets", BUILDS },
+  { "*.props", BUILDS },
+  { "flake.nix", BUILDS },
+  { "flake.lock", BUILDS },
+  { "shell.nix", BUILDS },
+  { "default.nix", BUILDS },
+  { "vagrantfile", BUILDS },
+  { "dockerfile*", BUILDS },
+  { "containerfile*", BUILDS },
+  { "docker-compose*", BUILDS },
+  { "compose.y*", BUILDS },
+  { "procfile", BUILDS },
+  { ".env", BUILDS },
+  { ".env.*", BUILDS },
+  /* CI */
+  { ".github/workflows", BUILDS },
+  { ".github/actions", BUILDS },
+  { ".gitlab-ci.yml", BUILDS },
+  { ".circleci/", BUILDS },
+  { ".travis.yml", BUILDS },
+  { ".drone.yml", BUILDS },
+  { ".woodpecker*", BUILDS },
+  { "jenkinsfile", BUILDS },
+  { "azure-pipelines.yml", BUILDS },
+  { "bitbucket-pipelines.yml", BUILDS },
+  /* what agents are told */
+  { "claude*.md", BUILDS },
+  { "agents*.md", BUILDS },
+  { "gemini*.md", BUILDS },
+  { ".cursorrules", BUILDS },
+  { ".windsurfrules", BUILDS },
+  { ".clinerules*", BUILDS },
+  { "copilot-instructions.md", BUILDS },
+  { "skill.md", BUILDS },
+};
+
+/* As a file system that ignores case, marks on letters and characters without width could see it,
+ * and as one that ignores dots and blanks at the end could. */
+static char *
+fold (const char *name)
+{
+  g_autofree char *decomposed = g_utf8_normalize (name, -1, G_NORMALIZE_ALL);
+  g_autoptr (GString) kept = g_string_new (NULL);
+  g_autofree char *upper = NULL;
+  char *folded;
+
+  for (const char *p = decomposed ? decomposed : ""; *p; p = g_utf8_next_char (p))
+    {
+      gunichar c = g_utf8_get_char (p);
+      GUnicodeType type = g_unichar_type (c);
+
+      if (type != G_UNICODE_NON_SPACING_MARK && type != G_UNICODE_FORMAT)
+        g_string_append_unichar (kept, c);
+    }
+  /* by way of the capitals: only so the dotless i is an i */
+  upper = g_utf8_strup (kept->str, -1);
+  folded = g_utf8_casefold (upper, -1);
+  for (gsize n = strlen (folded); n > 1 && (folded[n - 1] == '.' || folded[n - 1] == ' '); n--)
+    folded[n - 1] = '\0';
+  return folded;
+}
+
+static gboolean
+name_matches (const char *pattern, gsize length, const char *name)
+{
+  gsize have = strlen (name);
+
+  if (pattern[0] == '*')
+    return have >= length - 1 && strncmp (name + have - (length - 1), pattern + 1, length - 1) == 0;
+  if (pattern[length - 1] == '*')
+    return strncmp (name, pattern, length - 1) == 0;
+  for (gsize i = 1; i + 1 < length; i++)
+    if (pattern[i] == '*')
+      return have + 1 >= length && strncmp (name, pattern, i) == 0
+             && strncmp (name + have - (length - i - 1), pattern + i + 1, length - i - 1) == 0;
+  return have == length && strncmp (name, pattern, length) == 0;
+}
+
+/* @parts: of the path, folded. */
+static gboolean
+pattern_matches (const char *pattern, char **parts)
+{
+  const char *slash = strchr (pattern, '/');
+  gsize length = slash ? (gsize)(slash - pattern) : strlen (pattern);
+
+  for (guint i = 0; parts[i]; i++)
+    {
+      if (!name_matches (pattern, length, parts[i]))
+        continue;
+      /* a directory's rule also for a file or link of that name, which stands for one */
+      if (slash && slash[1] == '\0')
+        return TRUE;
+      if (slash ? parts[i + 1] && strcmp (parts[i + 1], slash + 1) == 0 : !parts[i + 1])
+        return TRUE;
+    }
+  return FALSE;
+}
+
+SandboxChangeRisk
+_sandbox_class_of (const char *path, gboolean *ret_git)
+{
+  g_auto (GStrv) parts = g_strsplit (path, "/", -1);
+  SandboxChangeRisk risk = SANDBOX_CHANGE_PLAIN;
+
+  *ret_git = FALSE;
+  for (guint i = 0; parts[i]; i++)
+    {
+      char *folded = fold (parts[i]);
+
+      *ret_git = *ret_git || strcmp (parts[i], ".git") == 0;
+      g_free (parts[i]);
+      parts[i] = folded;
+    }
+  for (gsize i = 0; i < G_N_ELEMENTS (patterns); i++)
+    if (patterns[i].risk > risk && pattern_matches (patterns[i].pattern, parts))
+      risk = patterns[i].risk;
+  return risk;
+}
+
+const char *
+_sandbox_class_refuse_name (const char *name)
+{
+  g_autofree char *folded = NULL;
+
+  if (strlen (name) > NAME_BYTES_MAX)
+    return "its name is too long";
+  if (!g_utf8_validate (name, -1, NULL))
+    return "its name is no UTF-8";
+  for (const char *p = name; *p; p = g_utf8_next_char (p))
+    if (!sandbox_char_is_plain (g_utf8_get_char (p)))
+      return "its name has control or invisible characters";
+  if (g_str_has_prefix (name, SANDBOX_APPLY_TEMP))
+    return "its name is one that vms uses itself";
+  if (strcmp (name, ".git") == 0)
+    return NULL;
+  folded = fold (name);
+  if (strcmp (folded, ".git") == 0 || strncmp (folded, "git~", 4) == 0)
+    return "its name is .git in disguise";
+  return NULL;
+}
+
+/* "..", then nothing but names: what lies between may be links, and ".." after one would lead up
+ * from where that leads. */
+const char *
+_sandbox_class_refuse_link (const char *path, const char *target)
+{
+  g_auto (GStrv) parts = g_strsplit (target, "/", -1);
+  guint depth = 0, up = 0;
+  gboolean down = FALSE;
+
+  if (target[0] == '\0')
+    return "it is a link to nothing";
+  if (target[0] == '/')
+    return "it is a link out of the shared directory";
+  if (!g_utf8_validate (target, -1, NULL))
+    return "what it links to is no UTF-8";
+  for (const char *p = target; *p; p = g_utf8_next_char (p))
+    if (!sandbox_char_is_plain (g_utf8_get_char (p)))
+      return "what it links to has control or invisible characters";
+  for (const char *p = path; *p; p++)
+    depth += *p == '/';
+  for (guint i = 0; parts[i]; i++)
+    {
+      gboolean dots = strcmp (parts[i], "..") == 0;
+
+      if (parts[i][0] == '\0' || strcmp (parts[i], ".") == 0)
+        continue;
+      if (dots && down)
+        return "it is a link that leads down and up again, which can lead anywhere";
+      up += dots ? 1 : 0;
+      down = down || !dots;
+    }
+  return up > depth ? "it is a link out of the shared directory" : NULL;
+}

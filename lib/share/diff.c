@@ -1,0 +1,278 @@
+// SPDX-License-Identifier: LGPL-2.1-or-later
+// A change as text: headers as git writes them, made here, so that no name can forge one; the lines
+// between by diff(1), which has no configuration that could be a guest's.
+#include "share/share.h"
+
+#include "base/child.h"
+#include "base/error.h"
+#include "base/file.h"
+#include "base/names.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <unistd.h>
+
+#define DIFF_USEC  (60 * G_USEC_PER_SEC)
+#define OUTPUT_MAX ((gsize)(3 * SANDBOX_DIFF_BYTES_MAX))
+#define BLOCK      (256 * 1024)
+
+/* One side, in memory: what a link leads to stands for its content. */
+typedef struct
+{
+  int fd;
+  gboolean large;
+} Side;
+
+static gboolean
+fill (int to, int from, guint64 offset, guint64 length, GError **error)
+{
+  g_autofree char *block = g_malloc (BLOCK);
+
+  while (length > 0)
+    {
+      gssize n = pread (from, block, (gsize)MIN (length, BLOCK), (off_t)offset);
+
+      if (n <= 0 || write (to, block, (gsize)n) != n)
+        return sandbox_fail_errno (error, n == 0 ? EIO : errno, "comparing files");
+      offset += (guint64)n;
+      length -= (guint64)n;
+    }
+  return TRUE;
+}
+
+static gboolean
+side_open (Side *side, GError **error)
+{
+  side->fd = memfd_create ("vms-diff", MFD_CLOEXEC);
+  return side->fd >= 0 || sandbox_fail_errno (error, errno, "comparing files");
+}
+
+static gboolean
+side_text (Side *side, const char *text, GError **error)
+{
+  return write (side->fd, text, strlen (text)) == (gssize)strlen (text)
+         || sandbox_fail_errno (error, errno, "comparing files");
+}
+
+static gboolean
+open_old (SandboxChanges *changes, const SandboxChangeRow *row, Side *side, GError **error)
+{
+  sandbox_autofd int fd = -1;
+
+  if (!side_open (side, error))
+    return FALSE;
+  if (row->host.type == SANDBOX_NODE_SYMLINK)
+    {
+      g_autofree char *link = _sandbox_tree_read_link (changes->root_fd, row->pub.path, error);
+
+      return link && side_text (side, link, error);
+    }
+  side->large = row->host.size_bytes > SANDBOX_DIFF_BYTES_MAX;
+  if (row->host.type != SANDBOX_NODE_FILE || side->large)
+    return TRUE;
+  fd = _sandbox_tree_open (changes->root_fd, row->pub.path, error);
+  return fd >= 0 && fill (side->fd, fd, 0, row->host.size_bytes, error);
+}
+
+static gboolean
+open_new (SandboxChanges *changes, const SandboxChangeRow *row, Side *side, GError **error)
+{
+  if (!side_open (side, error))
+    return FALSE;
+  if (row->pub.link)
+    return side_text (side, row->pub.link, error);
+  side->large = row->size_bytes > SANDBOX_DIFF_BYTES_MAX;
+  return side->large
+         || fill (side->fd, changes->upper->spool_fd, row->offset, row->size_bytes, error);
+}
+
+/* All of it is looked at: what follows a NUL would not be shown. */
+static gboolean
+is_binary (const Side *side)
+{
+  g_autofree char *block = g_malloc (BLOCK);
+  gssize n = 0;
+
+  for (off_t at = 0; (n = pread (side->fd, block, BLOCK, at)) > 0; at += n)
+    if (memchr (block, '\0', (gsize)n))
+      return TRUE;
+  return side->large || n < 0;
+}
+
+/* diff(1) ends with 1 where there is a difference. */
+static char *
+run_diff (const Side *old, const Side *new, GCancellable *cancellable, GError **error)
+{
+  SandboxChildOptions options = SANDBOX_CHILD_OPTIONS_INIT;
+  g_autofree char *a = g_strdup_printf ("/proc/%d/fd/%d", (int)getpid (), old->fd);
+  g_autofree char *b = g_strdup_printf ("/proc/%d/fd/%d", (int)getpid (), new->fd);
+  const char *argv[] = {
+    "diff", "--text", "--label", "a", "--label", "b", "-U3", "--", a, b, NULL
+  };
+  g_autofree char *text = NULL, *complaint = NULL;
+  int status = 0;
+
+  options.argv = argv;
+  if (!sandbox_child_run (&options, DIFF_USEC, OUTPUT_MAX, cancellable, &text, &complaint, &status,
+                          error))
+    return NULL;
+  if (status <= 1)
+    return g_steal_pointer (&text);
+  sandbox_fail (error, SANDBOX_ERROR_FAILED, "comparing files: diff: %s", g_strchomp (complaint));
+  return NULL;
+}
+
+/* All lines of one side, as diff(1) would give them for an empty other one: change sets are mostly
+ * new files, and a process for each of them is dear. */
+static char *
+whole (const Side *side, char sign, GError **error)
+{
+  struct stat st;
+  GString *text;
+  const char *data, *end;
+  g_autofree char *range = NULL, *head = NULL;
+  guint n = 0;
+
+  if (fstat (side->fd, &st) < 0 || st.st_size == 0)
+    return g_strdup ("");
+  data = mmap (NULL, (gsize)st.st_size, PROT_READ, MAP_SHARED, side->fd, 0);
+  if (data == MAP_FAILED)
+    {
+      sandbox_fail_errno (error, errno, "comparing files");
+      return NULL;
+    }
+  end = data + st.st_size;
+  text = g_string_sized_new ((gsize)st.st_size + 256);
+  for (const char *line = data; line < end; n++)
+    {
+      const char *stop = memchr (line, '\n', (gsize)(end - line));
+
+      g_string_append_c (text, sign);
+      g_string_append_len (text, line, (stop ? stop : end) - line);
+      g_string_append (text, stop ? "\n" : "\n\\ No newline at end of file\n");
+      line = stop ? stop + 1 : end;
+    }
+  munmap ((gpointer)data, (gsize)st.st_size);
+  range = n == 1 ? g_strdup ("1") : g_strdup_printf ("1,%u", n);
+  head = sign == '+' ? g_strdup_printf ("a\nb\n@@ -0,0 +%s @@\n", range)
+                     : g_strdup_printf ("a\nb\n@@ -%s +0,0 @@\n", range);
+  g_string_prepend (text, head);
+  return g_string_free (text, FALSE);
+}
+
+/* Git's way with names: quoted when there is anything in them that could be misread. */
+static char *
+quote (const char *prefix, const char *path)
+{
+  g_autofree char *escaped = g_strescape (path, NULL);
+
+  if (strcmp (escaped, path) == 0)
+    return g_strconcat (prefix, path, NULL);
+  return g_strdup_printf ("\"%s%s\"", prefix, escaped);
+}
+
+static void
+add_header (GString *text, const SandboxChange *change)
+{
+  g_autofree char *a = quote ("a/", change->path), *b = quote ("b/", change->path);
+
+  g_string_append_printf (text, "diff --git %s %s\n", a, b);
+  if (!change->old_mode)
+    g_string_append_printf (text, "new file mode %06o\n", change->new_mode);
+  else if (!change->new_mode)
+    g_string_append_printf (text, "deleted file mode %06o\n", change->old_mode);
+  else if (change->old_mode != change->new_mode)
+    g_string_append_printf (text, "old mode %06o\nnew mode %06o\n", change->old_mode,
+                            change->new_mode);
+}
+
+static void
+add_names (GString *text, const SandboxChange *change)
+{
+  g_autofree char *a = quote ("a/", change->path), *b = quote ("b/", change->path);
+
+  g_string_append_printf (text, "--- %s\n+++ %s\n", change->old_mode ? a : "/dev/null",
+                          change->new_mode ? b : "/dev/null");
+}
+
+static void
+count_lines (const char *text, guint *ret_added, guint *ret_removed)
+{
+  for (const char *line = text; *line; line = strchrnul (line, '\n'), line += *line ? 1 : 0)
+    {
+      *ret_added += *line == '+' ? 1 : 0;
+      *ret_removed += *line == '-' ? 1 : 0;
+    }
+}
+
+/* diff's own two lines with names go. */
+static const char *
+skip_names (const char *text)
+{
+  for (guint i = 0; i < 2 && *text; i++)
+    text = strchrnul (text, '\n') + (strchr (text, '\n') ? 1 : 0);
+  return text;
+}
+
+static gboolean
+add_lines (SandboxChanges *changes, const SandboxChangeRow *row, GString *text, guint *ret_added,
+           guint *ret_removed, GCancellable *cancellable, GError **error)
+{
+  Side old = { .fd = -1 }, new = { .fd = -1 };
+  g_autofree char *lines = NULL;
+  gboolean ok = open_old (changes, row, &old, error) && open_new (changes, row, &new, error);
+
+  if (ok && (is_binary (&old) || is_binary (&new)))
+    g_string_append_printf (
+        text, "Binary files differ (%" G_GUINT64_FORMAT " -> %" G_GUINT64_FORMAT " bytes)\n",
+        row->pub.old_bytes, row->pub.new_bytes);
+  else if (ok)
+    {
+      lines = !row->pub.old_mode   ? whole (&new, '+', error)
+              : !row->pub.new_mode ? whole (&old, '-', error)
+                                   : run_diff (&old, &new, cancellable, error);
+      ok = lines != NULL;
+    }
+  if (lines && lines[0])
+    {
+      const char *rest = skip_names (lines);
+
+      add_names (text, &row->pub);
+      g_string_append (text, rest);
+      count_lines (rest, ret_added, ret_removed);
+    }
+  sandbox_close_fd (&old.fd);
+  sandbox_close_fd (&new.fd);
+  return ok;
+}
+
+static gboolean
+has_content (guint mode)
+{
+  return S_ISREG (mode) || S_ISLNK (mode);
+}
+
+char *
+sandbox_changes_diff (SandboxChanges *changes, guint index, gsize *ret_length, guint *ret_added,
+                      guint *ret_removed, GCancellable *cancellable, GError **error)
+{
+  const SandboxChangeRow *row = _sandbox_changes_row (changes, index);
+  g_autoptr (GString) text = g_string_new (NULL);
+  guint added = 0, removed = 0;
+  gboolean content = has_content (row->pub.old_mode) || has_content (row->pub.new_mode);
+
+  add_header (text, &row->pub);
+  if (row->pub.state != SANDBOX_CHANGE_REFUSED && row->pub.kind != SANDBOX_CHANGE_MODE && content
+      && !add_lines (changes, row, text, &added, &removed, cancellable, error))
+    return NULL;
+  if (ret_length)
+    *ret_length = text->len;
+  if (ret_added)
+    *ret_added = added;
+  if (ret_removed)
+    *ret_removed = removed;
+  return g_string_free (g_steal_pointer (&text), FALSE);
+}

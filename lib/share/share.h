@@ -1,0 +1,281 @@
+// SPDX-License-Identifier: LGPL-2.1-or-later
+// Shares for review: what a machine changed (hostile data), what this host knows was there before,
+// what is there now; and bringing the one to the other.
+#pragma once
+
+#include <sandbox/changes.h>
+#include <sys/stat.h>
+#include "guest/tar.h"
+
+/* Limits of what one change set may be. */
+#define SANDBOX_UPPER_ENTRIES_MAX    500000
+#define SANDBOX_UPPER_DEPTH_MAX      100
+#define SANDBOX_UPPER_FILE_MAX       (G_GUINT64_CONSTANT (4) << 30)
+#define SANDBOX_UPPER_TOTAL_MAX      (G_GUINT64_CONSTANT (32) << 30)
+#define SANDBOX_UPPER_REFUSED_MAX    10000
+#define SANDBOX_UPPER_TIME_USEC      (G_GINT64_CONSTANT (60) * 60 * G_USEC_PER_SEC)
+#define SANDBOX_UPPER_KEEP_FREE      (G_GUINT64_CONSTANT (512) << 20)
+#define SANDBOX_MANIFEST_ENTRIES_MAX (5 * 1000 * 1000)
+#define SANDBOX_MANIFEST_FILE_MAX    (G_GUINT64_CONSTANT (2) << 30)
+#define SANDBOX_TREE_DEPTH_MAX       128
+#define SANDBOX_UNDO_BYTES_MAX       (G_GUINT64_CONSTANT (8) << 30)
+#define SANDBOX_DIFF_BYTES_MAX       (G_GUINT64_CONSTANT (8) << 20)
+#define SANDBOX_HASH_BYTES           32
+/* New files have a name that begins like this until they are whole. */
+#define SANDBOX_APPLY_TEMP ".vms-apply."
+
+/* --- classes.c: what names mean to this host */
+/* The worst that any part of @path says. *@ret_git: it is, or is in, a directory of git's. */
+SandboxChangeRisk _sandbox_class_of (const char *path, gboolean *ret_git);
+/* Why no file may be called @name (one part of a path); NULL when it may. Static. */
+const char *_sandbox_class_refuse_name (const char *name);
+/* Why a link in the directory of @path may not lead to @target; NULL when it may. Static. */
+const char *_sandbox_class_refuse_link (const char *path, const char *target);
+
+/* --- one file of a tree, or of a record of one */
+typedef enum
+{
+  SANDBOX_NODE_ABSENT,
+  SANDBOX_NODE_FILE,
+  SANDBOX_NODE_DIR,
+  SANDBOX_NODE_SYMLINK,
+  SANDBOX_NODE_OTHER,
+  SANDBOX_NODE_UNKNOWN, /* of a record only: it does not say */
+} SandboxNodeType;
+/**
+ * SandboxNode:
+ * @mode: permissions, 07777
+ * @below_unknown: a directory whose content was not recorded
+ * @hash: SHA-256 of the machine's content that was applied there last, if @has_hash
+ */
+typedef struct
+{
+  guint64 size_bytes, inode;
+  gint64 mtime_sec, ctime_sec;
+  guint32 mtime_nsec, ctime_nsec;
+  guint32 mode;
+  guint8 type, below_unknown, has_hash, padding;
+  guint8 hash[SANDBOX_HASH_BYTES];
+} SandboxNode;
+void _sandbox_node_from_stat (const struct stat *st, SandboxNode *ret_node);
+/* Not touched since: of files and links everything, of directories and others the type. */
+gboolean _sandbox_node_untouched (const SandboxNode *a, const SandboxNode *b);
+
+/* --- host-tree.c: this host's directory, by descriptor, beneath it, through no link */
+/* Absent, too, where a parent is missing or no directory. OTHER for what lies on another mount. */
+gboolean _sandbox_tree_look (int root_fd, const char *path, SandboxNode *ret_node, GError **error);
+/* -1 with @error. For a file to be read it must be a regular one. */
+int _sandbox_tree_open (int root_fd, const char *path, GError **error);
+int _sandbox_tree_open_dir (int root_fd, const char *path, GError **error);
+/* The directory of @path's last part, and that part in *@ret_name (points into @path). */
+int
+_sandbox_tree_open_parent (int root_fd, const char *path, const char **ret_name, GError **error);
+char *_sandbox_tree_read_link (int root_fd, const char *path, GError **error);
+/* @temp gets the name @name, and what had that goes: at once, of whatever types they are. A
+ * directory goes only when it is empty. */
+gboolean _sandbox_tree_exchange (int dir_fd, const char *temp, const char *name,
+                                 gboolean old_is_dir, GError **error);
+/* Calls @func for all in the directory @path ("" for the root), a directory before what is in it,
+ * sorted; FALSE of *@ret_enter keeps out of a directory. */
+typedef gboolean (*SandboxTreeFunc) (const char *path, SandboxNode *node, gboolean *ret_enter,
+                                     gpointer user_data, GError **error);
+gboolean _sandbox_tree_walk (int root_fd, const char *path, SandboxTreeFunc func,
+                             gpointer user_data, GCancellable *cancellable, GError **error);
+/* The SHA-256 of @length bytes at @offset of @fd. */
+gboolean _sandbox_tree_hash (int fd, guint64 offset, guint64 length,
+                             guint8 ret_hash[SANDBOX_HASH_BYTES], GError **error);
+/* '/' before all other characters: a directory, then all in it, then what comes after. */
+int _sandbox_path_compare (const char *a, const char *b);
+
+/* --- records.c: a file of nodes by path, found without reading it whole */
+typedef struct _SandboxRecords SandboxRecords;
+/* *@ret_records NULL without error when there is none. INVALID when it is damaged. */
+gboolean
+_sandbox_records_open (int dir_fd, const char *name, SandboxRecords **ret_records, GError **error);
+void _sandbox_records_free (SandboxRecords *records);
+G_DEFINE_AUTOPTR_CLEANUP_FUNC (SandboxRecords, _sandbox_records_free)
+gboolean
+_sandbox_records_find (const SandboxRecords *records, const char *path, SandboxNode *ret_node);
+guint _sandbox_records_get_length (const SandboxRecords *records);
+/* Points into @records. */
+const char *
+_sandbox_records_get (const SandboxRecords *records, guint index, SandboxNode *ret_node);
+typedef struct _SandboxRecorder SandboxRecorder;
+SandboxRecorder *_sandbox_recorder_new (void);
+void _sandbox_recorder_add (SandboxRecorder *recorder, const char *path, const SandboxNode *node);
+gboolean
+_sandbox_recorder_save (SandboxRecorder *recorder, int dir_fd, const char *name, GError **error);
+void _sandbox_recorder_free (SandboxRecorder *recorder);
+G_DEFINE_AUTOPTR_CLEANUP_FUNC (SandboxRecorder, _sandbox_recorder_free)
+
+/* --- manifest.c: what was there when the machine's layer began ("TAG.manifest"), and what apply
+ * made of it since ("TAG.applied") */
+gboolean _sandbox_manifest_take (int root_fd, int dir_fd, const char *tag,
+                                 GCancellable *cancellable, GError **error);
+/* Forgets all about @tag. */
+gboolean _sandbox_manifest_remove (int dir_fd, const char *tag, GError **error);
+gboolean _sandbox_manifest_exists (int dir_fd, const char *tag);
+typedef struct
+{
+  SandboxRecords *manifest; /* NULL: none, or of another directory */
+  GHashTable *applied;      /* path -> SandboxNode */
+} SandboxBase;
+SandboxBase *_sandbox_base_open (int root_fd, int dir_fd, const char *tag, GError **error);
+void _sandbox_base_free (SandboxBase *base);
+G_DEFINE_AUTOPTR_CLEANUP_FUNC (SandboxBase, _sandbox_base_free)
+/* The newest record: of the last apply, else of the beginning. */
+void _sandbox_base_find (const SandboxBase *base, const char *path, SandboxNode *ret_node);
+void _sandbox_base_set_applied (SandboxBase *base, const char *path, const SandboxNode *node);
+/* The same content and the same origin, but touched by ourselves. */
+void _sandbox_base_retouch (SandboxBase *base, const char *path, const SandboxNode *now);
+gboolean
+_sandbox_base_save_applied (SandboxBase *base, int dir_fd, const char *tag, GError **error);
+
+/* --- upper.c: what the machine sent, judged by itself */
+typedef enum
+{
+  SANDBOX_UPPER_FILE,
+  SANDBOX_UPPER_DIR,
+  SANDBOX_UPPER_SYMLINK,
+  SANDBOX_UPPER_WHITEOUT,
+  SANDBOX_UPPER_OTHER,
+} SandboxUpperType;
+/**
+ * SandboxUpperEntry:
+ * @path: no "." or "..", not absolute; "" is the top
+ * @refusal: (nullable): why it is never applied; static
+ * @git: it is, or is in, a directory of git's
+ * @shared: a hard link to another one: it becomes a file of its own
+ * @offset, @size_bytes: content in the spool
+ */
+typedef struct
+{
+  char *path, *link;
+  SandboxUpperType type;
+  const char *refusal;
+  gboolean opaque, git, shared;
+  guint mode;
+  guint64 offset, size_bytes;
+  guint8 hash[SANDBOX_HASH_BYTES];
+} SandboxUpperEntry;
+typedef struct
+{
+  GPtrArray *entries; /* a directory before what is in it */
+  GHashTable *by_path;
+  int spool_fd; /* of an unlinked file */
+  guint64 spool_bytes;
+  gboolean unsettled;
+} SandboxUpper;
+/* An archive of an overlay's upper directory. @private_fd: a directory of ours for the spool. GUEST
+ * for what no honest machine sends. */
+SandboxUpper *
+_sandbox_upper_read (SandboxTarReadFunc func, gpointer user_data, int private_fd, GError **error);
+/* A file that was not sent: too large, or of a kind that archives cannot hold. */
+gboolean
+_sandbox_upper_add_left_out (SandboxUpper *upper, const char *path, gboolean large, GError **error);
+void _sandbox_upper_free (SandboxUpper *upper);
+G_DEFINE_AUTOPTR_CLEANUP_FUNC (SandboxUpper, _sandbox_upper_free)
+/* What tells its content from others: of a file its bytes, of a link where it leads. */
+void _sandbox_upper_hash (const SandboxUpperEntry *entry, guint8 ret_hash[SANDBOX_HASH_BYTES]);
+SandboxUpperEntry *_sandbox_upper_find (const SandboxUpper *upper, const char *path);
+
+/* --- changes.c: the object */
+/* SHA-256 of a text. */
+void _sandbox_text_hash (const char *text, guint8 ret_hash[SANDBOX_HASH_BYTES]);
+/**
+ * SandboxChangeRow:
+ * @entry: (nullable): the machine's side; NULL: gone because of what lies above
+ * @host: this host's side when it was compared
+ * @offset, @size_bytes: the new content in the spool (the machine's, or a merge)
+ */
+typedef struct
+{
+  SandboxChange pub;
+  const SandboxUpperEntry *entry;
+  SandboxNode host;
+  guint64 offset, size_bytes;
+} SandboxChangeRow;
+struct _SandboxChanges
+{
+  gatomicrefcount ref_count;
+  SandboxUpper *upper;
+  SandboxBase *base;
+  GPtrArray *rows; /* of SandboxChangeRow, by path */
+  char *machine, *tag;
+  int root_fd, dir_fd; /* the shared directory; that of the records */
+  guint n_git;
+  /* (nullable): set by who can reach the machine */
+  gboolean (*discard) (SandboxChanges *changes, const guint *chosen, gsize n_chosen,
+                       gpointer user_data, GCancellable *cancellable, GError **error);
+  gpointer user_data;
+  GDestroyNotify free_user_data;
+};
+/* Takes @upper. @root_fd, @dir_fd: duplicated. */
+SandboxChanges *
+_sandbox_changes_new (const char *machine, const char *tag, SandboxUpper *upper, int root_fd,
+                      int dir_fd, GCancellable *cancellable, GError **error);
+SandboxChangeRow *_sandbox_changes_row (const SandboxChanges *changes, guint index);
+/* The machine sees this host's files again in place of those rows. */
+gboolean _sandbox_changes_forget (SandboxChanges *changes, const gboolean *chosen,
+                                  GCancellable *cancellable, GError **error);
+/* All rows, with what they are (compare.c). */
+gboolean
+_sandbox_changes_compare (SandboxChanges *changes, GCancellable *cancellable, GError **error);
+
+/* --- journal.c: what an apply is about to do, written before it does it */
+/**
+ * SandboxJournalRow:
+ * @temp: name beside @path under which the new file is made
+ * @new_hash: of a new file's content
+ * @guest_hash: of the machine's file, for the record of what was applied
+ * @was_ready: this host's side was as recorded
+ */
+typedef struct
+{
+  guint number;
+  char *path, *temp, *old_link, *new_link;
+  SandboxNodeType old_type, new_type;
+  guint old_mode, new_mode;
+  guint8 new_hash[SANDBOX_HASH_BYTES], guest_hash[SANDBOX_HASH_BYTES];
+  gboolean was_ready;
+} SandboxJournalRow;
+void _sandbox_journal_row_free (SandboxJournalRow *row);
+typedef struct
+{
+  int dir_fd, fd; /* of the directory with the journal and what is kept; of the journal */
+  guint n_rows;
+  guint64 kept_bytes;
+  gboolean finished;
+  GPtrArray *rows; /* of SandboxJournalRow, as read */
+} SandboxJournal;
+/* The journal of @tag below @dir_fd. *@ret_journal NULL without error when there is none. */
+gboolean
+_sandbox_journal_open (int dir_fd, const char *tag, SandboxJournal **ret_journal, GError **error);
+/* An empty one in place of any other. */
+SandboxJournal *_sandbox_journal_create (int dir_fd, const char *tag, GError **error);
+void _sandbox_journal_free (SandboxJournal *journal);
+G_DEFINE_AUTOPTR_CLEANUP_FUNC (SandboxJournal, _sandbox_journal_free)
+/* Keeps what is at @name of @parent_fd, then writes @row (its number and temp are set). */
+gboolean _sandbox_journal_begin (SandboxJournal *journal, SandboxJournalRow *row, int parent_fd,
+                                 const char *name, const SandboxNode *old, GError **error);
+gboolean _sandbox_journal_finish (SandboxJournal *journal, GError **error);
+gboolean _sandbox_journal_remove (int dir_fd, const char *tag, GError **error);
+/* The kept copy of row @number as @name of @parent_fd, which must not exist. */
+gboolean _sandbox_journal_restore (SandboxJournal *journal, guint number, int parent_fd,
+                                   const char *name, guint mode, GError **error);
+/* What a killed apply left: its temporary names go, what it did is recorded. */
+gboolean
+_sandbox_journal_recover (SandboxJournal *journal, SandboxBase *base, int root_fd, GError **error);
+/* TRUE when what is at @path now is what @row made. */
+gboolean
+_sandbox_journal_row_stands (const SandboxJournalRow *row, int root_fd, SandboxNode *ret_now);
+
+/* Something is kept for row @number; with @inode: under another name of this very file. */
+gboolean _sandbox_journal_is_kept (const SandboxJournal *journal, guint number, guint64 inode);
+void _sandbox_journal_forget (const SandboxJournal *journal, guint number);
+
+/* --- undo.c */
+gboolean _sandbox_changes_undo (int root_fd, int dir_fd, const char *tag, guint *ret_undone,
+                                guint *ret_left, GCancellable *cancellable, GError **error);
+/* For tests: SANDBOX_FAULT="apply:write:N:kill" kills this process at the N-th step that writes. */
+void _sandbox_apply_step (void);

@@ -1,0 +1,108 @@
+// SPDX-License-Identifier: LGPL-2.1-or-later
+// What names mean to the host, and which none of its files may have.
+#include "world.h"
+
+static void
+test_risks (void)
+{
+  static const struct
+  {
+    const char *path;
+    SandboxChangeRisk risk;
+    gboolean git;
+  } cases[] = {
+    { "src/main.c", SANDBOX_CHANGE_PLAIN, FALSE },
+    { ".envrc", SANDBOX_CHANGE_RUNS, FALSE },
+    { "deep/down/.ENVRC", SANDBOX_CHANGE_RUNS, FALSE },
+    { ".envrc.", SANDBOX_CHANGE_RUNS, FALSE },
+    { ".vscode", SANDBOX_CHANGE_RUNS, FALSE },
+    { "a/.vscode/tasks.json", SANDBOX_CHANGE_RUNS, FALSE },
+    { ".VsCode/x/y", SANDBOX_CHANGE_RUNS, FALSE },
+    { ".claude/settings.json", SANDBOX_CHANGE_RUNS, FALSE },
+    { "x.code-workspace", SANDBOX_CHANGE_RUNS, FALSE },
+    { "web/node_modules/.bin/tsc", SANDBOX_CHANGE_RUNS, FALSE },
+    { "web/node_modules/.bin", SANDBOX_CHANGE_RUNS, FALSE },
+    { ".github/hooks/a.json", SANDBOX_CHANGE_RUNS, FALSE },
+    { ".github/workflows/ci.yml", SANDBOX_CHANGE_BUILDS, FALSE },
+    { "lib/site.pth", SANDBOX_CHANGE_RUNS, FALSE },
+    { "MAKEFILE", SANDBOX_CHANGE_BUILDS, FALSE },
+    { "a/Dockerfile.dev", SANDBOX_CHANGE_BUILDS, FALSE },
+    { "CLAUDE.local.md", SANDBOX_CHANGE_BUILDS, FALSE },
+    { "webpack.config.mjs", SANDBOX_CHANGE_BUILDS, FALSE },
+    { "sub/.git/hooks/pre-commit", SANDBOX_CHANGE_PLAIN, TRUE },
+    { ".git", SANDBOX_CHANGE_PLAIN, TRUE },
+    { ".gitignore", SANDBOX_CHANGE_PLAIN, FALSE },
+    { "makefile-notes.txt", SANDBOX_CHANGE_PLAIN, FALSE },
+  };
+
+  for (gsize i = 0; i < G_N_ELEMENTS (cases); i++)
+    {
+      gboolean git = !cases[i].git;
+
+      g_test_message ("%s", cases[i].path);
+      g_assert_cmpint (_sandbox_class_of (cases[i].path, &git), ==, cases[i].risk);
+      g_assert_cmpint (git, ==, cases[i].git);
+    }
+}
+
+static void
+test_names (void)
+{
+  static const char *const bad[] = {
+    ".GIT",
+    ".Git",
+    ".g\xc4\xb1t",
+    ".g\xe2\x80\x8cit",
+    ".git.",
+    ".git ",
+    "git~1",
+    "GIT~2",
+    "a\nb",
+    "a\033[2J",
+    "a\xc2\x9b"
+    "b",
+    "a\xe2\x80\xae"
+    "b",
+    "\xff\xfe",
+    ".vms-apply.1.2",
+    ".g\xcc\x81it",
+    "\xef\xbc\x8e"
+    "git",
+  };
+  static const char *const good[] = { ".git", ".gitignore", "git", "gitx", "a b", "\xc3\xa9" };
+
+  for (gsize i = 0; i < G_N_ELEMENTS (bad); i++)
+    {
+      g_autofree char *shown = g_strescape (bad[i], NULL);
+
+      g_test_message ("%s", shown);
+      g_assert_nonnull (_sandbox_class_refuse_name (bad[i]));
+    }
+  for (gsize i = 0; i < G_N_ELEMENTS (good); i++)
+    g_assert_null (_sandbox_class_refuse_name (good[i]));
+}
+
+static void
+test_links (void)
+{
+  static const char *const bad[] = { "/etc/passwd", "../x", "../../x", "a/../../x",
+                                     "b/..",        "",     "a\nb",    "\xff" };
+  static const char *const good[] = { "x", "./x", "a/b", "a//b", "." };
+
+  for (gsize i = 0; i < G_N_ELEMENTS (bad); i++)
+    g_assert_nonnull (_sandbox_class_refuse_link ("link", bad[i]));
+  for (gsize i = 0; i < G_N_ELEMENTS (good); i++)
+    g_assert_null (_sandbox_class_refuse_link ("link", good[i]));
+  g_assert_null (_sandbox_class_refuse_link ("a/b/link", "../../x"));
+  g_assert_nonnull (_sandbox_class_refuse_link ("a/b/link", "../../../x"));
+}
+
+int
+main (int argc, char **argv)
+{
+  g_test_init (&argc, &argv, NULL);
+  g_test_add_func ("/share/classes/risks", test_risks);
+  g_test_add_func ("/share/classes/names", test_names);
+  g_test_add_func ("/share/classes/links", test_links);
+  return g_test_run ();
+}

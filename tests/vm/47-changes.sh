@@ -1,0 +1,124 @@
+#!/bin/bash
+# SPDX-License-Identifier: LGPL-2.1-or-later
+# The way back of a share in mode review: what a machine changed is shown, applied, undone and discarded, and a hostile one gets nothing past it.
+# shellcheck source=tests/vm/lib.sh
+. "$(dirname "$0")/lib.sh"
+
+need_image
+PROJECT=$TEST_HOME/changed
+UPPER=/var/lib/vms/shares/changed/upper
+vms destroy --yes --if-exists changes >/dev/null 2>&1
+rm -rf "$PROJECT"
+
+tree() {
+	find "$PROJECT" -mindepth 1 -printf '%P %y %m %l\n' | sort
+	(cd "$PROJECT" && find . -type f -print0 | sort -z | xargs -0 sha256sum)
+}
+
+in_project() {
+	in_guest changes "set -eu; cd ~/project; $1"
+}
+
+makes_a_project() {
+	as_user sh -euc 'umask 022; mkdir "$1"; cd "$1"; mkdir -p src/deep/er old; printf "one\ntwo\nthree\n" >one; echo two >two
+		for i in 1 2 3 4; do echo "file $i" >"src/f$i"; echo "deep $i" >"src/deep/er/f$i"; done; echo x >old/x; echo mine >mine; ln -s one link' sh "$PROJECT"
+	vms create changes --share "$PROJECT:~/project"
+	status 4 vms diff changes 2>"$T/err"
+	contains "$(cat "$T/err")" 'vms start changes'
+	vms start changes
+	eq "$(vms diff changes)" "" "changes of a fresh machine"
+}
+
+# An agent's work, and the traps of overlays: renamed directories, opaque ones, links of both kinds, a file of holes, one that is open and gone.
+works_in_it() {
+	in_project 'sed -i s/two/2/ one; echo new >made; rm src/f2; mv src/deep src/shallow; chmod 755 src/f3; rm -r old; mkdir old; echo y >old/y
+		ln src/f4 src/hard; ln -sfn src/f4 link; rm two; mkdir two; echo in >two/it; truncate -s 3000000 holes; echo export A=1 >.envrc
+		mkdir .git .vscode; echo "[core]" >.git/config; echo "{}" >.vscode/tasks.json; echo all: >Makefile; mkfifo fifo; ln -s /etc/passwd out
+		cp /bin/true suid; chmod 4755 suid; exec 3>ghost; rm ghost; echo gone >&3; flock one true; printf "a\033]0;x\007\n" >esc'
+	in_project 'find . \( -name .git -o -name fifo -o -name out -o -name suid \) -prune -o -mindepth 1 -printf "%P %y %m %l\n" | sort' >"$T/view"
+	tree >"$T/before"
+}
+
+shows_them() {
+	vms diff changes --stat >"$T/stat" 2>"$T/err"
+	contains "$(sed -n 2p "$T/stat")" '^added +runs .*\.envrc'
+	contains "$(cat "$T/stat")" 'modified +plain +\+1 -1 +one +ready'
+	contains "$(cat "$T/stat")" 'added +builds .* Makefile'
+	contains "$(cat "$T/stat")" 'fifo +refused'
+	contains "$(cat "$T/stat")" 'out +refused: it is a link out'
+	contains "$(cat "$T/stat")" 'suid +refused: it is setuid'
+	lacks "$(cat "$T/stat")" '\.git/config|ghost'
+	contains "$(cat "$T/err")" "directories of git's are left out"
+	vms diff changes one >"$T/diff" 2>/dev/null
+	contains "$(cat "$T/diff")" '^-two$'
+	contains "$(cat "$T/diff")" '^\+2$'
+	vms diff changes --json | python3 -c 'import json,sys; d=json.load(sys.stdin); s=d["shares"][0]; assert s["share"]=="changed" and s["git"]>0 and s["changes"]'
+	tree >"$T/after"
+	eq "$(diff "$T/before" "$T/after")" "" "what a diff changed on the host"
+}
+
+applies_them() {
+	as_user sh -c 'echo host >>"$1/mine"' sh "$PROJECT"
+	in_project 'echo guest >>mine'
+	tree >"$T/before"
+	status 1 vms apply changes 2>"$T/err"
+	contains "$(cat "$T/err")" 'envrc: not applied: this host runs it'
+	contains "$(cat "$T/err")" 'out: not applied: it is a link out'
+	[ ! -e "$PROJECT/.envrc" ] && [ ! -e "$PROJECT/.vscode/tasks.json" ] && [ ! -e "$PROJECT/.git" ] && [ ! -e "$PROJECT/suid" ] || fail "held back files are there"
+	status 1 vms apply changes --include-executable 2>"$T/err2"
+	tree | grep -v '^[0-9a-f]\{64\}' >"$T/after"
+	eq "$(diff "$T/view" "$T/after")" "" "the host's tree is not the machine's view"
+	eq "$(cat "$PROJECT/one" "$PROJECT/two/it" "$PROJECT/link")" "$(printf 'one\n2\nthree\nin\nfile 4\n')"
+	eq "$(find "$PROJECT" ! -user "$TEST_USER" -o -perm /6000)" "" "owners"
+	contains "$(vms diff changes --stat 2>/dev/null)" 'modified +plain .*mine +conflict'
+	eq "$(vms diff changes --json 2>/dev/null | python3 -c 'import json,sys; print(*sorted(c["path"] for c in json.load(sys.stdin)["shares"][0]["changes"]))')" "fifo mine out suid" "left"
+}
+
+undoes_them() {
+	vms apply changes --undo
+	[ ! -e "$PROJECT/.envrc" ] || fail "the last apply is not undone"
+	vms apply changes --include-executable .envrc .vscode
+	status 2 vms apply changes --force 2>/dev/null
+	vms apply changes --force mine
+	eq "$(cat "$PROJECT/mine")" "$(printf 'mine\nguest\n')"
+	vms apply changes --undo
+	eq "$(cat "$PROJECT/mine")" "$(printf 'mine\nhost\n')"
+}
+
+discards_them() {
+	vms discard --yes changes fifo mine out suid
+	eq "$(vms diff changes --stat 2>/dev/null)" "" "changes after discard"
+	eq "$(in_project 'cat mine; ls -A | tr "\n" " "')" "$(printf 'mine\nhost\n')"$'\n'"$(cd "$PROJECT" && { ls -A; echo .git; } | LC_ALL=C.UTF-8 sort | tr '\n' ' ')"
+}
+
+# Root writes what it likes into the layer itself, and answers in tar's place.
+root_lies() {
+	tree >"$T/before"
+	in_guest changes "sudo sh -euc 'cd $UPPER; mknod dev b 8 0; ln -s ../../../etc/passwd up; mkdir moved; setfattr -n trusted.overlay.redirect -v /etc moved || true
+		echo x >\"\$(printf \"a\\\\033[2Jb\")\"; mkdir .GIT; truncate -s 8T huge; cp /bin/true s; chmod 6755 s'"
+	vms diff changes --stat >"$T/stat" 2>/dev/null
+	for path in dev up .GIT huge s; do contains "$(cat "$T/stat")" " $path +refused"; done
+	lacks "$(cat "$T/stat")" $'\033'
+	status 1 vms apply changes --include-executable 2>/dev/null
+	for answer in 'exit 0' 'echo garbage; exit 0' 'yes ./x | head -c 3000000' 'exit 7' 'kill -9 $PPID' \
+		'printf "%-100s0000644" ../../x; head -c 400 /dev/zero'; do
+		in_guest changes "printf '#!/bin/sh\n%s\n' '$answer' | sudo tee /usr/local/bin/tar >/dev/null; sudo chmod 755 /usr/local/bin/tar"
+		status 1 vms diff changes >/dev/null 2>"$T/err"
+		contains "$(cat "$T/err")" "reading|machine"
+	done
+	in_guest changes 'sudo rm /usr/local/bin/tar; cd '$UPPER'; sudo rm -rf dev up moved .GIT huge s a*b'
+	tree >"$T/after"
+	eq "$(diff "$T/before" "$T/after")" "" "what changed on the host"
+}
+
+t "a machine with a share for review starts, and has changed nothing" makes_a_project
+passed || finish
+t "an agent works in it" works_in_it
+t "diff shows what changed, what this host would run in front, and changes nothing" shows_them
+t "apply makes the host's tree the machine's view, but for what is held back, refused or in conflict" applies_them
+t "undo takes back the last apply; --force takes a named conflict" undoes_them
+t "discard shows the machine the host's files again" discards_them
+t "a hostile root's layer and answers: refused, nothing changes on the host" root_lies
+vms destroy --yes changes
+rm -rf "$PROJECT"
+finish

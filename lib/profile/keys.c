@@ -115,8 +115,7 @@ static const SandboxProfileKey rows[N_KEYS] = {
                          "a directory from / or ~/; %n is the machine's name", "~/NAME",
                          "Where it appears in the machine" },
   [KEY_SHARE_MODE] = { SHARE_GROUP_ANY, "mode", "word", "review, rw or ro", "review",
-                       "review: changes stay on its own disk; rw: they go to the directory; ro: "
-                       "none" },
+                       "review: changes stay on its disk; rw: they go to the directory; ro: none" },
   [KEY_SHARE_CREATE] = { SHARE_GROUP_ANY, "create", "word", "yes or no", "no",
                          "Whether the directory is made (mode 0700) when it is not there" },
 };

@@ -232,8 +232,7 @@ discard_list (const SandboxChanges *changes, const gboolean *chosen)
     {
       const SandboxChange *change = sandbox_changes_get (changes, i - 1);
 
-      if (chosen[i - 1] && change->old_mode != change->new_mode
-          && (!change->old_mode || change->kind == SANDBOX_CHANGE_REPLACED))
+      if (chosen[i - 1] && (!change->old_mode || change->kind == SANDBOX_CHANGE_REPLACED))
         add_word (list, "r", change->path);
     }
   for (guint i = 0; i < changes->rows->len; i++)

@@ -113,6 +113,7 @@ test_no_record (void)
   put_file (world.host, "a", 0644, "base");
   changes = read_all (&world, archive);
   check_state (changes, "a", SANDBOX_CHANGE_MODIFIED, SANDBOX_CHANGE_CONFLICT);
+  g_assert_nonnull (strstr (find_change (changes, "a")->pub.reason, "no record"));
   world_clear (&world);
 }
 
@@ -155,12 +156,14 @@ test_host_links (void)
   world_init (&world, NULL);
   put_file (world.top, "work/outside", 0644, "outside");
   put_file (world.host, "dir/inner", 0644, "inner");
+  put_file (world.host, "inside/sub/outside", 0644, "inside");
   g_assert_cmpint (symlinkat ("../work/outside", world.host_fd, "file"), ==, 0);
   world_record (&world);
   sandbox_remove_at (world.host_fd, "dir", NULL);
-  g_assert_cmpint (symlinkat ("../work", world.host_fd, "dir"), ==, 0);
+  g_assert_cmpint (symlinkat ("inside", world.host_fd, "dir"), ==, 0);
   add_entry (archive, SANDBOX_TAR_DIR, "./dir/", NULL, 0755, NULL);
-  add_entry (archive, SANDBOX_TAR_FILE, "./dir/outside", NULL, 0644, "guest");
+  add_entry (archive, SANDBOX_TAR_DIR, "./dir/sub/", NULL, 0755, NULL);
+  add_entry (archive, SANDBOX_TAR_FILE, "./dir/sub/outside", NULL, 0644, "guest");
   add_entry (archive, SANDBOX_TAR_FILE, "./file", NULL, 0644, "guest");
   changes = read_all (&world, archive);
   check_state (changes, "dir", SANDBOX_CHANGE_REPLACED, SANDBOX_CHANGE_CONFLICT);
@@ -170,7 +173,7 @@ test_host_links (void)
     SandboxApplyOptions options = SANDBOX_APPLY_OPTIONS_INIT;
 
     for (guint i = 0; i < changes->rows->len; i++)
-      if (g_str_equal (_sandbox_changes_row (changes, i)->pub.path, "dir/outside"))
+      if (g_str_equal (_sandbox_changes_row (changes, i)->pub.path, "dir/sub/outside"))
         {
           options.chosen = &i;
           options.n_chosen = 1;
@@ -182,6 +185,7 @@ test_host_links (void)
   apply_all (changes, FALSE);
   outside = get_file (world.work, "outside");
   g_assert_cmpstr (outside, ==, "outside");
+  check_content (&world, "inside/sub/outside", "inside");
   check_content (&world, "file", "guest");
   world_clear (&world);
 }

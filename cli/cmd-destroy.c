@@ -78,12 +78,14 @@ recreate_one (VmsContext *context, const VmsArgs *args, SandboxHost *host, const
   return TRUE;
 }
 
-/* ", 3 snapshots": of all that are named. What cannot be told is left out: the verb itself tells.
- */
+/* What goes with the disk beside the disk: "", or ", any unapplied changes to shares, 3 snapshots",
+ * of all that are named. What cannot be told is left out: the verb itself tells. */
 static char *
-count_snapshots (VmsContext *context, const VmsArgs *args)
+name_losses (VmsContext *context, const VmsArgs *args)
 {
   g_autoptr (SandboxHost) host = vms_open_host (context, NULL);
+  GString *text = g_string_new (NULL);
+  gboolean reviews = FALSE;
   guint n = 0;
 
   for (char **name = args->operands; host != NULL && *name != NULL; name++)
@@ -92,21 +94,27 @@ count_snapshots (VmsContext *context, const VmsArgs *args)
           sandbox_host_lookup (host, *name, context->cancellable, NULL);
       g_autoptr (SandboxMachineStatus) status =
           machine != NULL ? sandbox_machine_get_status (machine, context->cancellable, NULL) : NULL;
+      g_auto (GStrv) tags = status != NULL && status->state != SANDBOX_STATE_NEW
+                                ? sandbox_machine_list_reviews (machine, NULL)
+                                : NULL;
 
       n += status != NULL ? status->snapshots : 0;
+      reviews = reviews || (tags != NULL && tags[0] != NULL);
     }
-  return n == 0   ? g_strdup ("")
-         : n == 1 ? g_strdup (", 1 snapshot")
-                  : g_strdup_printf (", %u snapshots", n);
+  if (reviews)
+    g_string_append (text, ", any unapplied changes to shares");
+  if (n > 0)
+    g_string_append_printf (text, ", %u snapshot%s", n, n == 1 ? "" : "s");
+  return g_string_free (text, FALSE);
 }
 
 int
 vms_cmd_destroy (VmsContext *context, const VmsArgs *args, GError **error)
 {
   g_autofree char *names = g_strjoinv (", ", args->operands);
-  g_autofree char *snapshots = vms_can_ask () ? count_snapshots (context, args) : g_strdup ("");
+  g_autofree char *losses = vms_can_ask () ? name_losses (context, args) : g_strdup ("");
   g_autofree char *question =
-      g_strdup_printf ("Destroy %s, with disk%s, keys%s?", names, snapshots,
+      g_strdup_printf ("Destroy %s, with disk%s, keys%s?", names, losses,
                        vms_args_has (args, "keep-profile") ? "" : " and profile");
 
   if (!vms_confirm (context, args, question, error))
@@ -118,9 +126,9 @@ int
 vms_cmd_recreate (VmsContext *context, const VmsArgs *args, GError **error)
 {
   g_autofree char *names = g_strjoinv (", ", args->operands);
-  g_autofree char *snapshots = vms_can_ask () ? count_snapshots (context, args) : g_strdup ("");
+  g_autofree char *losses = vms_can_ask () ? name_losses (context, args) : g_strdup ("");
   g_autofree char *question =
-      g_strdup_printf ("Throw away all that is on the disk of %s%s?", names, snapshots);
+      g_strdup_printf ("Throw away all that is on the disk of %s%s?", names, losses);
 
   if (!vms_confirm (context, args, question, error))
     return 1;

@@ -430,19 +430,14 @@ print(next(o["value"] for o in json.load(sys.stdin) if o["name"] == sys.argv[1])
 }
 
 build_and_install() {
-	local build=$top/build link=
+	local build=$top/build
 
-	# where the loader does not look by itself, the programs have to know
-	case $prefix in
-	/usr | /usr/local) ;;
-	*) link=-Wl,-rpath,$prefix/lib ;;
-	esac
 	say "Building and installing to $prefix"
 	if [ ! -f "$build/build.ninja" ]; then
-		quiet "meson setup" as_owner meson setup --prefix "$prefix" --libdir lib --buildtype release "-Dc_link_args=$link" "$build" "$top" ||
+		quiet "meson setup" as_owner meson setup --prefix "$prefix" --libdir lib --buildtype release "$build" "$top" ||
 			die "the build could not be set up" "remove $build and run this again"
 	elif [ "$(build_option prefix)" != "$prefix" ] || [ "$(build_option libdir)" != lib ]; then
-		quiet "meson configure" as_owner meson configure "-Dprefix=$prefix" -Dlibdir=lib "-Dc_link_args=$link" "$build"
+		quiet "meson configure" as_owner meson configure "-Dprefix=$prefix" -Dlibdir=lib "$build"
 	fi
 	quiet "the build" as_owner meson compile -C "$build" || die "the build failed" "read the log above"
 	quiet "the installation" meson install --no-rebuild --only-changed -C "$build" || die "the installation failed" "read the log above"

@@ -148,7 +148,7 @@ compile() {
 		mkdir -p "$build"
 		prefix=$(mktemp -d /opt/libsandbox-tests.XXXXXX)
 		rm -rf "$build"
-		options+=(--prefix "$prefix" "-Dc_link_args=-Wl,-rpath,$prefix/lib")
+		options+=(--prefix "$prefix")
 		must "meson setup" meson setup "${options[@]}" "$build" "$top"
 		printf '%s\n' "$prefix" >"$build/prefix"
 	fi

@@ -184,7 +184,8 @@ make_disk (gpointer data, GCancellable *cancellable, GError **error)
   if (!_sandbox_host_is_test (work->host)
       && !_sandbox_records_clone (work->source, work->machine, error))
     return FALSE;
-  return _sandbox_virt_volume_create (work->host->virt, xml, &work->made.disk, error);
+  return _sandbox_virt_volume_create (work->host->virt, xml, &work->made.disk, error)
+         && _sandbox_work_forget_snapshots (work, error);
 }
 
 static gboolean

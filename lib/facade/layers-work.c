@@ -140,14 +140,79 @@ remove_layer (SandboxWork *work, SandboxLayers *layers, SandboxLayer *layer, GEr
   return TRUE;
 }
 
+/* Whether nothing is there of the machine that @layer belongs to, and it is one of the caller's. */
+static gboolean
+is_left_behind (SandboxHost *host, const SandboxLayer *layer)
+{
+  g_autofree char *object = _sandbox_layer_object (layer->volume);
+  g_autofree char *name = _sandbox_object_parse (host->uid, host->owner, object);
+  g_autofree char *state = NULL;
+  gboolean exists = TRUE;
+
+  if (name == NULL || layer->own || layer->children > 0)
+    return FALSE;
+  state = g_build_filename (host->state_dir, name, NULL);
+  return !g_file_test (state, G_FILE_TEST_EXISTS)
+         && _sandbox_virt_domain_state (host->virt, object, &exists, NULL, NULL) && !exists;
+}
+
+/* Of a machine that is still there: what only the one that is destroyed stood on is of no use now.
+ * A machine that is busy looks for such layers itself with its next verb; to wait for it here,
+ * holding another lock, could be for ever. */
+static void
+sweep_other (SandboxHost *host, const char *object)
+{
+  g_autofree char *name = _sandbox_object_parse (host->uid, host->owner, object);
+  g_autoptr (SandboxMachine) machine = name != NULL ? _sandbox_machine_new (host, name) : NULL;
+  g_autoptr (GError) local = NULL;
+  g_auto (SandboxWork) work = { 0 };
+
+  if (machine == NULL || !g_file_test (machine->state_path, G_FILE_TEST_EXISTS))
+    return;
+  _sandbox_work_init (&work, machine, NULL, NULL);
+  work.lock_wait_usec = 0;
+  work.snapshot = _sandbox_snapshot_work_new ();
+  if (!_sandbox_work_begin (&work, "tidy", NULL, &local) || !work.pieces.domain
+      || !_sandbox_layers_sweep (&work, &local))
+    g_debug ("layers of %s that are of no use stay for now: %s", name,
+             local != NULL ? local->message : "it has no definition");
+}
+
+/* @layer, which belonged to a machine that is no more, and what only it stood on. */
+static gboolean
+remove_left_behind (SandboxWork *work, SandboxLayers *layers, SandboxLayer *layer, GError **error)
+{
+  while (layer != NULL && is_left_behind (work->host, layer))
+    {
+      SandboxLayer *below = layer->below;
+
+      if (!remove_layer (work, layers, layer, error))
+        return FALSE;
+      layer = below;
+    }
+  if (layer != NULL && !layer->own && layer->children == 0)
+    {
+      g_autofree char *object = _sandbox_layer_object (layer->volume);
+
+      sweep_other (work->host, object);
+    }
+  return TRUE;
+}
+
+/* What is of no use, and what of other machines was there for that only. */
 static gboolean
 sweep (SandboxWork *work, SandboxLayers *layers, GError **error)
 {
   SandboxLayer *layer;
 
   while ((layer = _sandbox_layers_find_useless (layers)) != NULL)
-    if (!remove_layer (work, layers, layer, error))
-      return FALSE;
+    {
+      SandboxLayer *below = layer->below;
+
+      if (!remove_layer (work, layers, layer, error)
+          || (below != NULL && !below->own && !remove_left_behind (work, layers, below, error)))
+        return FALSE;
+    }
   return TRUE;
 }
 
@@ -245,37 +310,6 @@ find_last (const SandboxLayers *layers)
         return layer;
     }
   return NULL;
-}
-
-/* Whether nothing is there of the machine that @layer belongs to, and it is one of the caller's. */
-static gboolean
-is_left_behind (SandboxHost *host, const SandboxLayer *layer)
-{
-  g_autofree char *object = _sandbox_layer_object (layer->volume);
-  g_autofree char *name = _sandbox_object_parse (host->uid, host->owner, object);
-  g_autofree char *state = NULL;
-  gboolean exists = TRUE;
-
-  if (name == NULL || layer->own || layer->children > 0)
-    return FALSE;
-  state = g_build_filename (host->state_dir, name, NULL);
-  return !g_file_test (state, G_FILE_TEST_EXISTS)
-         && _sandbox_virt_domain_state (host->virt, object, &exists, NULL, NULL) && !exists;
-}
-
-/* @layer, which belonged to a machine that is no more, and what only it stood on. */
-static gboolean
-remove_left_behind (SandboxWork *work, SandboxLayers *layers, SandboxLayer *layer, GError **error)
-{
-  while (layer != NULL && is_left_behind (work->host, layer))
-    {
-      SandboxLayer *below = layer->below;
-
-      if (!remove_layer (work, layers, layer, error))
-        return FALSE;
-      layer = below;
-    }
-  return TRUE;
 }
 
 gboolean

@@ -36,6 +36,8 @@ GPtrArray *_sandbox_snapshots_new (void); /* of SandboxSnapshotEntry */
 /* In the order in which they were made. @ret_known FALSE: there is no such file. */
 GPtrArray *_sandbox_snapshots_read (int state_fd, gboolean *ret_known, GError **error);
 gboolean _sandbox_snapshots_write (int state_fd, const GPtrArray *entries, GError **error);
+/* The machine has none: its disk was just made. (start-steps.c) */
+gboolean _sandbox_work_forget_snapshots (SandboxWork *work, GError **error);
 
 /* --- layers.c: pure */
 typedef struct _SandboxLayer SandboxLayer;

@@ -2,7 +2,7 @@
 // The steps that make what a machine is made of: profile, image, keys, shares, network, disk, seed,
 // domain. Each finds out what is there already, and remembers what it made, so that it can be
 // undone.
-#include "facade/facade-private.h"
+#include "facade/layers.h"
 
 #include "xml/allowed.h"
 
@@ -258,6 +258,23 @@ grow_disk (SandboxWork *work, GError **error)
   return TRUE;
 }
 
+/* A disk that is made anew has no snapshots. What an earlier machine of this name left because a
+ * copy stands on it must not turn up as one, should that copy go. */
+gboolean
+_sandbox_work_forget_snapshots (SandboxWork *work, GError **error)
+{
+  g_autoptr (GPtrArray) none = _sandbox_snapshots_new ();
+  g_autoptr (GError) local = NULL;
+  sandbox_autofd int state_fd = _sandbox_machine_state_fd (work->machine, FALSE, &local);
+
+  if (state_fd >= 0)
+    return _sandbox_snapshots_write (state_fd, none, error);
+  if (g_error_matches (local, SANDBOX_ERROR, SANDBOX_ERROR_NOT_FOUND))
+    return TRUE;
+  g_propagate_error (error, g_steal_pointer (&local));
+  return FALSE;
+}
+
 gboolean
 _sandbox_step_disk (gpointer data, GCancellable *cancellable, GError **error)
 {
@@ -272,6 +289,8 @@ _sandbox_step_disk (gpointer data, GCancellable *cancellable, GError **error)
     return FALSE;
   if (!work->made.disk)
     return _sandbox_host_is_test (work->host) || grow_disk (work, error);
+  if ((!work->pieces.domain || work->newest_image) && !_sandbox_work_forget_snapshots (work, error))
+    return FALSE;
   if (work->pieces.domain && !work->newest_image)
     _sandbox_report (&work->report, "disk", "its disk was gone: made a fresh one", 0, 0);
   return TRUE;

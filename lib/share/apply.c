@@ -45,9 +45,9 @@ _sandbox_apply_step (void)
 
   if (!fault || !g_str_has_prefix (fault, "apply:write:"))
     return;
-  here = g_strdup_printf ("apply:write:%u:kill", ++steps);
-  if (strcmp (here, fault) == 0)
-    raise (SIGKILL);
+  here = g_strdup_printf ("apply:write:%u:", ++steps);
+  if (g_str_has_prefix (fault, here))
+    raise (g_str_has_suffix (fault, ":stop") ? SIGSTOP : SIGKILL);
 }
 
 static SandboxNodeType
@@ -81,6 +81,9 @@ write_temp (Apply *apply, const SandboxChangeRow *row, int dir_fd, const char *t
   _sandbox_apply_step ();
   if (fchmod (fd, row->pub.new_mode & KNOWN) < 0)
     return sandbox_fail_errno (error, errno, "writing a new file");
+  /* as file systems do for a rename over a file, but not for an exchange: it is on its way to the
+   * disk before it gets its name */
+  sync_file_range (fd, 0, 0, SYNC_FILE_RANGE_WRITE);
   return TRUE;
 }
 
@@ -102,21 +105,6 @@ make_temp (Apply *apply, const SandboxChangeRow *row, int dir_fd, const char *te
 }
 
 static gboolean
-put_in_place (const SandboxChangeRow *row, int dir_fd, const char *temp, const char *name,
-              GError **error)
-{
-  SandboxNodeType old = row->host.type, new = new_type (row);
-
-  if (old == SANDBOX_NODE_ABSENT)
-    return renameat2 (dir_fd, temp, dir_fd, name, RENAME_NOREPLACE) == 0
-           || sandbox_fail_errno (error, errno, "putting it in place");
-  if (old != SANDBOX_NODE_DIR && new != SANDBOX_NODE_DIR)
-    return renameat (dir_fd, temp, dir_fd, name) == 0
-           || sandbox_fail_errno (error, errno, "putting it in place");
-  return _sandbox_tree_exchange (dir_fd, temp, name, old == SANDBOX_NODE_DIR, error);
-}
-
-static gboolean
 change_mode (const SandboxChangeRow *row, int dir_fd, const char *name, GError **error)
 {
   sandbox_autofd int fd = openat (dir_fd, name, O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC);
@@ -130,21 +118,20 @@ static gboolean
 do_row (Apply *apply, const SandboxChangeRow *row, const char *temp, int dir_fd, const char *name,
         GError **error)
 {
-  gboolean ok;
-
   _sandbox_apply_step ();
   /* of a file never in place: it may have another name, even outside of the shared directory */
   if (row->pub.kind == SANDBOX_CHANGE_MODE && new_type (row) == SANDBOX_NODE_DIR)
     return change_mode (row, dir_fd, name, error);
   if (row->pub.kind == SANDBOX_CHANGE_DELETED)
-    return unlinkat (dir_fd, name, row->host.type == SANDBOX_NODE_DIR ? AT_REMOVEDIR : 0) == 0
-           || sandbox_fail_errno (error, errno, "removing it");
-  ok = make_temp (apply, row, dir_fd, temp, error);
+    return _sandbox_tree_remove (dir_fd, temp, name, &row->host, error);
+  if (!make_temp (apply, row, dir_fd, temp, error))
+    {
+      if (!g_error_matches (*error, SANDBOX_ERROR, SANDBOX_ERROR_EXISTS))
+        unlinkat (dir_fd, temp, 0);
+      return FALSE;
+    }
   _sandbox_apply_step ();
-  ok = ok && put_in_place (row, dir_fd, temp, name, error);
-  if (!ok && unlinkat (dir_fd, temp, 0) < 0 && errno == EISDIR)
-    unlinkat (dir_fd, temp, AT_REMOVEDIR);
-  return ok;
+  return _sandbox_tree_put (dir_fd, temp, name, &row->host, error);
 }
 
 /* A file of this host's that changed since it was compared is not touched. */

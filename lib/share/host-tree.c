@@ -16,7 +16,8 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
-#define BLOCK (256 * 1024)
+#define BLOCK         (256 * 1024)
+#define GIVE_BACK_MAX 100
 
 static int
 open_beneath (int root_fd, const char *path, guint64 flags)
@@ -277,18 +278,116 @@ _sandbox_tree_hash (int fd, guint64 offset, guint64 length, guint8 ret_hash[SAND
   return TRUE;
 }
 
-gboolean
-_sandbox_tree_exchange (int dir_fd, const char *temp, const char *name, gboolean old_is_dir,
-                        GError **error)
+/* Whether what lies under @temp is what is known as @old. A new name changes the time of change. */
+static gboolean
+is_same (int dir_fd, const char *temp, const SandboxNode *old)
 {
-  int saved_errno;
+  SandboxNode now;
+  struct stat st;
 
-  if (renameat2 (dir_fd, temp, dir_fd, name, RENAME_EXCHANGE) < 0)
-    return sandbox_fail_errno (error, errno, "putting it in place");
+  if (fstatat (dir_fd, temp, &st, AT_SYMLINK_NOFOLLOW) < 0)
+    return FALSE;
+  _sandbox_node_from_stat (&st, &now);
+  now.ctime_sec = old->ctime_sec;
+  now.ctime_nsec = old->ctime_nsec;
+  return _sandbox_node_untouched (&now, old);
+}
+
+static gboolean
+fail_changed (GError **error)
+{
+  return sandbox_fail (error, SANDBOX_ERROR_BUSY,
+                       "it changed on this host just now; look at the difference again");
+}
+
+static void
+remove_temp (int dir_fd, const char *temp)
+{
+  if (unlinkat (dir_fd, temp, 0) < 0 && errno == EISDIR)
+    unlinkat (dir_fd, temp, AT_REMOVEDIR);
+}
+
+/* What came under @temp by mistake gets its name again, and what was made, @mine, goes. */
+static gboolean
+give_back (int dir_fd, const char *temp, const char *name, guint64 mine)
+{
+  struct stat st;
+
+  for (guint i = 0; i < GIVE_BACK_MAX; i++)
+    {
+      if (renameat2 (dir_fd, temp, dir_fd, name, RENAME_EXCHANGE) == 0)
+        {
+          /* saved once more meanwhile, over what was made: the newer one counts */
+          if (fstatat (dir_fd, temp, &st, AT_SYMLINK_NOFOLLOW) == 0 && st.st_ino != mine)
+            renameat2 (dir_fd, temp, dir_fd, name, RENAME_EXCHANGE);
+          remove_temp (dir_fd, temp);
+          return TRUE;
+        }
+      if (errno == ENOENT && renameat2 (dir_fd, temp, dir_fd, name, RENAME_NOREPLACE) == 0)
+        return TRUE;
+    }
+  return FALSE;
+}
+
+static gboolean
+fail_stays (GError **error, const char *temp)
+{
+  return sandbox_fail (error, SANDBOX_ERROR_BUSY,
+                       "it changes on this host all the time; a version of it is left as %s", temp);
+}
+
+static gboolean
+exchange (int dir_fd, const char *temp, const char *name, const SandboxNode *old, GError **error)
+{
+  struct stat mine;
+  int saved_errno;
+  gboolean same;
+
+  if (fstatat (dir_fd, temp, &mine, AT_SYMLINK_NOFOLLOW) < 0
+      || renameat2 (dir_fd, temp, dir_fd, name, RENAME_EXCHANGE) < 0)
+    {
+      sandbox_fail_errno (error, errno, "putting it in place");
+      remove_temp (dir_fd, temp);
+      return FALSE;
+    }
   _sandbox_apply_step ();
-  if (unlinkat (dir_fd, temp, old_is_dir ? AT_REMOVEDIR : 0) == 0)
+  same = is_same (dir_fd, temp, old);
+  if (same && unlinkat (dir_fd, temp, old->type == SANDBOX_NODE_DIR ? AT_REMOVEDIR : 0) == 0)
     return TRUE;
   saved_errno = errno;
-  renameat2 (dir_fd, temp, dir_fd, name, RENAME_EXCHANGE);
-  return sandbox_fail_errno (error, saved_errno, "removing what it replaces");
+  if (!give_back (dir_fd, temp, name, mine.st_ino))
+    return fail_stays (error, temp);
+  return same ? sandbox_fail_errno (error, saved_errno, "removing what it replaces")
+              : fail_changed (error);
+}
+
+gboolean
+_sandbox_tree_put (int dir_fd, const char *temp, const char *name, const SandboxNode *old,
+                   GError **error)
+{
+  if (old->type != SANDBOX_NODE_ABSENT)
+    return exchange (dir_fd, temp, name, old, error);
+  if (renameat2 (dir_fd, temp, dir_fd, name, RENAME_NOREPLACE) == 0)
+    return TRUE;
+  sandbox_fail_errno (error, errno, "putting it in place");
+  remove_temp (dir_fd, temp);
+  return FALSE;
+}
+
+gboolean
+_sandbox_tree_remove (int dir_fd, const char *temp, const char *name, const SandboxNode *old,
+                      GError **error)
+{
+  if (old->type == SANDBOX_NODE_DIR)
+    return unlinkat (dir_fd, name, AT_REMOVEDIR) == 0
+           || sandbox_fail_errno (error, errno, "removing it");
+  if (renameat2 (dir_fd, name, dir_fd, temp, RENAME_NOREPLACE) < 0)
+    return sandbox_fail_errno (error, errno, "removing it");
+  _sandbox_apply_step ();
+  if (is_same (dir_fd, temp, old))
+    return unlinkat (dir_fd, temp, 0) == 0 || sandbox_fail_errno (error, errno, "removing it");
+  /* not over what has that name by now: that is newer still */
+  if (renameat2 (dir_fd, temp, dir_fd, name, RENAME_NOREPLACE) < 0)
+    return fail_stays (error, temp);
+  return fail_changed (error);
 }

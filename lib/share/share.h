@@ -71,10 +71,14 @@ int _sandbox_tree_open_dir (int root_fd, const char *path, GError **error);
 int
 _sandbox_tree_open_parent (int root_fd, const char *path, const char **ret_name, GError **error);
 char *_sandbox_tree_read_link (int root_fd, const char *path, GError **error);
-/* @temp gets the name @name, and what had that goes: at once, of whatever types they are. A
- * directory goes only when it is empty. */
-gboolean _sandbox_tree_exchange (int dir_fd, const char *temp, const char *name,
-                                 gboolean old_is_dir, GError **error);
+/* @temp gets the name @name, and what had that, @old, goes: at once, of whatever types they are. A
+ * directory goes only when it is empty, and nothing goes that is not @old: BUSY then, all is as it
+ * was, and @temp is gone. */
+gboolean _sandbox_tree_put (int dir_fd, const char *temp, const char *name, const SandboxNode *old,
+                            GError **error);
+/* The same without anything in its place; @temp: a name that nobody uses. */
+gboolean _sandbox_tree_remove (int dir_fd, const char *temp, const char *name,
+                               const SandboxNode *old, GError **error);
 /* Calls @func for all in the directory @path ("" for the root), a directory before what is in it,
  * sorted; FALSE of *@ret_enter keeps out of a directory. */
 typedef gboolean (*SandboxTreeFunc) (const char *path, SandboxNode *node, gboolean *ret_enter,
@@ -277,5 +281,6 @@ void _sandbox_journal_forget (const SandboxJournal *journal, guint number);
 /* --- undo.c */
 gboolean _sandbox_changes_undo (int root_fd, int dir_fd, const char *tag, guint *ret_undone,
                                 guint *ret_left, GCancellable *cancellable, GError **error);
-/* For tests: SANDBOX_FAULT="apply:write:N:kill" kills this process at the N-th step that writes. */
+/* For tests: SANDBOX_FAULT="apply:write:N:kill" kills this process at the N-th step that writes,
+ * ":stop" in place of ":kill" stops it there. */
 void _sandbox_apply_step (void);

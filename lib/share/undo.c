@@ -46,26 +46,23 @@ set_mode (int dir_fd, const char *name, guint mode, GError **error)
          || sandbox_fail_errno (error, errno, "changing permissions");
 }
 
+/* @now: what stands there, as the apply left it. */
 static gboolean
-put_back (Undo *undo, const SandboxJournalRow *row, int dir_fd, const char *name, GError **error)
+put_back (Undo *undo, const SandboxJournalRow *row, const SandboxNode *now, int dir_fd,
+          const char *name, GError **error)
 {
-  gboolean new_is_dir = row->new_type == SANDBOX_NODE_DIR;
-
-  if (row->old_type == SANDBOX_NODE_DIR && new_is_dir)
+  if (row->old_type == SANDBOX_NODE_DIR && row->new_type == SANDBOX_NODE_DIR)
     return set_mode (dir_fd, name, row->old_mode, error);
   if (row->old_type == SANDBOX_NODE_ABSENT)
-    return unlinkat (dir_fd, name, new_is_dir ? AT_REMOVEDIR : 0) == 0
-           || sandbox_fail_errno (error, errno, "removing it");
+    return _sandbox_tree_remove (dir_fd, row->temp, name, now, error);
   if (!make_old (undo, row, dir_fd, error))
-    return FALSE;
+    {
+      if (!g_error_matches (*error, SANDBOX_ERROR, SANDBOX_ERROR_EXISTS))
+        unlinkat (dir_fd, row->temp, 0);
+      return FALSE;
+    }
   _sandbox_apply_step ();
-  if (row->new_type == SANDBOX_NODE_ABSENT)
-    return renameat2 (dir_fd, row->temp, dir_fd, name, RENAME_NOREPLACE) == 0
-           || sandbox_fail_errno (error, errno, "putting it back");
-  if (!new_is_dir && row->old_type != SANDBOX_NODE_DIR)
-    return renameat (dir_fd, row->temp, dir_fd, name) == 0
-           || sandbox_fail_errno (error, errno, "putting it back");
-  return _sandbox_tree_exchange (dir_fd, row->temp, name, new_is_dir, error);
+  return _sandbox_tree_put (dir_fd, row->temp, name, now, error);
 }
 
 /* What is there now is what the machine began with, as far as it was before. */
@@ -86,6 +83,7 @@ undo_row (Undo *undo, const SandboxJournalRow *row, gboolean *ret_left)
 {
   const char *name = NULL;
   sandbox_autofd int dir_fd = -1;
+  g_autoptr (GError) local = NULL;
   SandboxNode now;
 
   *ret_left = FALSE;
@@ -98,11 +96,10 @@ undo_row (Undo *undo, const SandboxJournalRow *row, gboolean *ret_left)
                       && !_sandbox_journal_is_kept (undo->journal, row->number, now.inode));
       return FALSE;
     }
+  _sandbox_apply_step ();
   dir_fd = _sandbox_tree_open_parent (undo->root_fd, row->path, &name, NULL);
-  if (dir_fd < 0 || !put_back (undo, row, dir_fd, name, NULL))
+  if (dir_fd < 0 || !put_back (undo, row, &now, dir_fd, name, &local))
     {
-      if (dir_fd >= 0)
-        unlinkat (dir_fd, row->temp, 0);
       *ret_left = TRUE;
       return FALSE;
     }

@@ -4,6 +4,7 @@
 #include "world.h"
 
 #include <signal.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -21,6 +22,7 @@ make_archive (void)
   add_entry (archive, SANDBOX_TAR_FILE, "./a", NULL, 0644, "new a");
   add_entry (archive, SANDBOX_TAR_FILE, "./b", NULL, 0755, "base b");
   add_raw (archive, '3', "./gone", NULL, 0, 0, 0, 0);
+  add_raw (archive, '3', "./gone-file", NULL, 0, 0, 0, 0);
   add_entry (archive, SANDBOX_TAR_SYMLINK, "./link", "a", 0777, NULL);
   add_entry (archive, SANDBOX_TAR_DIR, "./new/", NULL, 0750, NULL);
   add_entry (archive, SANDBOX_TAR_FILE, "./new/x", NULL, 0644, "new x");
@@ -39,6 +41,7 @@ make_world (World *world)
   put_file (world->host, "b", 0644, "base b");
   put_file (world->host, "gone/1", 0644, "one");
   put_file (world->host, "gone/2", 0644, "two");
+  put_file (world->host, "gone-file", 0644, "three");
   put_file (world->host, "was-file", 0644, "base file");
   put_file (world->host, "z-was-dir/inner", 0644, "inner");
   world_record (world);
@@ -125,11 +128,119 @@ test_each_step (void)
   g_assert_cmpuint (step, <, STEPS_MAX);
 }
 
+typedef enum
+{
+  SAVE_RENAME, /* as most editors do it */
+  SAVE_IN_PLACE,
+  SAVES,
+} Save;
+
+static void
+save (const World *world, const char *path, Save how)
+{
+  g_autofree char *whole = g_build_filename (world->host, path, NULL);
+  g_autofree char *other = g_strconcat (whole, ".saving", NULL);
+  g_autoptr (GError) error = NULL;
+
+  if (how == SAVE_RENAME)
+    {
+      g_assert_true (g_file_set_contents (other, "mine", -1, &error));
+      g_assert_cmpint (rename (other, whole), ==, 0);
+    }
+  else
+    {
+      FILE *file = fopen (whole, "w");
+
+      g_assert_nonnull (file);
+      g_assert_cmpint (fputs ("mine", file), >=, 0);
+      fclose (file);
+    }
+}
+
+/* An apply or an undo, stopped at step @step, when its user saves @path. FALSE when
+ * there were fewer steps. */
+static gboolean
+run_edited (const char *path, guint step, Save how, gboolean undo)
+{
+  g_autoptr (GByteArray) archive = make_archive ();
+  g_autoptr (SandboxChanges) changes = NULL;
+  g_autofree char *now = NULL;
+  gboolean stopped;
+  guint n_undone = 0, left = 0;
+  int status = 0;
+  World world;
+  pid_t pid;
+
+  make_world (&world);
+  changes = world_read_archive (&world, archive, NULL);
+  if (undo)
+    apply_all (changes, FALSE);
+  pid = fork ();
+  if (pid == 0)
+    {
+      g_autofree char *fault = g_strdup_printf ("apply:write:%u:stop", step);
+
+      g_setenv ("SANDBOX_FAULT", fault, TRUE);
+      if (!undo)
+        apply_all (changes, FALSE);
+      else if (!_sandbox_changes_undo (world.host_fd, world.records_fd, "p", &n_undone, &left, NULL,
+                                       NULL))
+        _exit (1);
+      _exit (0);
+    }
+  g_assert_cmpint (waitpid (pid, &status, WUNTRACED), ==, pid);
+  stopped = WIFSTOPPED (status);
+  if (stopped)
+    {
+      save (&world, path, how);
+      kill (pid, SIGCONT);
+      g_assert_cmpint (waitpid (pid, &status, 0), ==, pid);
+      now = get_file (world.host, path);
+      if (g_strcmp0 (now, "mine") != 0)
+        g_error ("%s saved (%d) at step %u of %s is lost: now \"%s\"", path, how, step,
+                 undo ? "undo" : "apply", now ? now : "(absent)");
+    }
+  g_assert_true (WIFEXITED (status) && WEXITSTATUS (status) == 0);
+  world_clear (&world);
+  return stopped;
+}
+
+/* Saved by its user at each step, however: it is there afterwards. */
+static void
+edit_at_each_step (gboolean undo)
+{
+  static const char *const paths[] = { "a", "gone-file" };
+
+  for (guint i = 0; i < SAVES * G_N_ELEMENTS (paths); i++)
+    {
+      guint step = 1;
+
+      while (step < STEPS_MAX && run_edited (paths[i / SAVES], step, i % SAVES, undo))
+        step++;
+      g_assert_cmpuint (step, >, 10);
+      g_assert_cmpuint (step, <, STEPS_MAX);
+    }
+}
+
+static void
+test_edit_apply (void)
+{
+  edit_at_each_step (FALSE);
+}
+
+static void
+test_edit_undo (void)
+{
+  edit_at_each_step (TRUE);
+}
+
 int
 main (int argc, char **argv)
 {
   umask (022);
   g_test_init (&argc, &argv, NULL);
   g_test_add_func ("/share/crash/each-step", test_each_step);
+  g_test_add_func ("/share/crash/edit-apply", test_edit_apply);
+  g_test_add_func ("/share/crash/edit-undo", test_edit_undo);
   return g_test_run ();
 }

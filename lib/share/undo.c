@@ -152,6 +152,7 @@ _sandbox_changes_undo (int root_fd, int dir_fd, const char *tag, guint *ret_undo
   undo.journal = journal;
   undo.base = base;
   ok = undo_all (&undo, ret_undone, ret_left, cancellable, error);
+  /* what could not be put back stays where it is kept: nothing else has it */
   return _sandbox_base_save_applied (base, dir_fd, tag, ok ? error : NULL) && ok
-         && _sandbox_journal_remove (dir_fd, tag, error);
+         && (*ret_left > 0 || _sandbox_journal_remove (dir_fd, tag, error));
 }

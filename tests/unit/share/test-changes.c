@@ -254,6 +254,17 @@ test_undo (void)
   check_content (&world, "a", "base");
   check_content (&world, "b", "edited since");
   check_content (&world, "c", NULL);
+  /* what b was is still kept */
+  g_assert_true (
+      _sandbox_changes_undo (world.host_fd, world.records_fd, "p", &undone, &left, NULL, NULL));
+  g_assert_cmpuint (undone, ==, 0);
+  g_assert_cmpuint (left, ==, 1);
+  put_file (world.host, "b", 0644, "guest");
+  g_assert_true (
+      _sandbox_changes_undo (world.host_fd, world.records_fd, "p", &undone, &left, NULL, NULL));
+  g_assert_cmpuint (undone, ==, 1);
+  g_assert_cmpuint (left, ==, 0);
+  check_content (&world, "b", "base");
   g_assert_false (
       _sandbox_changes_undo (world.host_fd, world.records_fd, "p", &undone, &left, NULL, &error));
   g_assert_error (error, SANDBOX_ERROR, SANDBOX_ERROR_NOT_FOUND);

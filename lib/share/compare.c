@@ -183,6 +183,29 @@ same_content (Compare *compare, const SandboxUpperEntry *entry, const SandboxNod
   return TRUE;
 }
 
+static gboolean
+has (const Compare *compare, const char *dir, const char *name)
+{
+  g_autofree char *path = dir[0] ? g_strconcat (dir, "/", name, NULL) : g_strdup (name);
+  const SandboxUpperEntry *entry = _sandbox_upper_find (compare->changes->upper, path);
+  SandboxNode host;
+
+  if (entry)
+    return entry->type != SANDBOX_UPPER_WHITEOUT;
+  return _sandbox_tree_look (compare->changes->root_fd, path, &host, NULL)
+         && host.type != SANDBOX_NODE_ABSENT;
+}
+
+/* Git takes a directory with these for a repository, and its "config" and "hooks" with it: whatever
+ * of them the machine has, and whatever this host. */
+static gboolean
+is_bare (const Compare *compare, const char *dir)
+{
+  return has (compare, dir, "HEAD")
+         && (has (compare, dir, "commondir")
+             || (has (compare, dir, "objects") && has (compare, dir, "refs")));
+}
+
 typedef struct
 {
   Compare *compare;
@@ -205,7 +228,7 @@ delete_one (const char *path, SandboxNode *node, gboolean *ret_enter, gpointer u
       return TRUE;
     }
   _sandbox_class_of (path, &git);
-  if (git)
+  if (git || (node->type == SANDBOX_NODE_DIR && is_bare (compare, path)))
     {
       *ret_enter = FALSE;
       compare->changes->n_git++;
@@ -330,6 +353,11 @@ compare_entry (Compare *compare, const SandboxUpperEntry *entry, GError **error)
 
   if (!_sandbox_tree_look (compare->changes->root_fd, entry->path, &host, error))
     return FALSE;
+  if (host.type == SANDBOX_NODE_DIR && type != SANDBOX_NODE_DIR && is_bare (compare, entry->path))
+    {
+      compare->changes->n_git++;
+      return TRUE;
+    }
   if (entry->refusal)
     {
       row = add_row (compare, entry->path, entry, &host,
@@ -352,37 +380,17 @@ compare_entry (Compare *compare, const SandboxUpperEntry *entry, GError **error)
   return !row || host.type != SANDBOX_NODE_DIR || delete_below (compare, entry->path, row, error);
 }
 
-static gboolean
-has (const Compare *compare, const char *dir, const char *name)
-{
-  g_autofree char *path = dir[0] ? g_strconcat (dir, "/", name, NULL) : g_strdup (name);
-  const SandboxUpperEntry *entry = _sandbox_upper_find (compare->changes->upper, path);
-  SandboxNode host;
-
-  if (entry)
-    return entry->type != SANDBOX_UPPER_WHITEOUT;
-  return _sandbox_tree_look (compare->changes->root_fd, path, &host, NULL)
-         && host.type != SANDBOX_NODE_ABSENT;
-}
-
-/* Git takes a directory with these three for a repository, and its "config" and "hooks" with it. */
 static void
 find_bare (Compare *compare)
 {
-  static const char *const names[] = { "HEAD", "objects", "refs", "commondir", "config", NULL };
   GPtrArray *entries = compare->changes->upper->entries;
 
-  for (guint i = 1; i < entries->len; i++)
+  for (guint i = 0; i < entries->len; i++)
     {
       const SandboxUpperEntry *entry = g_ptr_array_index (entries, i);
-      const char *slash = strrchr (entry->path, '/');
-      g_autofree char *dir = g_strndup (entry->path, slash ? (gsize)(slash - entry->path) : 0);
 
-      if (!entry->git && g_strv_contains (names, slash ? slash + 1 : entry->path)
-          && !g_hash_table_contains (compare->bare, dir) && has (compare, dir, "HEAD")
-          && (has (compare, dir, "commondir")
-              || (has (compare, dir, "objects") && has (compare, dir, "refs"))))
-        g_hash_table_add (compare->bare, g_steal_pointer (&dir));
+      if (entry->type == SANDBOX_UPPER_DIR && !entry->git && is_bare (compare, entry->path))
+        g_hash_table_add (compare->bare, g_strdup (entry->path));
     }
 }
 

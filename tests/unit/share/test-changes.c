@@ -190,6 +190,47 @@ test_host_links (void)
   world_clear (&world);
 }
 
+static void
+make_bare (World *world, const char *name)
+{
+  g_autofree char *head = g_strconcat (name, "/HEAD", NULL);
+  g_autofree char *objects = g_strconcat (name, "/objects/x", NULL);
+  g_autofree char *refs = g_strconcat (name, "/refs/x", NULL);
+
+  put_file (world->host, head, 0644, "ref: refs/heads/main\n");
+  put_file (world->host, objects, 0644, "x");
+  put_file (world->host, refs, 0644, "x");
+}
+
+/* A repository of the host's under another name than .git gets no hooks, and does not go. */
+static void
+test_bare (void)
+{
+  g_autoptr (GByteArray) archive = archive_begin ();
+  g_autoptr (SandboxChanges) changes = NULL;
+  World world;
+
+  world_init (&world, NULL);
+  make_bare (&world, ".bare");
+  make_bare (&world, "dir/other");
+  make_bare (&world, "whole");
+  put_file (world.host, "dir/plain", 0644, "plain");
+  world_record (&world);
+  add_entry (archive, SANDBOX_TAR_DIR, "./.bare/", NULL, 0755, NULL);
+  add_entry (archive, SANDBOX_TAR_DIR, "./.bare/hooks/", NULL, 0755, NULL);
+  add_entry (archive, SANDBOX_TAR_FILE, "./.bare/hooks/post-checkout", NULL, 0755, "guest");
+  add_raw (archive, '3', "./dir", NULL, 0, 0, 0, 0);
+  add_raw (archive, '3', "./whole", NULL, 0, 0, 0, 0);
+  changes = read_all (&world, archive);
+  apply_all (changes, FALSE);
+  check_content (&world, "whole/objects/x", "x");
+  check_content (&world, ".bare/hooks/post-checkout", NULL);
+  check_content (&world, "dir/other/objects/x", "x");
+  check_content (&world, "dir/plain", NULL);
+  g_assert_cmpuint (changes->n_git, >, 0);
+  world_clear (&world);
+}
+
 /* What the host runs by itself waits for a word. */
 static void
 test_runs (void)
@@ -317,6 +358,7 @@ main (int argc, char **argv)
   g_test_add_func ("/share/changes/no-record", test_no_record);
   g_test_add_func ("/share/changes/after-apply", test_after_apply);
   g_test_add_func ("/share/changes/host-links", test_host_links);
+  g_test_add_func ("/share/changes/bare", test_bare);
   g_test_add_func ("/share/changes/runs", test_runs);
   g_test_add_func ("/share/changes/race", test_race);
   g_test_add_func ("/share/changes/undo", test_undo);

@@ -104,7 +104,9 @@ remove_state (gpointer data, GCancellable *cancellable, GError **error)
   /* A full disk is a reason to destroy, not one to fail: the next command writes the file anew. */
   if (!_sandbox_ssh_config_refresh (work->host, &local))
     g_debug ("destroy %s: %s", work->machine->name, local->message);
-  return TRUE;
+  /* A copy that goes at the same time takes what it stood on along only once nothing says that this
+   * machine is there; what it left until now is ours. */
+  return _sandbox_layers_destroy (work, error);
 }
 
 static gboolean

@@ -439,5 +439,5 @@ _sandbox_changes_compare (SandboxChanges *changes, GCancellable *cancellable, GE
         return FALSE;
     }
   g_ptr_array_sort (changes->rows, compare_rows);
-  return TRUE;
+  return _sandbox_links_mark (changes, cancellable, error);
 }

@@ -32,6 +32,9 @@ const char *_sandbox_class_refuse_name (const char *name);
 /* Why a link in the directory of @path may not lead to @target; NULL when it may. Static. */
 const char *_sandbox_class_refuse_link (const char *path, const char *target);
 
+/* --- links.c: what they lead to means what their names do */
+gboolean _sandbox_links_mark (SandboxChanges *changes, GCancellable *cancellable, GError **error);
+
 /* --- one file of a tree, or of a record of one */
 typedef enum
 {

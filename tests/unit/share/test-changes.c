@@ -249,6 +249,70 @@ test_runs (void)
   world_clear (&world);
 }
 
+static void
+check_risk (SandboxChanges *changes, const char *path, SandboxChangeRisk risk)
+{
+  const SandboxChangeRow *row = find_change (changes, path);
+
+  g_test_message ("%s", path);
+  g_assert_nonnull (row);
+  g_assert_cmpint (row->pub.risk, ==, risk);
+}
+
+/* Nor what it reaches by a link of such a name: of the host's, of the machine's, of an earlier
+ * apply, by way of another one. */
+static void
+test_runs_by_link (void)
+{
+  g_autoptr (GByteArray) archive = archive_begin (), second = archive_begin ();
+  g_autoptr (SandboxChanges) changes = NULL, again = NULL;
+  g_autofree char *absolute = NULL;
+  World world;
+
+  world_init (&world, NULL);
+  absolute = g_build_filename (world.host, "abs", NULL);
+  put_file (world.host, "conf/vscode/tasks.json", 0644, "base");
+  put_file (world.host, "sub/agent/settings.json", 0644, "base");
+  put_file (world.host, "abs", 0644, "base");
+  put_file (world.host, "plain", 0644, "base");
+  g_assert_cmpint (symlinkat ("conf/vscode", world.host_fd, ".vscode"), ==, 0);
+  g_assert_cmpint (symlinkat ("../sub/agent", world.host_fd, "sub/.claude"), ==, 0);
+  g_assert_cmpint (symlinkat (absolute, world.host_fd, ".envrc"), ==, 0);
+  world_record (&world);
+  g_assert_cmpint (symlinkat ("late.mk", world.host_fd, "Makefile"), ==, 0);
+  g_assert_cmpint (symlinkat ("/etc/passwd", world.host_fd, ".npmrc"), ==, 0);
+  add_entry (archive, SANDBOX_TAR_SYMLINK, "./.husky", "mid", 0777, NULL);
+  add_entry (archive, SANDBOX_TAR_FILE, "./abs", NULL, 0644, "guest");
+  add_entry (archive, SANDBOX_TAR_DIR, "./conf/", NULL, 0755, NULL);
+  add_entry (archive, SANDBOX_TAR_DIR, "./conf/vscode/", NULL, 0755, NULL);
+  add_entry (archive, SANDBOX_TAR_FILE, "./conf/vscode/tasks.json", NULL, 0644, "guest");
+  add_entry (archive, SANDBOX_TAR_DIR, "./end/", NULL, 0755, NULL);
+  add_entry (archive, SANDBOX_TAR_FILE, "./end/pre-commit", NULL, 0755, "guest");
+  add_entry (archive, SANDBOX_TAR_SYMLINK, "./mid", "end", 0777, NULL);
+  add_entry (archive, SANDBOX_TAR_FILE, "./plain", NULL, 0644, "guest");
+  add_entry (archive, SANDBOX_TAR_DIR, "./sub/", NULL, 0755, NULL);
+  add_entry (archive, SANDBOX_TAR_DIR, "./sub/agent/", NULL, 0755, NULL);
+  add_entry (archive, SANDBOX_TAR_FILE, "./sub/agent/settings.json", NULL, 0644, "guest");
+  changes = read_all (&world, archive);
+  check_risk (changes, ".husky", SANDBOX_CHANGE_RUNS);
+  check_risk (changes, "conf/vscode/tasks.json", SANDBOX_CHANGE_RUNS);
+  check_risk (changes, "sub/agent/settings.json", SANDBOX_CHANGE_RUNS);
+  check_risk (changes, "abs", SANDBOX_CHANGE_RUNS);
+  check_risk (changes, "mid", SANDBOX_CHANGE_RUNS);
+  check_risk (changes, "end/pre-commit", SANDBOX_CHANGE_RUNS);
+  check_risk (changes, "plain", SANDBOX_CHANGE_PLAIN);
+  g_assert_true (sandbox_changes_apply (changes, NULL, NULL, NULL, NULL, NULL));
+  check_content (&world, "conf/vscode/tasks.json", "base");
+  check_content (&world, "plain", "guest");
+  apply_all (changes, FALSE);
+  /* later the machine sends only what the link leads to */
+  add_entry (second, SANDBOX_TAR_DIR, "./end/", NULL, 0755, NULL);
+  add_entry (second, SANDBOX_TAR_FILE, "./end/pre-commit", NULL, 0755, "guest, anew");
+  again = read_all (&world, second);
+  check_risk (again, "end/pre-commit", SANDBOX_CHANGE_RUNS);
+  world_clear (&world);
+}
+
 /* Changed between the look and the apply. */
 static void
 test_race (void)
@@ -360,6 +424,7 @@ main (int argc, char **argv)
   g_test_add_func ("/share/changes/host-links", test_host_links);
   g_test_add_func ("/share/changes/bare", test_bare);
   g_test_add_func ("/share/changes/runs", test_runs);
+  g_test_add_func ("/share/changes/runs-by-link", test_runs_by_link);
   g_test_add_func ("/share/changes/race", test_race);
   g_test_add_func ("/share/changes/undo", test_undo);
   g_test_add_func ("/share/changes/diff", test_diff);

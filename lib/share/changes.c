@@ -194,7 +194,8 @@ _sandbox_changes_forget (SandboxChanges *changes, const gboolean *chosen, GCance
 {
   for (guint i = 0; i < changes->rows->len; i++)
     {
-      const char *path = _sandbox_changes_row (changes, i)->pub.path;
+      const SandboxChangeRow *row = _sandbox_changes_row (changes, i);
+      const char *path = row->pub.path;
       SandboxNode now;
 
       if (!chosen[i])
@@ -203,6 +204,9 @@ _sandbox_changes_forget (SandboxChanges *changes, const gboolean *chosen, GCance
           || !_sandbox_tree_look (changes->root_fd, path, &now, error)
           || !hash_host (changes, path, &now, error))
         return FALSE;
+      /* changed meanwhile: the machine may have the older one, and that is no change of its own */
+      if (!_sandbox_node_untouched (&now, &row->host))
+        continue;
       _sandbox_base_set_applied (changes->base, path, &now);
     }
   return _sandbox_base_save_applied (changes->base, changes->dir_fd, changes->tag, error);

@@ -332,6 +332,28 @@ test_race (void)
   world_clear (&world);
 }
 
+/* Discarded, while its user saved: which of the two the machine copied nobody knows. */
+static void
+test_discard_race (void)
+{
+  g_autoptr (GByteArray) archive = one_file ("./a", "guest"), second = one_file ("./a", "base");
+  g_autoptr (SandboxChanges) changes = NULL, again = NULL;
+  gboolean chosen[] = { TRUE };
+  World world;
+
+  world_init (&world, NULL);
+  put_file (world.host, "a", 0644, "base");
+  world_record (&world);
+  changes = read_all (&world, archive);
+  put_file (world.host, "a", 0644, "edited");
+  g_assert_true (_sandbox_changes_forget (changes, chosen, NULL, NULL));
+  again = read_all (&world, second);
+  check_state (again, "a", SANDBOX_CHANGE_MODIFIED, SANDBOX_CHANGE_CONFLICT);
+  apply_all (again, FALSE);
+  check_content (&world, "a", "edited");
+  world_clear (&world);
+}
+
 /* Undo leaves what its user changed since. */
 static void
 test_undo (void)
@@ -426,6 +448,7 @@ main (int argc, char **argv)
   g_test_add_func ("/share/changes/runs", test_runs);
   g_test_add_func ("/share/changes/runs-by-link", test_runs_by_link);
   g_test_add_func ("/share/changes/race", test_race);
+  g_test_add_func ("/share/changes/discard-race", test_discard_race);
   g_test_add_func ("/share/changes/undo", test_undo);
   g_test_add_func ("/share/changes/diff", test_diff);
   return g_test_run ();

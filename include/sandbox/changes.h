@@ -151,8 +151,8 @@ gboolean sandbox_changes_apply (SandboxChanges *changes, const SandboxApplyOptio
                                 GCancellable *cancellable, GError **error);
 
 /* Puts back what the last apply to @share replaced, but for files that changed since, which are
- * left and counted in @ret_left, and what could not be put back stays kept until the next apply. The
- * machine need not run. NOT_FOUND when there is nothing to undo. */
+ * left and counted in @ret_left, and what could not be put back stays kept until the next apply.
+ * The machine need not run. NOT_FOUND when there is nothing to undo. */
 gboolean sandbox_machine_undo_apply (SandboxMachine *machine, const char *share, guint *ret_undone,
                                      guint *ret_left, GCancellable *cancellable, GError **error);
 

@@ -10,6 +10,7 @@
 /* Limits of what one change set may be. */
 #define SANDBOX_UPPER_ENTRIES_MAX    500000
 #define SANDBOX_UPPER_DEPTH_MAX      100
+#define SANDBOX_UPPER_TEXT_MAX       (G_GUINT64_CONSTANT (128) << 20) /* of all names and links */
 #define SANDBOX_UPPER_FILE_MAX       (G_GUINT64_CONSTANT (4) << 30)
 #define SANDBOX_UPPER_TOTAL_MAX      (G_GUINT64_CONSTANT (32) << 30)
 #define SANDBOX_UPPER_REFUSED_MAX    10000
@@ -170,7 +171,7 @@ typedef struct
   GPtrArray *entries; /* a directory before what is in it */
   GHashTable *by_path;
   int spool_fd; /* of an unlinked file */
-  guint64 spool_bytes;
+  guint64 spool_bytes, text_bytes;
   gboolean unsettled;
 } SandboxUpper;
 /* An archive of an overlay's upper directory. @private_fd: a directory of ours for the spool. GUEST

@@ -134,11 +134,16 @@ add_entry (SandboxUpper *upper, SandboxUpperEntry *owned, const char *name, GErr
   gboolean top = entry->path[0] == '\0';
   gboolean ok = TRUE;
 
+  upper->text_bytes += strlen (entry->path) + (entry->link ? strlen (entry->link) : 0);
   if (upper->entries->len >= SANDBOX_UPPER_ENTRIES_MAX)
     ok = sandbox_fail (error, SANDBOX_ERROR_GUEST,
                        "reading the machine's changes: it has more than %d of them; remove some in "
                        "the machine, or build outside of the share",
                        SANDBOX_UPPER_ENTRIES_MAX);
+  else if (upper->text_bytes > SANDBOX_UPPER_TEXT_MAX)
+    ok = sandbox_fail (error, SANDBOX_ERROR_GUEST,
+                       "reading the machine's changes: their names and links are longer than "
+                       "128 MiB together; remove some in the machine");
   else if (_sandbox_upper_find (upper, entry->path))
     ok = fail_entry (error, name, "was sent twice");
   else if (top != (upper->entries->len == 0))
@@ -254,6 +259,7 @@ resolve_hard_link (SandboxUpper *upper, SandboxUpperEntry *entry, const SandboxT
     return fail_entry (error, from->name, "is a hard link to what was not sent");
   entry->type = other->type;
   entry->link = g_strdup (other->link);
+  upper->text_bytes += other->link ? strlen (other->link) : 0;
   entry->shared = other->type == SANDBOX_UPPER_FILE;
   entry->offset = other->offset;
   entry->size_bytes = other->size_bytes;

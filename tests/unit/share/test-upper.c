@@ -223,6 +223,31 @@ test_git (void)
   world_clear (&world);
 }
 
+/* Few entries, but all of the longest: what is kept of them is bounded, too. */
+static void
+test_too_long (void)
+{
+  g_autoptr (GByteArray) archive = g_byte_array_new ();
+  g_autoptr (SandboxChanges) changes = NULL;
+  g_autoptr (GError) error = NULL;
+  g_autofree char *link = g_strnfill (4000, 'x');
+  World world;
+
+  world_with_files (&world);
+  add_entry (archive, SANDBOX_TAR_DIR, "./", NULL, 0755, NULL);
+  for (guint i = 0; i < 34000; i++)
+    {
+      g_autofree char *name = g_strdup_printf ("./link-%u", i);
+
+      add_entry (archive, SANDBOX_TAR_SYMLINK, name, link, 0777, NULL);
+    }
+  sandbox_tar_append_end (archive);
+  changes = world_read_archive (&world, archive, &error);
+  g_assert_error (error, SANDBOX_ERROR, SANDBOX_ERROR_GUEST);
+  g_assert_nonnull (strstr (error->message, "128 MiB"));
+  world_clear (&world);
+}
+
 int
 main (int argc, char **argv)
 {
@@ -230,6 +255,7 @@ main (int argc, char **argv)
   g_test_add_func ("/share/upper/corpus", test_corpus);
   g_test_add_func ("/share/upper/top", test_top);
   g_test_add_func ("/share/upper/too-many", test_too_many);
+  g_test_add_func ("/share/upper/too-long", test_too_long);
   g_test_add_func ("/share/upper/git", test_git);
   return g_test_run ();
 }

@@ -97,6 +97,27 @@ _sandbox_records_clone (SandboxMachine *from, SandboxMachine *to, GError **error
   return names != NULL;
 }
 
+/* Its disk goes back behind what was applied and discarded: only what the disk began with is known
+ * of it then. A record that is too old makes conflicts; one that is too new would let an apply take
+ * back edits of the host's. */
+gboolean
+_sandbox_records_revert (SandboxMachine *machine, GError **error)
+{
+  sandbox_autofd int state_fd = _sandbox_machine_state_fd (machine, FALSE, NULL);
+  sandbox_autofd int dir_fd = -1;
+  g_auto (GStrv) names = NULL;
+
+  if (state_fd >= 0)
+    dir_fd = openat (state_fd, RECORDS_DIR, OPEN_ROOT | O_NOFOLLOW);
+  if (dir_fd < 0)
+    return TRUE;
+  names = sandbox_dir_list (dir_fd, error);
+  for (guint i = 0; names && names[i]; i++)
+    if (g_str_has_suffix (names[i], ".applied") && !sandbox_remove_at (dir_fd, names[i], error))
+      return FALSE;
+  return names != NULL;
+}
+
 static SandboxPlan *
 plan_of (SandboxMachine *machine, GError **error)
 {

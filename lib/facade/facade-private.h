@@ -272,6 +272,8 @@ gboolean _sandbox_share_doors_write (SandboxWork *work, GCancellable *cancellabl
 /* What this host has in the shares for review, when a machine's layer begins. */
 gboolean _sandbox_step_record (gpointer work, GCancellable *cancellable, GError **error);
 gboolean _sandbox_records_clone (SandboxMachine *from, SandboxMachine *to, GError **error);
+/* Before its disk goes back to an older state (changes.c). */
+gboolean _sandbox_records_revert (SandboxMachine *machine, GError **error);
 /* shares.c */
 /* Sources without links, as far as they are there: what is checked is then what libvirt is given.
  */

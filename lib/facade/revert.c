@@ -148,7 +148,7 @@ switch_layer (gpointer data, GCancellable *cancellable, GError **error)
     return sandbox_fail (error, SANDBOX_ERROR_FAILED,
                          "revert %s: the new layer %s was removed while it was made",
                          work->machine->name, snapshot->volume);
-  if (!_sandbox_layers_define (work, new, error))
+  if (!_sandbox_records_revert (work->machine, error) || !_sandbox_layers_define (work, new, error))
     return FALSE;
   snapshot->made_layer = snapshot->made_entry = FALSE;
   return TRUE;

@@ -113,6 +113,26 @@ test_tree (void)
   g_assert_cmpuint (count_layers (machine), ==, 0);
 }
 
+/* The record of what was applied is of a later state than the disk that comes back. */
+static void
+test_records (void)
+{
+  g_autoptr (SandboxHost) host = driver_test_open (TEST_URI, NULL);
+  g_autoptr (SandboxMachine) machine = stopped_machine (host, "records");
+  g_autofree char *dir = g_build_filename (machine->state_path, "review", NULL);
+  g_autofree char *applied = g_build_filename (dir, "project.applied", NULL);
+  g_autofree char *manifest = g_build_filename (dir, "project.manifest", NULL);
+
+  create (machine, "one");
+  g_assert_cmpint (g_mkdir_with_parents (dir, 0700), ==, 0);
+  g_assert_true (g_file_set_contents (applied, "x", -1, NULL));
+  g_assert_true (g_file_set_contents (manifest, "x", -1, NULL));
+  revert (machine, "one");
+  g_assert_false (g_file_test (applied, G_FILE_TEST_EXISTS));
+  g_assert_true (g_file_test (manifest, G_FILE_TEST_EXISTS));
+  driver_test_destroy (machine, TRUE);
+}
+
 static void
 test_refuses (void)
 {
@@ -277,6 +297,7 @@ main (int argc, char **argv)
 
   g_test_init (&argc, &argv, NULL);
   g_test_add_func ("/snapshot/tree", test_tree);
+  g_test_add_func ("/snapshot/records", test_records);
   g_test_add_func ("/snapshot/refuses", test_refuses);
   g_test_add_func ("/snapshot/generated-names", test_generated_names);
   g_test_add_func ("/snapshot/limit", test_limit);

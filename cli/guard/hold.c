@@ -8,7 +8,7 @@
 
 /* libvirt, when it makes a filter's rules anew, replaces them step by step: who is incomplete for
  * less than that is cut off, but not paused */
-#define GRACE_USEC (150 * G_TIME_SPAN_MILLISECOND)
+#define GRACE_USEC (300 * G_TIME_SPAN_MILLISECOND)
 /* complete for that long: libvirt is not in the middle of it */
 #define SETTLE_USEC    (300 * G_TIME_SPAN_MILLISECOND)
 #define RELOAD_USEC    (5 * G_USEC_PER_SEC)

@@ -51,8 +51,9 @@ settle_state (SandboxWork *work, GCancellable *cancellable, GError **error)
   if (work->pieces.virt_state == SANDBOX_VIRT_PAUSED)
     return sandbox_fail (
         error, SANDBOX_ERROR_WRONG_STATE,
-        "start %s: it is paused, most likely because the host's disk is full; make room, then "
-        "`virsh resume %s`, or `vms stop --force %s`",
+        "start %s: it is paused: by vms-guard, which lets it go on by itself when its rules are "
+        "back, or because the host's disk is full; then make room and `virsh resume %s`, or `vms "
+        "stop --force %s`",
         name, work->machine->object, name);
   if (work->pieces.virt_state == SANDBOX_VIRT_STOPPING)
     {

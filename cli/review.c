@@ -159,8 +159,8 @@ vms_review_remarks (VmsContext *context, const VmsReview *review)
 
       if (sandbox_changes_get_git (changes) > 0)
         vms_say ("%s: %u entries in directories of git's are left out: they are never applied, as "
-                 "git on this host would run what they say",
-                 name, sandbox_changes_get_git (changes));
+                 "git on this host would run what they say; `vms pull %s` brings commits",
+                 name, sandbox_changes_get_git (changes), name);
       if (sandbox_changes_get_unsettled (changes))
         vms_say ("%s: files changed while they were read: look again when the machine rests", name);
     }

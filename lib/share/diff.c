@@ -57,6 +57,17 @@ side_text (Side *side, const char *text, GError **error)
          || sandbox_fail_errno (error, errno, "comparing files");
 }
 
+/**
+ * Diff: one change, as it becomes text
+ */
+typedef struct
+{
+  SandboxChanges *changes;
+  const SandboxChangeRow *row;
+  GString *text;
+  guint added, removed;
+} Diff;
+
 static gboolean
 open_old (SandboxChanges *changes, const SandboxChangeRow *row, Side *side, GError **error)
 {
@@ -174,28 +185,57 @@ quote (const char *prefix, const char *path)
   return g_strdup_printf ("\"%s%s\"", prefix, escaped);
 }
 
-static void
-add_header (GString *text, const SandboxChange *change)
+/* As git has it: a directory is nothing, and of a file's rights it knows one. */
+static guint
+git_mode (guint mode)
 {
-  g_autofree char *a = quote ("a/", change->path), *b = quote ("b/", change->path);
+  if (S_ISLNK (mode))
+    return S_IFLNK;
+  if (!S_ISREG (mode))
+    return 0;
+  return S_IFREG | (mode & 0111 ? 0755 : 0644);
+}
+
+/* 0 for @old or @new: there is none. */
+static void
+add_header (GString *text, const char *path, guint old, guint new)
+{
+  g_autofree char *a = quote ("a/", path), *b = quote ("b/", path);
 
   g_string_append_printf (text, "diff --git %s %s\n", a, b);
-  if (!change->old_mode)
-    g_string_append_printf (text, "new file mode %06o\n", change->new_mode);
-  else if (!change->new_mode)
-    g_string_append_printf (text, "deleted file mode %06o\n", change->old_mode);
-  else if (change->old_mode != change->new_mode)
-    g_string_append_printf (text, "old mode %06o\nnew mode %06o\n", change->old_mode,
-                            change->new_mode);
+  if (!old)
+    g_string_append_printf (text, "new file mode %06o\n", new);
+  else if (!new)
+    g_string_append_printf (text, "deleted file mode %06o\n", old);
+  else if (old != new)
+    g_string_append_printf (text, "old mode %06o\nnew mode %06o\n", old, new);
 }
 
 static void
-add_names (GString *text, const SandboxChange *change)
+add_names (GString *text, const char *path, guint old, guint new)
 {
-  g_autofree char *a = quote ("a/", change->path), *b = quote ("b/", change->path);
+  g_autofree char *a = quote ("a/", path), *b = quote ("b/", path);
 
-  g_string_append_printf (text, "--- %s\n+++ %s\n", change->old_mode ? a : "/dev/null",
-                          change->new_mode ? b : "/dev/null");
+  g_string_append_printf (text, "--- %s\n+++ %s\n", old ? a : "/dev/null", new ? b : "/dev/null");
+}
+
+/* What a patch has no words for. */
+static void
+add_remark (GString *text, const SandboxChange *change)
+{
+  g_autofree char *name = quote ("", change->path);
+  gboolean directory = S_ISDIR (change->old_mode) || S_ISDIR (change->new_mode);
+
+  g_string_append_printf (text, "# %s%s", name, directory ? "/" : "");
+  if (change->state == SANDBOX_CHANGE_REFUSED)
+    g_string_append (text, "\n");
+  else if (!change->old_mode)
+    g_string_append (text, ": new\n");
+  else if (!change->new_mode)
+    g_string_append (text, ": deleted\n");
+  else
+    g_string_append_printf (text, ": mode %04o, was %04o\n", change->new_mode & 07777,
+                            change->old_mode & 07777);
 }
 
 static void
@@ -218,31 +258,32 @@ skip_names (const char *text)
 }
 
 static gboolean
-add_lines (SandboxChanges *changes, const SandboxChangeRow *row, GString *text, guint *ret_added,
-           guint *ret_removed, GCancellable *cancellable, GError **error)
+add_lines (Diff *diff, guint old_mode, guint new_mode, GCancellable *cancellable, GError **error)
 {
+  const SandboxChangeRow *row = diff->row;
   Side old = { .fd = -1 }, new = { .fd = -1 };
   g_autofree char *lines = NULL;
-  gboolean ok = open_old (changes, row, &old, error) && open_new (changes, row, &new, error);
+  gboolean ok =
+      open_old (diff->changes, row, &old, error) && open_new (diff->changes, row, &new, error);
 
   if (ok && (is_binary (&old) || is_binary (&new)))
     g_string_append_printf (
-        text, "Binary files differ (%" G_GUINT64_FORMAT " -> %" G_GUINT64_FORMAT " bytes)\n",
+        diff->text, "Binary files differ (%" G_GUINT64_FORMAT " -> %" G_GUINT64_FORMAT " bytes)\n",
         row->pub.old_bytes, row->pub.new_bytes);
   else if (ok)
     {
-      lines = !row->pub.old_mode   ? whole (&new, '+', error)
-              : !row->pub.new_mode ? whole (&old, '-', error)
-                                   : run_diff (&old, &new, cancellable, error);
+      lines = !old_mode   ? whole (&new, '+', error)
+              : !new_mode ? whole (&old, '-', error)
+                          : run_diff (&old, &new, cancellable, error);
       ok = lines != NULL;
     }
   if (lines && lines[0])
     {
       const char *rest = skip_names (lines);
 
-      add_names (text, &row->pub);
-      g_string_append (text, rest);
-      count_lines (rest, ret_added, ret_removed);
+      add_names (diff->text, row->pub.path, old_mode, new_mode);
+      g_string_append (diff->text, rest);
+      count_lines (rest, &diff->added, &diff->removed);
     }
   sandbox_close_fd (&old.fd);
   sandbox_close_fd (&new.fd);
@@ -250,9 +291,11 @@ add_lines (SandboxChanges *changes, const SandboxChangeRow *row, GString *text, 
 }
 
 static gboolean
-has_content (guint mode)
+add_part (Diff *diff, guint old, guint new, GCancellable *cancellable, GError **error)
 {
-  return S_ISREG (mode) || S_ISLNK (mode);
+  add_header (diff->text, diff->row->pub.path, old, new);
+  return diff->row->pub.kind == SANDBOX_CHANGE_MODE
+         || add_lines (diff, old, new, cancellable, error);
 }
 
 char *
@@ -261,18 +304,25 @@ sandbox_changes_diff (SandboxChanges *changes, guint index, gsize *ret_length, g
 {
   const SandboxChangeRow *row = _sandbox_changes_row (changes, index);
   g_autoptr (GString) text = g_string_new (NULL);
-  guint added = 0, removed = 0;
-  gboolean content = has_content (row->pub.old_mode) || has_content (row->pub.new_mode);
+  Diff diff = { .changes = changes, .row = row, .text = text };
+  guint old = git_mode (row->pub.old_mode), new = git_mode (row->pub.new_mode);
+  gboolean ok = TRUE;
 
-  add_header (text, &row->pub);
-  if (row->pub.state != SANDBOX_CHANGE_REFUSED && row->pub.kind != SANDBOX_CHANGE_MODE && content
-      && !add_lines (changes, row, text, &added, &removed, cancellable, error))
+  if (row->pub.state == SANDBOX_CHANGE_REFUSED || (old == 0 && new == 0)
+      || (row->pub.kind == SANDBOX_CHANGE_MODE && old == new))
+    add_remark (text, &row->pub);
+  else if (old != 0 && new != 0 && ((old ^ new) & S_IFMT))
+    ok = add_part (&diff, old, 0, cancellable, error)
+         && add_part (&diff, 0, new, cancellable, error);
+  else
+    ok = add_part (&diff, old, new, cancellable, error);
+  if (!ok)
     return NULL;
   if (ret_length)
     *ret_length = text->len;
   if (ret_added)
-    *ret_added = added;
+    *ret_added = diff.added;
   if (ret_removed)
-    *ret_removed = removed;
+    *ret_removed = diff.removed;
   return g_string_free (g_steal_pointer (&text), FALSE);
 }

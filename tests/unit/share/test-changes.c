@@ -411,7 +411,7 @@ test_diff (void)
     "\\ No newline at end of file\n",
     "diff --git a/gone b/gone\ndeleted file mode 100644\n--- a/gone\n+++ /dev/null\n"
     "@@ -1,2 +0,0 @@\n-1\n-2\n",
-    "diff --git a/l b/l\nnew file mode 120777\n--- /dev/null\n+++ b/l\n@@ -0,0 +1 @@\n+b\n"
+    "diff --git a/l b/l\nnew file mode 120000\n--- /dev/null\n+++ b/l\n@@ -0,0 +1 @@\n+b\n"
     "\\ No newline at end of file\n",
   };
   World world;
@@ -435,6 +435,57 @@ test_diff (void)
   world_clear (&world);
 }
 
+/* All kinds of changes together are what git takes for a patch. */
+static void
+test_patch (void)
+{
+  g_autoptr (GByteArray) archive = archive_begin ();
+  g_autoptr (SandboxChanges) changes = NULL;
+  g_autoptr (GString) patch = g_string_new (NULL);
+  g_autofree char *file = NULL;
+  const char *argv[] = { "git", "apply", "--check", NULL, NULL };
+  g_autoptr (GError) error = NULL;
+  int status = -1;
+  World world;
+
+  world_init (&world, NULL);
+  put_file (world.host, "a", 0644, "one\ntwo\n");
+  put_file (world.host, "gone", 0644, "1\n2\n");
+  put_file (world.host, "old/x", 0600, "1\n");
+  put_file (world.host, "turned", 0644, "file\n");
+  put_file (world.host, "tool", 0644, "#!\n");
+  g_assert_cmpint (symlinkat ("a", world.host_fd, "moved"), ==, 0);
+  world_record (&world);
+  add_entry (archive, SANDBOX_TAR_FILE, "./a", NULL, 0644, "one\n2\n");
+  add_raw (archive, '3', "./gone", NULL, 0, 0, 0, 0);
+  add_entry (archive, SANDBOX_TAR_SYMLINK, "./moved", "tool", 0777, NULL);
+  add_entry (archive, SANDBOX_TAR_DIR, "./new/", NULL, 0755, NULL);
+  add_entry (archive, SANDBOX_TAR_FILE, "./new/f g", NULL, 0640, "x");
+  add_raw (archive, '3', "./old", NULL, 0, 0, 0, 0);
+  add_entry (archive, SANDBOX_TAR_FILE, "./suid", NULL, 04755, "x");
+  add_entry (archive, SANDBOX_TAR_FILE, "./tool", NULL, 0755, "#!\n");
+  add_entry (archive, SANDBOX_TAR_SYMLINK, "./turned", "a", 0777, NULL);
+  changes = read_all (&world, archive);
+  g_assert_cmpuint (changes->rows->len, >=, 9);
+  for (guint i = 0; i < changes->rows->len; i++)
+    {
+      g_autofree char *text = sandbox_changes_diff (changes, i, NULL, NULL, NULL, NULL, NULL);
+
+      g_string_append (patch, text);
+    }
+  g_test_message ("%s", patch->str);
+  file = g_build_filename (g_get_tmp_dir (), "libsandbox-test.patch", NULL);
+  g_assert_true (g_file_set_contents (file, patch->str, -1, NULL));
+  argv[3] = file;
+  g_assert_true (g_spawn_sync (world.host, (char **)argv, NULL, G_SPAWN_SEARCH_PATH, NULL, NULL,
+                               NULL, NULL, &status, &error));
+  g_assert_cmpint (status, ==, 0);
+  g_assert_null (strstr (patch->str, "b/suid"));
+  g_assert_nonnull (strstr (patch->str, "# new/: new\n"));
+  unlink (file);
+  world_clear (&world);
+}
+
 int
 main (int argc, char **argv)
 {
@@ -451,5 +502,6 @@ main (int argc, char **argv)
   g_test_add_func ("/share/changes/discard-race", test_discard_race);
   g_test_add_func ("/share/changes/undo", test_undo);
   g_test_add_func ("/share/changes/diff", test_diff);
+  g_test_add_func ("/share/changes/patch", test_patch);
   return g_test_run ();
 }

@@ -38,7 +38,7 @@ npm_registry (GCancellable *cancellable)
     return NULL;
   g_strstrip (answer);
   if ((!g_str_has_prefix (answer, "https://") && !g_str_has_prefix (answer, "http://"))
-      || strspn (answer, URL_CHARS) != strlen (answer) || g_str_equal (answer, PUBLIC_REGISTRY))
+      || strspn (answer, URL_CHARS) != strlen (answer))
     return NULL;
   return g_steal_pointer (&answer);
 }
@@ -62,7 +62,7 @@ source_names (const char *registry, GCancellable *cancellable)
   GPtrArray *names = g_ptr_array_new_with_free_func (g_free);
   g_autofree char *answer = ask (argv, cancellable);
   g_auto (GStrv) urls = g_strsplit (answer != NULL ? answer : "", "\n", -1);
-  char *name = registry != NULL ? host_of_url (registry) : NULL;
+  char *name = host_of_url (registry != NULL ? registry : PUBLIC_REGISTRY);
 
   if (name != NULL)
     g_ptr_array_add (names, name);

@@ -92,7 +92,7 @@ p1"
 	lacks "$(in_guest p1 'sudo grep -rlE "run-[0-9a-f]{8}" /etc /var/log /home /root /opt 2>/dev/null')" .
 	lacks "$(in_guest p1 'ls -d /run/vms-provision /var/lib/systemd/random-seed 2>/dev/null')" provision
 	eq "$(in_guest p1 'cat /etc/machine-id')" "$(root_virsh domuuid "$(object p1)" | tr -d '\n-')"
-	contains "$(in_guest p1 'cat .ssh/id_ed25519.pub')" "$(vms key p1 | cut -d' ' -f2)"
+	eq "$(in_guest p1 'cut -d" " -f2 .ssh/id_ed25519.pub')" "$(vms key p1 | cut -d' ' -f2)"
 }
 
 second_from_the_layer() {

@@ -20,6 +20,7 @@
 // it forbids calls that the steps before it use.
 #include "share.h"
 
+#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <linux/openat2.h>
@@ -119,19 +120,57 @@ raise_limit (void)
     }
 }
 
-/* Nothing that libvirt's daemon may have left open gets to virtiofsd but the socket. */
+/* libvirt's file with our process id, which it locked for us: as long as it is open, libvirt knows
+ * that there is something to end when the machine does not start. -1: none. */
+static int
+find_pid_file (void)
+{
+  DIR *dir = opendir ("/proc/self/fd");
+  const struct dirent *entry;
+  int found = -1;
+
+  while (dir && found < 0 && (entry = readdir (dir)))
+    {
+      char path[64], target[SHARE_PATH_MAX + 1];
+      int fd = atoi (entry->d_name);
+      struct stat info;
+      ssize_t n;
+
+      snprintf (path, sizeof path, "/proc/self/fd/%d", fd);
+      n = fd > 2 ? readlink (path, target, sizeof target) : -1;
+      if (n > 4 && n < (ssize_t)sizeof target && memcmp (target + n - 4, ".pid", 4) == 0
+          && fstat (fd, &info) == 0 && S_ISREG (info.st_mode) && info.st_uid == 0)
+        found = fd;
+    }
+  if (dir)
+    closedir (dir);
+  return found;
+}
+
+static void
+close_between (int after, int before)
+{
+  if (after + 1 < before && close_range ((unsigned)after + 1, (unsigned)before - 1, 0) < 0)
+    share_die_errno ("closing what is not needed");
+}
+
+/* Nothing else that libvirt's daemon may have left open gets to virtiofsd. */
 static void
 keep_only (int socket_fd)
 {
+  int pid_fd = find_pid_file ();
+  int first = pid_fd > 0 && pid_fd < socket_fd ? pid_fd : socket_fd;
+  int second = pid_fd > socket_fd ? pid_fd : socket_fd;
   struct stat info;
 
   if (fstat (socket_fd, &info) < 0 || !S_ISSOCK (info.st_mode))
     share_die ("descriptor %d is no socket", socket_fd);
-  if ((socket_fd > 3 && close_range (3, (unsigned)socket_fd - 1, 0) < 0)
-      || close_range ((unsigned)socket_fd + 1, ~0U, 0) < 0)
+  close_between (2, first);
+  close_between (first, second);
+  if (close_range ((unsigned)second + 1, ~0U, 0) < 0)
     share_die_errno ("closing what is not needed");
-  if (fcntl (socket_fd, F_SETFD, 0) < 0)
-    share_die_errno ("keeping descriptor %d", socket_fd);
+  if (fcntl (socket_fd, F_SETFD, 0) < 0 || (pid_fd > 0 && fcntl (pid_fd, F_SETFD, 0) < 0))
+    share_die_errno ("keeping descriptors for virtiofsd");
 }
 
 /* Written anew: nothing of the arguments that came in is passed on. */

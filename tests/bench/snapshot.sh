@@ -50,7 +50,7 @@ define() {
 write() {
 	local top
 	[ "$1" -gt 0 ] || return 0
-	top=$(virsh -q -c qemu:///system dumpxml --inactive "vms-0-$machine" | grep -o "/[^']*/vms-0-$machine[.0-9]*\.qcow2" | head -n 1)
+	top=$(virsh -q -c qemu:///system dumpxml --inactive "vms-0-$machine" | grep -o "/[^']*/vms-0-${machine}[.0-9]*\.qcow2" | head -n 1)
 	# beyond the image, in pieces that QEMU takes
 	for at in $(seq 0 256 $(($1 - 1))); do
 		echo "write -q -P 7 $((6144 + at))M 256M"
@@ -68,8 +68,7 @@ timed() {
 
 # measure MIB
 measure() {
-	local i
-	for i in $(seq "$rounds"); do
+	for _ in $(seq "$rounds"); do
 		define
 		write "$1"
 		timed "snapshot.$1" "$vms" -q snapshot "$machine" one

@@ -263,6 +263,11 @@ others_door_is_refused() {
 	root_virsh net-start "$(object shares)"
 	root_virsh start "$(object shares)" >"$T/out" 2>&1 || out=$?
 	[ "$out" -ne 0 ] || fail "libvirt started it"
+	for _ in $(seq 50); do
+		[ -n "$(servers)" ] || break
+		sleep 0.2
+	done
+	eq "$(servers)" "" "what the failed start left running"
 	contains "$(grep vms-virtiofsd: /var/log/libvirt/qemu/"$(object shares)"-fs*-virtiofsd.log)" 'vms-virtiofsd: .*mode 0755, not 0700'
 	# and ours puts it right
 	vms start shares >"$T/out" 2>&1

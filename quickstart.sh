@@ -116,7 +116,7 @@ packages() {
 	printf '%s\n' gcc libc6-dev meson ninja-build pkgconf libglib2.0-dev libxml2-dev libvirt-dev libjson-glib-dev libmnl-dev libseccomp-dev
 	# to run machines
 	printf '%s\n' libvirt-daemon-system libvirt-clients qemu-system-x86 qemu-utils dnsmasq-base iptables nftables kmod procps iproute2 \
-		openssh-client
+		openssh-client git diffutils
 	# to make images
 	printf '%s\n' mmdebstrap e2fsprogs uidmap ca-certificates debian-archive-keyring
 	# the share daemon: a part of qemu-system-common in Debian 12, a package since

@@ -17,6 +17,8 @@ as_user sh -c 'echo "of the host" >"$1/file"; echo deep >"$1/dir/deep"; chmod 75
 as_user ln -s "$aside/secret" "$ro/out"
 as_user ln -s ../aside/secret "$ro/out-relative"
 as_user mkdir "$ro/a, b=c"
+# what serves other machines' shares would be counted, too
+vms stop --force work >/dev/null 2>&1
 vms destroy --yes --if-exists shares >/dev/null 2>&1
 vms create shares --profile work --share "$ro:~/docs,mode=ro" >/dev/null
 need_running shares

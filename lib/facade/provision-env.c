@@ -6,11 +6,10 @@
 
 #include <string.h>
 
-#define ASK_USEC        (20 * G_USEC_PER_SEC)
-#define ANSWER_MAX      (64 * 1024)
-#define NAMES_MAX       16
-#define URL_CHARS       "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789:/.-_~%"
-#define PUBLIC_REGISTRY "https://registry.npmjs.org/"
+#define ASK_USEC   (20 * G_USEC_PER_SEC)
+#define ANSWER_MAX (64 * 1024)
+#define NAMES_MAX  16
+#define URL_CHARS  "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789:/.-_~%"
 
 /* What a program of this host says; NULL when it is not there, or fails. */
 static char *
@@ -54,7 +53,8 @@ host_of_url (const char *url)
   return g_strdup (host);
 }
 
-/* The names of all places that packages come from. (element-type utf8) */
+/* The names of all places that packages come from, as far as this host knows them: the registry
+ * that npm has built in is looked up by the guest itself. (element-type utf8) */
 static GPtrArray *
 source_names (const char *registry, GCancellable *cancellable)
 {
@@ -62,7 +62,7 @@ source_names (const char *registry, GCancellable *cancellable)
   GPtrArray *names = g_ptr_array_new_with_free_func (g_free);
   g_autofree char *answer = ask (argv, cancellable);
   g_auto (GStrv) urls = g_strsplit (answer != NULL ? answer : "", "\n", -1);
-  char *name = host_of_url (registry != NULL ? registry : PUBLIC_REGISTRY);
+  char *name = registry != NULL ? host_of_url (registry) : NULL;
 
   if (name != NULL)
     g_ptr_array_add (names, name);

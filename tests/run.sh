@@ -15,6 +15,7 @@ seed=${VMS_TESTS_SEED:-$(date +%s)}
 keep=no
 passed=0 failed=0 skipped=0
 daemons_started=()
+lanes=${VMS_TESTS_LANES:-2}
 interfaces_before=$(cd /sys/class/net && echo *)
 prefix=
 
@@ -27,7 +28,7 @@ usage: tests/run.sh [--full] [--seed N] [--keep] [SUITE[:PATTERN]...]
   --keep      leave the test user, its machines and the log files
 
 Suites: ${all_suites[*]}. vm:PATTERN runs only the files of tests/vm whose names contain PATTERN.
-VMS_TESTS_MUST_RUN=1 makes a skipped test a failed one.
+VMS_TESTS_MUST_RUN=1 makes a skipped test a failed one; VMS_TESTS_LANES=N runs N files of tests/vm at once (2).
 END
 }
 
@@ -233,22 +234,86 @@ run_analyzer() {
 	fi
 }
 
+# for_lanes FUNCTION: once for each lane, with its two users. A lane runs one file of tests/vm after another.
+for_lanes() {
+	local lane all=0
+	for ((lane = lanes; lane > 0; lane--)); do
+		name_test_users "$lane"
+		"$1" || all=1
+	done
+	return "$all"
+}
+
+# vm_file FILE: its points go to $work/NAME.tap, and are printed as a whole when it ends.
+vm_file() {
+	local name tap began=$SECONDS running
+	name=$(basename "$1" .sh)
+	tap=$work/$name.tap
+	VMS_TESTS_FULL=$full VMS_TESTS_SEED=$seed VMS_TESTS_PREFIX=$prefix VMS_TESTS_WORK=$work VMS_TESTS_TOP=$top \
+		VMS_TESTS_USER=$TEST_USER timeout -k 30 3600 bash "$1" </dev/null >"$tap" 2>&1 &
+	running=$!
+	trap 'kill "$running"; wait; exit 143' TERM
+	wait "$running" || grep -q '^not ok' "$tap" || echo "not ok - $name ended early" >>"$tap"
+	grep -qE '^1\.\.[0-9]' "$tap" || echo "not ok - $name has no plan" >>"$tap"
+	{
+		flock 9
+		printf -- '--- %s, %d s\n' "$name" $((SECONDS - began))
+		cat "$tap"
+	} 9>"$work/print.lock"
+}
+
+# next_file: takes the first of those that any lane may run
+next_file() {
+	{
+		flock 9
+		head -n 1 "$work/queue"
+		sed -i 1d "$work/queue"
+	} 9>"$work/queue.lock"
+}
+
+# vm_lane LANE: the first lane begins with what asks for the world of isolation-lib.sh, which is there once.
+vm_lane() {
+	local file
+	name_test_users "$1"
+	if [ "$1" -eq 1 ]; then
+		for file in "${worldly[@]}"; do vm_file "$file"; done
+	fi
+	while file=$(next_file) && [ -n "$file" ]; do vm_file "$file"; done
+}
+
+# A file that says "# alone, first: WHY" or "# alone, last: WHY" gets the host for itself; the others run in lanes, next to each other.
 run_vm_suite() {
-	local pattern file name
+	local pattern file lane jobs=() first=() last=() worldly=() others=()
 
 	pattern=$(chosen vm) || return 0
-	say "real machines (sample seed $seed)"
+	say "real machines (sample seed $seed, $lanes at once)"
 	for file in "$top"/tests/vm/[0-9]*.sh; do
-		name=$(basename "$file" .sh)
-		[[ $name == *"$pattern"* ]] || continue
-		printf -- '--- %s\n' "$name"
-		: >"$work/$name.tap"
-		VMS_TESTS_FULL=$full VMS_TESTS_SEED=$seed VMS_TESTS_PREFIX=$prefix VMS_TESTS_WORK=$work VMS_TESTS_TOP=$top \
-			timeout -k 30 3600 bash "$file" </dev/null >"$work/$name.tap" 2>&1 &
-		tail -n +1 -s 0.3 --pid=$! -f "$work/$name.tap"
-		wait $! || grep -q '^not ok' "$work/$name.tap" || echo "not ok - $name ended early" | tee -a "$work/$name.tap"
-		grep -qE '^1\.\.[0-9]' "$work/$name.tap" || echo "not ok - $name has no plan" | tee -a "$work/$name.tap"
-		add "$work/$name.tap"
+		[[ $(basename "$file" .sh) == *"$pattern"* ]] || continue
+		if grep -q '^# alone, first: ' "$file"; then
+			first+=("$file")
+		elif grep -q '^# alone, last: ' "$file"; then
+			last+=("$file")
+		elif grep -q '/isolation-lib\.sh"$' "$file"; then
+			worldly+=("$file")
+		else
+			others+=("$file")
+		fi
+	done
+	name_test_users 1
+	for file in "${first[@]}"; do (vm_file "$file") & wait $!; done
+	printf '%s\n' "${others[@]}" >"$work/queue"
+	for ((lane = 1; lane <= lanes; lane++)); do
+		vm_lane "$lane" &
+		jobs+=($!)
+	done
+	for lane in "${jobs[@]}"; do
+		wait "$lane" || must "a lane" false
+	done
+	name_test_users 1
+	for file in "${last[@]}"; do (vm_file "$file") & wait $!; done
+	for file in "${first[@]}" "${worldly[@]}" "${others[@]}" "${last[@]}"; do
+		[ -f "$work/$(basename "$file" .sh).tap" ] || must "$(basename "$file" .sh), which did not run" false
+		add "$work/$(basename "$file" .sh).tap"
 	done
 }
 
@@ -267,11 +332,14 @@ stop_daemons() {
 }
 
 finish() {
-	local status=$?
+	local status=$? lane
 
 	trap - EXIT
+	trap '' INT TERM
+	for lane in $(jobs -pr); do kill "$lane"; done
+	wait
 	if [ "$keep" = no ]; then
-		remove_test_users
+		for_lanes remove_test_users
 		stop_daemons
 		rm -rf "$work" ${prefix:+"$prefix"}
 	else
@@ -293,7 +361,7 @@ if [ "$(id -u)" -ne 0 ]; then
 		echo "tests/run.sh: needs root to install packages and to make the test user" >&2
 		exit 1
 	}
-	exec sudo -- env "VMS_TESTS_MUST_RUN=${VMS_TESTS_MUST_RUN:-0}" "$top/tests/run.sh" "$@"
+	exec sudo -- env "VMS_TESTS_MUST_RUN=${VMS_TESTS_MUST_RUN:-0}" "VMS_TESTS_LANES=$lanes" "$top/tests/run.sh" "$@"
 fi
 umask 022
 work=$(mktemp -d "${TMPDIR:-/tmp}/vms-tests.XXXXXX")
@@ -304,7 +372,7 @@ say "what the tests need"
 install_needs
 say "build with sanitizers"
 compile
-must "making the test users" make_test_users
+must "making the test users" for_lanes make_test_users
 run_meson_suites
 run_analyzer
 run_valgrind

@@ -1,6 +1,7 @@
 #!/bin/bash
 # SPDX-License-Identifier: LGPL-2.1-or-later
 # Images: built by an ordinary user, once; an interrupted build leaves nothing behind.
+# alone, first: it makes the image from which all the others start.
 # shellcheck source=tests/vm/lib.sh
 . "$(dirname "$0")/lib.sh"
 

@@ -9,6 +9,7 @@
 if [ -z "${GUARD_WORLD:-}" ]; then
 	GUARD_WORLD=yes exec unshare --net --mount --propagation private bash "$0" "$@"
 fi
+# alone, last: it judges what happens within a second.
 # shellcheck source=tests/vm/lib.sh
 . "$(dirname "$0")/lib.sh"
 

@@ -4,6 +4,14 @@
 
 TEST_USER=${VMS_TESTS_USER:-vmstest}
 OTHER_USER=${TEST_USER}2
+
+# name_test_users LANE: files that run next to each other have users of their own
+name_test_users() {
+	TEST_USER=vmstest
+	[ "$1" -eq 1 ] || TEST_USER=vmstest-lane$1
+	OTHER_USER=${TEST_USER}2
+}
+
 TEST_GECOS="libsandbox tests"
 
 root_virsh() {

@@ -312,8 +312,8 @@ const VmsVerb vms_verbs[] = {
     "applied. PATH begins at the shared directory and is a file, a directory or a glob.\n\n"
     "The change set comes from the machine and is distrusted. What this host would run without "
     "being asked (settings of editors and agents, .envrc, hooks...) stands in front. Every change "
-    "has a state: ready; conflict, when this host's file changed, too, since the machine began or "
-    "since it was applied last; refused, for what is never applied (devices, setuid files, links "
+    "has a state: ready; merged, when this host's file changed, too, and both changes fit together; "
+    "conflict, when they do not, or when it is not known what the machine began with; refused, for what is never applied (devices, setuid files, links "
     "that leave the directory, names with control characters). What is in directories of git's "
     "is left out.\n\n"
     "The machine must run.",
@@ -321,10 +321,10 @@ const VmsVerb vms_verbs[] = {
   { "apply", NULL, NULL, VMS_GROUP_USE, "NAME [SHARE] [PATH...]", 1, VMS_MANY,
     VMS_COMPLETE_MACHINE, 0,
     "bring what a machine changed into the shared directory",
-    "Everything that is ready, or what PATH names. Each file is written whole or not at all, below "
+    "Everything that is ready or merged, or what PATH names. Each file is written whole or not at all, below "
     "the shared directory, through no link. When it is killed, the next apply goes on.\n\n"
     "What this host runs without being asked is held back without --include-executable, and what "
-    "changed on this host, too, without --force. The exit status is 1 when something stayed "
+    "is a conflict without --force. The exit status is 1 when something stayed "
     "behind.\n\n"
     "With --undo the files that the last apply replaced come back, but for those that changed "
     "since.",

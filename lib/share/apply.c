@@ -174,6 +174,7 @@ fill_journal_row (Apply *apply, const SandboxChangeRow *row, SandboxJournalRow *
   line->new_mode = row->pub.new_mode & KNOWN;
   line->new_link = g_strdup (row->pub.link);
   line->was_ready = row->pub.state == SANDBOX_CHANGE_READY;
+  line->was_merged = row->pub.state == SANDBOX_CHANGE_MERGED;
   if (line->old_type == SANDBOX_NODE_SYMLINK)
     line->old_link = _sandbox_tree_read_link (changes->root_fd, row->pub.path, NULL);
   if (row->entry && line->new_type != SANDBOX_NODE_ABSENT)
@@ -195,6 +196,9 @@ record (Apply *apply, const SandboxChangeRow *row, int dir_fd, const char *name)
   now.has_hash = TRUE;
   if (row->entry && now.type != SANDBOX_NODE_ABSENT)
     _sandbox_upper_hash (row->entry, now.hash);
+  now.merged = row->pub.state == SANDBOX_CHANGE_MERGED;
+  if (now.merged)
+    now.mode = row->entry->mode & KNOWN;
   _sandbox_base_set_applied (apply->changes->base, row->pub.path, &now);
 }
 
@@ -231,6 +235,9 @@ try_row (Apply *apply, SandboxChangeRow *row, GError **error)
   gboolean ok;
 
   line->number = apply->journal->n_rows;
+  if (begun && row->entry && row->entry->type == SANDBOX_UPPER_FILE)
+    _sandbox_merge_keep_base (apply->changes->dir_fd, apply->changes->tag, apply->changes->upper,
+                              row->entry);
   ok = begun && _sandbox_journal_begin (apply->journal, line, dir_fd, name, &row->host, error)
        && do_row (apply, row, line->temp, dir_fd, name, error);
 

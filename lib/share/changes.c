@@ -35,6 +35,16 @@ sandbox_change_state_to_string (SandboxChangeState state)
   return names[state];
 }
 
+char *
+_sandbox_hash_to_hex (const guint8 hash[SANDBOX_HASH_BYTES])
+{
+  GString *text = g_string_new (NULL);
+
+  for (guint i = 0; i < SANDBOX_HASH_BYTES; i++)
+    g_string_append_printf (text, "%02x", hash[i]);
+  return g_string_free (text, FALSE);
+}
+
 void
 _sandbox_text_hash (const char *text, guint8 ret_hash[SANDBOX_HASH_BYTES])
 {

@@ -93,7 +93,7 @@ judge (const SandboxNode *record, SandboxChangeRow *row)
                "on this host it is a device, a FIFO or the like, or on another mount");
   else if (record->type == SANDBOX_NODE_UNKNOWN)
     set_state (row, SANDBOX_CHANGE_CONFLICT, "this host has no record of what was there before");
-  else if (!_sandbox_node_untouched (record, host)
+  else if ((record->merged || !_sandbox_node_untouched (record, host))
            && !(row->pub.kind == SANDBOX_CHANGE_MODE && record->type == host->type
                 && record->mode == host->mode))
     set_state (row, SANDBOX_CHANGE_CONFLICT,
@@ -439,5 +439,6 @@ _sandbox_changes_compare (SandboxChanges *changes, GCancellable *cancellable, GE
         return FALSE;
     }
   g_ptr_array_sort (changes->rows, compare_rows);
-  return _sandbox_links_mark (changes, cancellable, error);
+  return _sandbox_merge_rows (changes, cancellable, error)
+         && _sandbox_links_mark (changes, cancellable, error);
 }

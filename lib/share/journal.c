@@ -47,16 +47,6 @@ undo_name (const char *tag)
   return g_strconcat (tag, ".undo", NULL);
 }
 
-static char *
-to_hex (const guint8 hash[SANDBOX_HASH_BYTES])
-{
-  GString *text = g_string_new (NULL);
-
-  for (guint i = 0; i < SANDBOX_HASH_BYTES; i++)
-    g_string_append_printf (text, "%02x", hash[i]);
-  return g_string_free (text, FALSE);
-}
-
 static gboolean
 from_hex (const char *text, guint8 ret_hash[SANDBOX_HASH_BYTES])
 {
@@ -95,7 +85,7 @@ parse_row (const char *line)
       || !get_number (fields[3], 10, SANDBOX_NODE_OTHER, &old_type)
       || !get_number (fields[4], 8, 07777, &old_mode)
       || !get_number (fields[6], 10, SANDBOX_NODE_OTHER, &new_type)
-      || !get_number (fields[7], 8, 07777, &new_mode) || !get_number (fields[11], 10, 1, &ready))
+      || !get_number (fields[7], 8, 07777, &new_mode) || !get_number (fields[11], 10, 2, &ready))
     return NULL;
   row = g_new0 (SandboxJournalRow, 1);
   row->number = number;
@@ -107,7 +97,8 @@ parse_row (const char *line)
   row->new_type = (SandboxNodeType)new_type;
   row->new_mode = new_mode;
   row->new_link = g_strcompress (fields[8]);
-  row->was_ready = ready != 0;
+  row->was_ready = ready == 1;
+  row->was_merged = ready == 2;
   if (from_hex (fields[9], row->new_hash) && from_hex (fields[10], row->guest_hash))
     return row;
   _sandbox_journal_row_free (row);
@@ -276,7 +267,8 @@ _sandbox_journal_begin (SandboxJournal *journal, SandboxJournalRow *row, int par
   g_autofree char *kept = NULL, *path = g_strescape (row->path, NULL), *temp = NULL;
   g_autofree char *old_link = g_strescape (row->old_link ? row->old_link : "", NULL);
   g_autofree char *new_link = g_strescape (row->new_link ? row->new_link : "", NULL);
-  g_autofree char *new_hash = to_hex (row->new_hash), *guest_hash = to_hex (row->guest_hash);
+  g_autofree char *new_hash = _sandbox_hash_to_hex (row->new_hash),
+                  *guest_hash = _sandbox_hash_to_hex (row->guest_hash);
   g_autofree char *line = NULL;
 
   row->number = journal->n_rows++;
@@ -285,9 +277,10 @@ _sandbox_journal_begin (SandboxJournal *journal, SandboxJournalRow *row, int par
   if (old->type == SANDBOX_NODE_FILE && !keep_file (journal, kept, parent_fd, name, old, error))
     return FALSE;
   temp = g_strescape (row->temp, NULL);
-  line = g_strdup_printf ("%u\t%s\t%s\t%d\t%o\t%s\t%d\t%o\t%s\t%s\t%s\t%d\n", row->number, path,
-                          temp, row->old_type, row->old_mode, old_link, row->new_type,
-                          row->new_mode, new_link, new_hash, guest_hash, row->was_ready);
+  line =
+      g_strdup_printf ("%u\t%s\t%s\t%d\t%o\t%s\t%d\t%o\t%s\t%s\t%s\t%d\n", row->number, path, temp,
+                       row->old_type, row->old_mode, old_link, row->new_type, row->new_mode,
+                       new_link, new_hash, guest_hash, row->was_merged ? 2 : row->was_ready);
   return write_all (journal->fd, line, strlen (line), error);
 }
 
@@ -383,6 +376,7 @@ _sandbox_journal_recover (SandboxJournal *journal, SandboxBase *base, int root_f
           continue;
         }
       now.has_hash = TRUE;
+      now.merged = row->was_merged;
       memcpy (now.hash, row->guest_hash, sizeof now.hash);
       _sandbox_base_set_applied (base, row->path, &now);
     }

@@ -68,9 +68,11 @@ _sandbox_manifest_take (int root_fd, int dir_fd, const char *tag, GCancellable *
     return sandbox_fail_errno (error, errno, "recording the shared directory");
   _sandbox_node_from_stat (&st, &top);
   _sandbox_recorder_add (recorder, "", &top);
-  return _sandbox_tree_walk (root_fd, "", take_one, &taking, cancellable, error)
-         && _sandbox_manifest_remove (dir_fd, tag, error)
-         && _sandbox_recorder_save (recorder, dir_fd, name, error);
+  if (!_sandbox_tree_walk (root_fd, "", take_one, &taking, cancellable, error)
+      || !_sandbox_manifest_remove (dir_fd, tag, error))
+    return FALSE;
+  _sandbox_merge_keep_index (root_fd, dir_fd, tag);
+  return _sandbox_recorder_save (recorder, dir_fd, name, error);
 }
 
 gboolean
@@ -78,9 +80,12 @@ _sandbox_manifest_remove (int dir_fd, const char *tag, GError **error)
 {
   g_autofree char *manifest = manifest_name (tag);
   g_autofree char *applied = applied_name (tag);
+  g_autofree char *index = g_strconcat (tag, ".index", NULL);
+  g_autofree char *bases = g_strconcat (tag, ".base", NULL);
 
   /* this order: without a manifest nothing is applied unasked */
   return sandbox_remove_at (dir_fd, manifest, error) && sandbox_remove_at (dir_fd, applied, error)
+         && sandbox_remove_at (dir_fd, index, error) && sandbox_remove_at (dir_fd, bases, error)
          && _sandbox_journal_remove (dir_fd, tag, error);
 }
 
@@ -185,6 +190,7 @@ _sandbox_base_retouch (SandboxBase *base, const char *path, const SandboxNode *n
 
   _sandbox_base_find (base, path, &before);
   after.has_hash = before.has_hash;
+  after.merged = before.merged;
   memcpy (after.hash, before.hash, sizeof after.hash);
   _sandbox_base_set_applied (base, path, &after);
 }
@@ -200,5 +206,8 @@ _sandbox_base_save_applied (SandboxBase *base, int dir_fd, const char *tag, GErr
   g_hash_table_iter_init (&iter, base->applied);
   while (g_hash_table_iter_next (&iter, &path, &node))
     _sandbox_recorder_add (recorder, path, node);
-  return _sandbox_recorder_save (recorder, dir_fd, name, error);
+  if (!_sandbox_recorder_save (recorder, dir_fd, name, error))
+    return FALSE;
+  _sandbox_merge_forget_bases (dir_fd, tag, base->applied);
+  return TRUE;
 }

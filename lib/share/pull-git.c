@@ -79,12 +79,13 @@ fill (SandboxQuarantine *quarantine, const SandboxPullRepo *repo, GError **error
   static const char *const directories[] = { "refs", "refs/heads", "objects", "objects/info",
                                              "objects/pack" };
   gboolean sha256 = quarantine->id_length > 40;
+  const char *objects = repo ? repo->objects : "";
   g_autofree char *config = g_strdup_printf (
       CONFIG, sha256 ? 1 : 0, sha256 ? "[extensions]\n\tobjectFormat = sha256\n" : "");
-  g_autofree char *alternates = g_strconcat (repo->objects, "\n", NULL);
+  g_autofree char *alternates = g_strconcat (objects, "\n", NULL);
   sandbox_autofd int info_fd = -1;
 
-  if (strchr (repo->objects, '\n') || repo->objects[0] == '"' || repo->objects[0] == '#')
+  if (strchr (objects, '\n') || objects[0] == '"' || objects[0] == '#')
     return sandbox_fail (error, SANDBOX_ERROR_UNSUPPORTED,
                          "the repository's path has a line break in it");
   for (guint i = 0; i < G_N_ELEMENTS (directories); i++)
@@ -96,7 +97,8 @@ fill (SandboxQuarantine *quarantine, const SandboxPullRepo *repo, GError **error
   return write_text (info_fd, "alternates", alternates, error)
          && write_text (quarantine->fd, "config", config, error)
          && write_text (quarantine->fd, "HEAD", "ref: refs/heads/none\n", error)
-         && (!repo->shallow || write_text (quarantine->fd, "shallow", repo->shallow, error));
+         && (!repo || !repo->shallow
+             || write_text (quarantine->fd, "shallow", repo->shallow, error));
 }
 
 SandboxQuarantine *
@@ -106,7 +108,7 @@ _sandbox_quarantine_new (int dir_fd, const char *dir_path, const SandboxPullRepo
   g_autoptr (SandboxQuarantine) quarantine = g_new0 (SandboxQuarantine, 1);
 
   quarantine->fd = -1;
-  quarantine->id_length = repo->id_length ? repo->id_length : 40;
+  quarantine->id_length = repo && repo->id_length ? repo->id_length : 40;
   quarantine->max_bytes = max_bytes;
   quarantine->cancellable = cancellable ? g_object_ref (cancellable) : NULL;
   quarantine->path = g_build_filename (dir_path, DIRECTORY, NULL);

@@ -87,7 +87,8 @@ typedef struct
 } SandboxQuarantine;
 void _sandbox_quarantine_free (SandboxQuarantine *quarantine);
 G_DEFINE_AUTOPTR_CLEANUP_FUNC (SandboxQuarantine, _sandbox_quarantine_free)
-/* In the new directory "pull" below @dir_fd, @dir_path. Removed with the last of it. */
+/* In the new directory "pull" below @dir_fd, @dir_path. Removed with the last of it. @repo
+ * (nullable): whose objects are seen. */
 SandboxQuarantine *
 _sandbox_quarantine_new (int dir_fd, const char *dir_path, const SandboxPullRepo *repo,
                          guint64 max_bytes, GCancellable *cancellable, GError **error);

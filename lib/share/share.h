@@ -51,6 +51,7 @@ typedef enum
  * @mode: permissions, 07777
  * @below_unknown: a directory whose content was not recorded
  * @hash: SHA-256 of the machine's content that was applied there last, if @has_hash
+ * @merged: into a file that has changes of this host's, too: @mode is the machine's
  */
 typedef struct
 {
@@ -58,7 +59,7 @@ typedef struct
   gint64 mtime_sec, ctime_sec;
   guint32 mtime_nsec, ctime_nsec;
   guint32 mode;
-  guint8 type, below_unknown, has_hash, padding;
+  guint8 type, below_unknown, has_hash, merged;
   guint8 hash[SANDBOX_HASH_BYTES];
 } SandboxNode;
 void _sandbox_node_from_stat (const struct stat *st, SandboxNode *ret_node);
@@ -187,9 +188,24 @@ G_DEFINE_AUTOPTR_CLEANUP_FUNC (SandboxUpper, _sandbox_upper_free)
 void _sandbox_upper_hash (const SandboxUpperEntry *entry, guint8 ret_hash[SANDBOX_HASH_BYTES]);
 SandboxUpperEntry *_sandbox_upper_find (const SandboxUpper *upper, const char *path);
 
+/* --- merge.c: a text file that both sides changed */
+/* Keeps the machine's content of @entry in "TAG.base", as what its next change begins with. */
+void _sandbox_merge_keep_base (int dir_fd, const char *tag, const SandboxUpper *upper,
+                               const SandboxUpperEntry *entry);
+/* Those go that nothing in @applied (path -> SandboxNode) names. */
+void _sandbox_merge_forget_bases (int dir_fd, const char *tag, GHashTable *applied);
+/* Keeps the index of the git repository in @root_fd as "TAG.index", if there is one. */
+void _sandbox_merge_keep_index (int root_fd, int dir_fd, const char *tag);
+/* FALSE, and nothing there, when it could not be copied. */
+gboolean _sandbox_merge_copy_index (int from_fd, const char *from, int to_fd, const char *to);
+/* Conflicts whose beginning is kept, or named by the kept index, become MERGED, if git can merge
+ * them; what this host has all of by then goes out of the rows. */
+gboolean _sandbox_merge_rows (SandboxChanges *changes, GCancellable *cancellable, GError **error);
+
 /* --- changes.c: the object */
 /* SHA-256 of a text. */
 void _sandbox_text_hash (const char *text, guint8 ret_hash[SANDBOX_HASH_BYTES]);
+char *_sandbox_hash_to_hex (const guint8 hash[SANDBOX_HASH_BYTES]);
 /**
  * SandboxChangeRow:
  * @entry: (nullable): the machine's side; NULL: gone because of what lies above
@@ -237,6 +253,8 @@ _sandbox_changes_compare (SandboxChanges *changes, GCancellable *cancellable, GE
  * @new_hash: of a new file's content
  * @guest_hash: of the machine's file, for the record of what was applied
  * @was_ready: this host's side was as recorded
+ * @was_merged: what is written is neither side's: this host's side may not be taken for the
+ * machine's
  */
 typedef struct
 {
@@ -245,7 +263,7 @@ typedef struct
   SandboxNodeType old_type, new_type;
   guint old_mode, new_mode;
   guint8 new_hash[SANDBOX_HASH_BYTES], guest_hash[SANDBOX_HASH_BYTES];
-  gboolean was_ready;
+  gboolean was_ready, was_merged;
 } SandboxJournalRow;
 void _sandbox_journal_row_free (SandboxJournalRow *row);
 typedef struct

@@ -12,61 +12,6 @@
 
 #define PULL_LOCK "pull.lock"
 
-const char *
-sandbox_pull_state_to_string (SandboxPullState state)
-{
-  static const char *const names[] = {
-    [SANDBOX_PULL_NEW] = "new",
-    [SANDBOX_PULL_UPDATED] = "updated",
-    [SANDBOX_PULL_REWRITTEN] = "rewritten",
-  };
-
-  return names[state];
-}
-
-static void
-ref_free (gpointer data)
-{
-  SandboxPullRef *ref = data;
-
-  g_free (ref->ref);
-  g_free (ref->id);
-  g_free (ref->old_id);
-  g_free (ref);
-}
-
-static void
-commit_free (gpointer data)
-{
-  SandboxPullCommit *commit = data;
-
-  g_free (commit->id);
-  g_free (commit->author);
-  g_free (commit->subject);
-  g_free (commit);
-}
-
-static void
-file_free (gpointer data)
-{
-  SandboxPullFile *file = data;
-
-  g_free (file->path);
-  g_free (file->reason);
-  g_free (file);
-}
-
-void
-sandbox_pull_free (SandboxPull *pull)
-{
-  g_free (pull->share);
-  g_free (pull->repository);
-  g_ptr_array_unref (pull->refs);
-  g_ptr_array_unref (pull->commits);
-  g_ptr_array_unref (pull->files);
-  g_free (pull);
-}
-
 /* Which repository, on both sides. */
 typedef struct
 {
@@ -211,52 +156,6 @@ fetch (const Place *place, const SandboxSsh *ssh, SandboxQuarantine *quarantine,
   return news ? g_steal_fd (&out_fd) : -1;
 }
 
-static void
-take_refs (SandboxPull *pull, const char *machine, const SandboxPulled *pulled)
-{
-  for (guint i = 0; i < pulled->refs->len; i++)
-    {
-      const SandboxPulledRef *from = pulled->refs->pdata[i];
-      SandboxPullRef *ref = g_new0 (SandboxPullRef, 1);
-
-      ref->ref = g_strconcat ("refs/vms/", machine, "/", from->name, NULL);
-      ref->id = g_strdup (from->id);
-      ref->old_id = g_strdup (from->old != NULL ? from->old : "");
-      ref->state = from->old == NULL ? SANDBOX_PULL_NEW
-                   : from->rewrote   ? SANDBOX_PULL_REWRITTEN
-                                     : SANDBOX_PULL_UPDATED;
-      ref->commits = from->commits;
-      g_ptr_array_add (pull->refs, ref);
-    }
-}
-
-static void
-take_rest (SandboxPull *pull, const SandboxPulled *pulled)
-{
-  pull->n_commits = pulled->n_commits;
-  pull->n_files = pulled->n_files;
-  for (guint i = 0; i < pulled->commits->len; i++)
-    {
-      const SandboxPulledCommit *from = pulled->commits->pdata[i];
-      SandboxPullCommit *commit = g_new0 (SandboxPullCommit, 1);
-
-      commit->id = g_strdup (from->id);
-      commit->author = g_strdup (from->author);
-      commit->subject = g_strdup (from->subject);
-      commit->time_sec = from->time_sec;
-      g_ptr_array_add (pull->commits, commit);
-    }
-  for (guint i = 0; i < pulled->files->len; i++)
-    {
-      const SandboxPulledFile *from = pulled->files->pdata[i];
-      SandboxPullFile *file = g_new0 (SandboxPullFile, 1);
-
-      file->path = g_strdup (from->path);
-      file->reason = g_strdup (from->reason);
-      g_ptr_array_add (pull->files, file);
-    }
-}
-
 /* With the machine's pull lock held, and the quarantine there. */
 static gboolean
 run (SandboxPull *pull, SandboxMachine *machine, const Place *place, const SandboxSsh *ssh,
@@ -265,7 +164,6 @@ run (SandboxPull *pull, SandboxMachine *machine, const Place *place, const Sandb
 {
   g_autoptr (SandboxPullRepo) repo = _sandbox_pull_repo_open (place->host_path, error);
   g_autoptr (SandboxQuarantine) quarantine = NULL;
-  g_autoptr (SandboxPulled) pulled = NULL;
   g_autoptr (GError) local = NULL;
   sandbox_autofd int bundle_fd = -1;
 
@@ -285,13 +183,8 @@ run (SandboxPull *pull, SandboxMachine *machine, const Place *place, const Sandb
   if (bundle_fd < 0)
     return TRUE;
   _sandbox_report (report, "check", "checking commits", 0, 0);
-  pulled =
-      _sandbox_pull_receive (quarantine, repo, machine->name, bundle_fd, options->dry_run, error);
-  if (pulled == NULL)
-    return FALSE;
-  take_refs (pull, machine->name, pulled);
-  take_rest (pull, pulled);
-  return TRUE;
+  return _sandbox_pull_receive (pull, quarantine, repo, machine->name, bundle_fd, options->dry_run,
+                                error);
 }
 
 SandboxPull *
@@ -301,20 +194,16 @@ sandbox_machine_pull (SandboxMachine *machine, const SandboxPullOptions *options
 {
   SandboxPullOptions own = SANDBOX_PULL_OPTIONS_INIT;
   SandboxReport report = { progress, user_data, machine->name };
-  g_autoptr (SandboxPull) pull = g_new0 (SandboxPull, 1);
+  g_autoptr (SandboxPull) pull = NULL;
   g_autoptr (SandboxSsh) ssh = NULL;
   g_autoptr (SandboxLock) lock = NULL;
   g_auto (Place) place = { NULL };
   sandbox_autofd int state_fd = -1;
 
-  pull->refs = g_ptr_array_new_with_free_func (ref_free);
-  pull->commits = g_ptr_array_new_with_free_func (commit_free);
-  pull->files = g_ptr_array_new_with_free_func (file_free);
   if ((options != NULL && !_sandbox_options_copy (&own, sizeof own, options, error))
       || !find_place (machine, own.share, &place, error))
     return NULL;
-  pull->share = g_strdup (place.share);
-  pull->repository = g_strdup (place.host_path);
+  pull = _sandbox_pull_new (place.share, place.host_path);
   ssh = _sandbox_machine_ready (machine, cancellable, error);
   state_fd = ssh != NULL ? _sandbox_machine_state_fd (machine, FALSE, error) : -1;
   if (state_fd < 0)

@@ -8,7 +8,7 @@
 // alternate, which has no configuration, and nothing else.
 #pragma once
 
-#include <gio/gio.h>
+#include <sandbox/pull.h>
 
 /* What one pull may bring. */
 #define SANDBOX_PULL_REFS_MAX     500
@@ -107,37 +107,15 @@ _sandbox_quarantine_commits (SandboxQuarantine *quarantine, const GPtrArray *ids
 const char *_sandbox_path_risk (const char *path);
 
 /* --- pull.c */
-typedef struct
-{
-  char *name;       /* of the branch */
-  char *id, *old;   /* object names; @old NULL: new */
-  gboolean rewrote; /* @old is not in its history */
-  guint64 commits;  /* that no ref of the host's had */
-} SandboxPulledRef;
-typedef struct
-{
-  char *id, *author, *subject; /* as the guest wrote them: not fit for a terminal */
-  gint64 time_sec;
-} SandboxPulledCommit;
-typedef struct
-{
-  char *path;
-  const char *reason;
-} SandboxPulledFile;
-typedef struct
-{
-  GPtrArray *refs, *commits, *files; /* of the types above; @files: only those with a reason */
-  guint64 n_commits, n_files;
-} SandboxPulled;
-void _sandbox_pulled_free (SandboxPulled *pulled);
-G_DEFINE_AUTOPTR_CLEANUP_FUNC (SandboxPulled, _sandbox_pulled_free)
+/* Empty; free with sandbox_pull_free(). */
+SandboxPull *_sandbox_pull_new (const char *share, const char *repository);
 /* How many of the commits are listed. */
 #define SANDBOX_PULL_COMMITS_LISTED 200
 /* Object names of what the host has, one a line, for the guest to leave out. */
 char *
 _sandbox_pull_tips (SandboxQuarantine *quarantine, const SandboxPullRepo *repo, GError **error);
-/* Checks the bundle in @bundle_fd, and unless @dry_run brings it into refs/vms/@machine of @repo.
- */
-SandboxPulled *
-_sandbox_pull_receive (SandboxQuarantine *quarantine, const SandboxPullRepo *repo,
-                       const char *machine, int bundle_fd, gboolean dry_run, GError **error);
+/* Checks the bundle in @bundle_fd, notes in @result what it brings, and unless @dry_run brings it
+ * into refs/vms/@machine of @repo. */
+gboolean _sandbox_pull_receive (SandboxPull *result, SandboxQuarantine *quarantine,
+                                const SandboxPullRepo *repo, const char *machine, int bundle_fd,
+                                gboolean dry_run, GError **error);

@@ -17,21 +17,33 @@
 #define EMPTY_TREE_SHA1   "4b825dc642cb6eb9a060e54bf8d69288fbee4904"
 #define EMPTY_TREE_SHA256 "6ef19b41225c5369f1c104d45d8d85efa9b057b53b14b4b9b939dd74decc5321"
 
+const char *
+sandbox_pull_state_to_string (SandboxPullState state)
+{
+  static const char *const names[] = {
+    [SANDBOX_PULL_NEW] = "new",
+    [SANDBOX_PULL_UPDATED] = "updated",
+    [SANDBOX_PULL_REWRITTEN] = "rewritten",
+  };
+
+  return names[state];
+}
+
 static void
 ref_free (gpointer data)
 {
-  SandboxPulledRef *ref = data;
+  SandboxPullRef *ref = data;
 
-  g_free (ref->name);
+  g_free (ref->ref);
   g_free (ref->id);
-  g_free (ref->old);
+  g_free (ref->old_id);
   g_free (ref);
 }
 
 static void
 commit_free (gpointer data)
 {
-  SandboxPulledCommit *commit = data;
+  SandboxPullCommit *commit = data;
 
   g_free (commit->id);
   g_free (commit->author);
@@ -42,19 +54,35 @@ commit_free (gpointer data)
 static void
 file_free (gpointer data)
 {
-  SandboxPulledFile *file = data;
+  SandboxPullFile *file = data;
 
   g_free (file->path);
+  g_free (file->reason);
   g_free (file);
 }
 
-void
-_sandbox_pulled_free (SandboxPulled *pulled)
+SandboxPull *
+_sandbox_pull_new (const char *share, const char *repository)
 {
-  g_ptr_array_unref (pulled->refs);
-  g_ptr_array_unref (pulled->commits);
-  g_ptr_array_unref (pulled->files);
-  g_free (pulled);
+  SandboxPull *pull = g_new0 (SandboxPull, 1);
+
+  pull->share = g_strdup (share);
+  pull->repository = g_strdup (repository);
+  pull->refs = g_ptr_array_new_with_free_func (ref_free);
+  pull->commits = g_ptr_array_new_with_free_func (commit_free);
+  pull->files = g_ptr_array_new_with_free_func (file_free);
+  return pull;
+}
+
+void
+sandbox_pull_free (SandboxPull *pull)
+{
+  g_free (pull->share);
+  g_free (pull->repository);
+  g_ptr_array_unref (pull->refs);
+  g_ptr_array_unref (pull->commits);
+  g_ptr_array_unref (pull->files);
+  g_free (pull);
 }
 
 char *
@@ -87,7 +115,7 @@ typedef struct
   const SandboxPullRepo *repo;
   const SandboxBundle *bundle;
   char *range; /* for --stdin: what comes, and "^" before each thing that is there */
-  SandboxPulled *pulled;
+  SandboxPull *result;
 } Pull;
 
 static char *
@@ -208,16 +236,16 @@ list_commits (Pull *pull, GError **error)
   for (gsize at = 0; text && at < length; at += strlen (text + at) + 1)
     {
       g_auto (GStrv) lines = g_strsplit (text + at, "\n", 4);
-      SandboxPulledCommit *commit;
+      SandboxPullCommit *commit;
 
       if (g_strv_length (lines) < 4)
         continue;
-      commit = g_new0 (SandboxPulledCommit, 1);
+      commit = g_new0 (SandboxPullCommit, 1);
       commit->id = g_strdup (lines[0]);
       commit->time_sec = g_ascii_strtoll (lines[1], NULL, 10);
       commit->author = g_utf8_make_valid (lines[2], -1);
       commit->subject = g_utf8_make_valid (lines[3], -1);
-      g_ptr_array_add (pull->pulled->commits, commit);
+      g_ptr_array_add (pull->result->commits, commit);
     }
   return text != NULL;
 }
@@ -265,15 +293,15 @@ take_files (Pull *pull, const char *text, gsize length, GHashTable *seen)
       at += strlen (line) + 1 + strlen (path) + 1;
       if (!g_hash_table_add (seen, g_strdup (path)))
         continue;
-      pull->pulled->n_files++;
+      pull->result->n_files++;
       reason = words[4][0] == 'D' ? NULL : reason_of (words[1], path);
       if (reason)
         {
-          SandboxPulledFile *file = g_new0 (SandboxPulledFile, 1);
+          SandboxPullFile *file = g_new0 (SandboxPullFile, 1);
 
           file->path = g_strdup (path);
-          file->reason = reason;
-          g_ptr_array_add (pull->pulled->files, file);
+          file->reason = g_strdup (reason);
+          g_ptr_array_add (pull->result->files, file);
         }
     }
 }
@@ -282,24 +310,25 @@ static gboolean
 look_at_ref (Pull *pull, const SandboxBundleRef *from, const char *machine, const char *tips,
              GHashTable *seen, GError **error)
 {
-  SandboxPulledRef *ref = g_new0 (SandboxPulledRef, 1);
-  g_autofree char *path = g_strconcat ("refs/vms/", machine, "/", from->name, NULL);
+  SandboxPullRef *ref = g_new0 (SandboxPullRef, 1);
+  const char *old;
   g_autofree char *range = make_range (from, NULL, tips);
   g_autofree char *base = find_base (pull, from->id, error);
   const char *diff[] = { "diff-tree", "-r", "--raw", "-z", "--no-renames", base, from->id, NULL };
   g_autofree char *text = NULL;
   gsize length = 0;
 
-  ref->name = g_strdup (from->name);
+  ref->ref = g_strconcat ("refs/vms/", machine, "/", from->name, NULL);
+  old = g_hash_table_lookup (pull->repo->tips, ref->ref);
   ref->id = g_strdup (from->id);
-  ref->old = g_strdup (g_hash_table_lookup (pull->repo->tips, path));
-  g_ptr_array_add (pull->pulled->refs, ref);
-  if (ref->old)
+  ref->old_id = g_strdup (old ? old : "");
+  g_ptr_array_add (pull->result->refs, ref);
+  if (old)
     {
-      const char *ancestor[] = { "merge-base", "--is-ancestor", ref->old, ref->id, NULL };
+      const char *ancestor[] = { "merge-base", "--is-ancestor", old, ref->id, NULL };
       g_autofree char *is = git (pull, ancestor, NULL, NULL, NULL);
 
-      ref->rewrote = is == NULL;
+      ref->state = is ? SANDBOX_PULL_UPDATED : SANDBOX_PULL_REWRITTEN;
     }
   text = count (pull, range, &ref->commits, error) ? git (pull, diff, NULL, &length, error) : NULL;
   if (text)
@@ -312,7 +341,7 @@ look (Pull *pull, const char *machine, const char *tips, GError **error)
 {
   g_autoptr (GHashTable) seen = g_hash_table_new_full (g_str_hash, g_str_equal, g_free, NULL);
 
-  if (!count (pull, pull->range, &pull->pulled->n_commits, error) || !list_commits (pull, error))
+  if (!count (pull, pull->range, &pull->result->n_commits, error) || !list_commits (pull, error))
     return FALSE;
   for (guint i = 0; i < pull->bundle->refs->len; i++)
     if (!look_at_ref (pull, pull->bundle->refs->pdata[i], machine, tips, seen, error))
@@ -328,7 +357,7 @@ install (Pull *pull, const char *machine, const char *id, GError **error)
       _sandbox_pull_refs_lock (pull->repo, machine, pull->bundle->refs, error);
 
   return updates
-         && (pull->pulled->n_commits == 0
+         && (pull->result->n_commits == 0
              || _sandbox_pull_repo_add_pack (pull->repo, pull->quarantine->fd, id, error))
          && _sandbox_pull_refs_write (updates, error);
 }
@@ -348,35 +377,26 @@ read_bundle (int fd, GError **error)
   return _sandbox_bundle_parse (header, length, error);
 }
 
-SandboxPulled *
-_sandbox_pull_receive (SandboxQuarantine *quarantine, const SandboxPullRepo *repo,
-                       const char *machine, int bundle_fd, gboolean dry_run, GError **error)
+gboolean
+_sandbox_pull_receive (SandboxPull *result, SandboxQuarantine *quarantine,
+                       const SandboxPullRepo *repo, const char *machine, int bundle_fd,
+                       gboolean dry_run, GError **error)
 {
   g_autoptr (SandboxBundle) bundle = read_bundle (bundle_fd, error);
-  g_autoptr (SandboxPulled) pulled = g_new0 (SandboxPulled, 1);
   g_autofree char *tips = bundle ? _sandbox_pull_tips (quarantine, repo, error) : NULL;
   g_autofree char *range = tips ? make_range (NULL, bundle, tips) : NULL;
   g_autofree char *id = NULL;
-  Pull pull = { quarantine, repo, bundle, range, pulled };
+  Pull pull = { quarantine, repo, bundle, range, result };
 
-  pulled->refs = g_ptr_array_new_with_free_func (ref_free);
-  pulled->commits = g_ptr_array_new_with_free_func (commit_free);
-  pulled->files = g_ptr_array_new_with_free_func (file_free);
   if (!range)
-    return NULL;
+    return FALSE;
   if (bundle->id_length != quarantine->id_length)
-    {
-      sandbox_fail (error, SANDBOX_ERROR_GUEST,
-                    "the machine's repository names its objects in another way than the host's "
-                    "(%s there)",
-                    bundle->id_length > 40 ? "SHA-256" : "SHA-1");
-      return NULL;
-    }
-  if (!index_bundle (&pull, bundle_fd, error) || !check_commits (&pull, error)
-      || !repack (&pull, &id, error) || !look (&pull, machine, tips, error)
-      || !_sandbox_pull_repo_check_objects (repo, error))
-    return NULL;
-  if (!dry_run && !install (&pull, machine, id, error))
-    return NULL;
-  return g_steal_pointer (&pulled);
+    return sandbox_fail (error, SANDBOX_ERROR_GUEST,
+                         "the machine's repository names its objects in another way than the "
+                         "host's (%s there)",
+                         bundle->id_length > 40 ? "SHA-256" : "SHA-1");
+  return index_bundle (&pull, bundle_fd, error) && check_commits (&pull, error)
+         && repack (&pull, &id, error) && look (&pull, machine, tips, error)
+         && _sandbox_pull_repo_check_objects (repo, error)
+         && (dry_run || install (&pull, machine, id, error));
 }

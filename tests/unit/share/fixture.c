@@ -85,11 +85,12 @@ fixture_bundle (Fixture *fixture)
                 "git bundle create -q ../bundle --branches --stdin");
 }
 
-SandboxPulled *
+SandboxPull *
 fixture_pull (Fixture *fixture, gboolean dry_run, GError **error)
 {
   g_autoptr (SandboxPullRepo) repo = _sandbox_pull_repo_open (fixture->host, error);
   g_autoptr (SandboxQuarantine) quarantine = NULL;
+  g_autoptr (SandboxPull) result = _sandbox_pull_new ("p", fixture->host);
   g_autofree char *bundle = g_build_filename (fixture->path, "bundle", NULL);
   sandbox_autofd int fd = open (bundle, O_RDONLY | O_CLOEXEC);
 
@@ -97,7 +98,9 @@ fixture_pull (Fixture *fixture, gboolean dry_run, GError **error)
   if (repo)
     quarantine = _sandbox_quarantine_new (fixture->state_fd, fixture->state, repo,
                                           fixture->max_bytes, NULL, error);
-  return quarantine ? _sandbox_pull_receive (quarantine, repo, "work", fd, dry_run, error) : NULL;
+  if (!quarantine || !_sandbox_pull_receive (result, quarantine, repo, "work", fd, dry_run, error))
+    return NULL;
+  return g_steal_pointer (&result);
 }
 
 char *

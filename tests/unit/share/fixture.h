@@ -21,6 +21,6 @@ char *fixture_run (Fixture *fixture, const char *command);
 /* The guest's new commits as "bundle", as the guest's side makes it. */
 void fixture_bundle (Fixture *fixture);
 /* The file "bundle" into the host's repository, as machine "work". */
-SandboxPulled *fixture_pull (Fixture *fixture, gboolean dry_run, GError **error);
+SandboxPull *fixture_pull (Fixture *fixture, gboolean dry_run, GError **error);
 /* All that git writes in the host's repository but what a pull may write, as one digest. */
 char *fixture_digest (Fixture *fixture);

@@ -275,7 +275,7 @@ test_planted (Fixture *fixture, gconstpointer data)
   commit_two (fixture);
   for (guint i = 0; i < G_N_ELEMENTS (planted); i++)
     {
-      g_autoptr (SandboxPulled) pulled = NULL;
+      g_autoptr (SandboxPull) pulled = NULL;
       g_autoptr (GError) error = NULL;
 
       run (fixture, "rm -rf host; git clone -q --no-local guest host; git -C host remote remove "
@@ -341,7 +341,7 @@ test_ref_links (Fixture *fixture, gconstpointer data)
   repo = _sandbox_pull_repo_open (fixture->host, &error);
   g_assert_no_error (error);
   g_assert_cmpuint (g_hash_table_size (repo->tips), ==, 1);
-  _sandbox_pulled_free (fixture_pull (fixture, FALSE, &error));
+  sandbox_pull_free (fixture_pull (fixture, FALSE, &error));
   have = fixture_run (fixture, "cat outside/secret; ls outside; test ! -L "
                                "host/.git/refs/vms/work/main");
   g_assert_cmpstr (have, ==, "5555555555555555555555555555555555555555\nsecret");
@@ -364,7 +364,7 @@ test_environment (Fixture *fixture, gconstpointer data)
   g_setenv ("GIT_OBJECT_DIRECTORY", evil, TRUE);
   g_setenv ("GIT_EXEC_PATH", evil, TRUE);
   g_setenv ("GIT_DIR", fixture->host, TRUE);
-  _sandbox_pulled_free (fixture_pull (fixture, FALSE, NULL));
+  sandbox_pull_free (fixture_pull (fixture, FALSE, NULL));
   for (guint i = 0; i < G_N_ELEMENTS (names); i++)
     g_unsetenv (names[i]);
   g_unsetenv ("GIT_OBJECT_DIRECTORY");

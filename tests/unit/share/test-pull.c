@@ -32,11 +32,11 @@ expect (Fixture *fixture, const char *command, const char *text)
   g_assert_cmpstr (have, ==, text);
 }
 
-static SandboxPulled *
+static SandboxPull *
 pull (Fixture *fixture)
 {
   g_autoptr (GError) error = NULL;
-  SandboxPulled *pulled;
+  SandboxPull *pulled;
 
   fixture_bundle (fixture);
   pulled = fixture_pull (fixture, FALSE, &error);
@@ -52,10 +52,10 @@ static void
 test_plain (Fixture *fixture, gconstpointer data)
 {
   g_autofree char *before = fixture_digest (fixture), *after = NULL;
-  g_autoptr (SandboxPulled) pulled = NULL;
-  const SandboxPulledRef *ref;
-  const SandboxPulledCommit *commit;
-  const SandboxPulledFile *file;
+  g_autoptr (SandboxPull) pulled = NULL;
+  const SandboxPullRef *ref;
+  const SandboxPullCommit *commit;
+  const SandboxPullFile *file;
 
   run (fixture,
        "cd guest; echo 2 >b; echo x >.envrc; ln -s /etc/passwd link; git add .; git commit "
@@ -71,8 +71,9 @@ test_plain (Fixture *fixture, gconstpointer data)
   g_assert_cmpuint (pulled->n_files, ==, 4);
   g_assert_cmpuint (pulled->refs->len, ==, 2);
   ref = pulled->refs->pdata[0];
-  g_assert_cmpstr (ref->name, ==, "feature/x");
-  g_assert_null (ref->old);
+  g_assert_cmpstr (ref->ref, ==, "refs/vms/work/feature/x");
+  g_assert_cmpstr (ref->old_id, ==, "");
+  g_assert_cmpint (ref->state, ==, SANDBOX_PULL_NEW);
   g_assert_cmpuint (ref->commits, ==, 2);
   g_assert_cmpuint (pulled->commits->len, ==, 2);
   commit = pulled->commits->pdata[0];
@@ -87,18 +88,18 @@ test_plain (Fixture *fixture, gconstpointer data)
 static void
 test_again (Fixture *fixture, gconstpointer data)
 {
-  const SandboxPulledRef *ref;
+  const SandboxPullRef *ref;
 
   run (fixture, "cd guest; echo 2 >b; git add b; git commit -q -m two");
-  _sandbox_pulled_free (pull (fixture));
+  sandbox_pull_free (pull (fixture));
   run (fixture, "cd guest; echo 3 >b; git commit -q -a -m three");
   for (guint round = 0; round < 2; round++)
     {
-      g_autoptr (SandboxPulled) pulled = pull (fixture);
+      g_autoptr (SandboxPull) pulled = pull (fixture);
 
       ref = pulled->refs->pdata[0];
-      g_assert_nonnull (ref->old);
-      g_assert_true (ref->rewrote == (round == 1));
+      g_assert_cmpstr (ref->old_id, !=, "");
+      g_assert_cmpint (ref->state, ==, round == 1 ? SANDBOX_PULL_REWRITTEN : SANDBOX_PULL_UPDATED);
       expect (fixture, SAME_MAIN, "");
       run (fixture, "cd guest; git commit -q --amend -m other");
     }
@@ -107,7 +108,7 @@ test_again (Fixture *fixture, gconstpointer data)
 static void
 test_dry_run (Fixture *fixture, gconstpointer data)
 {
-  g_autoptr (SandboxPulled) pulled = NULL;
+  g_autoptr (SandboxPull) pulled = NULL;
   g_autofree char *before = fixture_run (fixture, "find host | sort | sha256sum"), *after = NULL;
 
   run (fixture, "cd guest; echo 2 >b; git add b; git commit -q -m two");
@@ -138,7 +139,7 @@ test_forms (Fixture *fixture, gconstpointer data)
     {
       g_autofree char *more =
           g_strdup_printf ("cd guest; echo %u >>a; git commit -q -a -m more%u", i, i);
-      g_autoptr (SandboxPulled) pulled = NULL;
+      g_autoptr (SandboxPull) pulled = NULL;
 
       run (fixture, forms[i]);
       run (fixture, more);
@@ -152,14 +153,14 @@ static void
 test_empty_host (Fixture *fixture, gconstpointer data)
 {
   run (fixture, "rm -rf host; git init -q -b main host");
-  _sandbox_pulled_free (pull (fixture));
+  sandbox_pull_free (pull (fixture));
   expect (fixture, SAME_MAIN " || true", "notice: HEAD points to an unborn branch (main)");
 }
 
 static void
 test_shallow (Fixture *fixture, gconstpointer data)
 {
-  g_autoptr (SandboxPulled) pulled = NULL;
+  g_autoptr (SandboxPull) pulled = NULL;
 
   run (fixture,
        "cd host; for i in 2 3 4; do echo $i >b$i; git add .; git commit -q -a -m $i; done; "
@@ -178,7 +179,7 @@ test_sha256 (Fixture *fixture, gconstpointer data)
        "rm -rf host guest; git init -q -b main --object-format=sha256 host; cd host; echo 1 "
        ">a; git add a; git commit -q -m one; cd ..; git clone -q host guest; cd guest; echo "
        "2 >a; git commit -q -a -m two");
-  _sandbox_pulled_free (pull (fixture));
+  sandbox_pull_free (pull (fixture));
   expect (fixture, SAME_MAIN, "");
 }
 
@@ -211,7 +212,7 @@ test_in_the_way (Fixture *fixture, gconstpointer data)
     g_assert_error (error, SANDBOX_ERROR, SANDBOX_ERROR_BUSY);
   }
   run (fixture, "rm host/.git/refs/vms/work/x/y.lock; mkdir -p host/.git/refs/vms/work/x/y/z");
-  _sandbox_pulled_free (pull (fixture));
+  sandbox_pull_free (pull (fixture));
 }
 
 static void

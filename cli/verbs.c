@@ -55,7 +55,7 @@ static const VmsOption start_options[] = {
 static const VmsOption stop_options[] = {
   FLAG ('f', "force", "pull the plug when it does not power off by itself"),
   VALUE (0, "timeout", "TIME", VMS_COMPLETE_NONE,
-         "how long to wait for it to power off (default: 60s)"),
+         "how long to wait for it to power off (default: 2m)"),
   END
 };
 static const VmsOption destroy_options[] = {

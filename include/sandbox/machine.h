@@ -46,8 +46,8 @@ SandboxPlan *sandbox_machine_plan (SandboxMachine *machine, const SandboxStartOp
 gboolean sandbox_machine_start (SandboxMachine *machine, const SandboxStartOptions *options,
                                 SandboxProgressFunc progress, gpointer user_data,
                                 GCancellable *cancellable, GError **error);
-/* Asks the guest to power off; after @timeout_usec (0: 60 s) TIMED_OUT, or with @force pulls the
- * plug. Stopped: succeeds. */
+/* Asks the guest to power off; after @timeout_usec (0: 2 minutes) TIMED_OUT, or with @force pulls
+ * the plug. Stopped: succeeds. */
 gboolean sandbox_machine_stop (SandboxMachine *machine, gboolean force, gint64 timeout_usec,
                                SandboxProgressFunc progress, gpointer user_data,
                                GCancellable *cancellable, GError **error);

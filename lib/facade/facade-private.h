@@ -17,8 +17,9 @@
 
 #define SANDBOX_DEFAULT_URI        "qemu:///system"
 #define SANDBOX_START_TIMEOUT_USEC (5 * 60 * G_USEC_PER_SEC)
-#define SANDBOX_STOP_TIMEOUT_USEC  (60 * G_USEC_PER_SEC)
-#define SANDBOX_PROFILE_TEXT_MAX   (64 * 1024)
+/* systemd gives a service that does not end 90 s */
+#define SANDBOX_STOP_TIMEOUT_USEC (2 * 60 * G_USEC_PER_SEC)
+#define SANDBOX_PROFILE_TEXT_MAX  (64 * 1024)
 
 /* A throwaway machine has its profile in its state directory, and a lock that its owner holds while
  * it lives. */

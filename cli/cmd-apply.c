@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
 // vms apply
+#include "pick.h"
 #include "review.h"
 
 #include <stdio.h>
@@ -26,33 +27,10 @@ would_apply (const Work *work, const SandboxChange *change)
          && (change->state != SANDBOX_CHANGE_CONFLICT || vms_args_has (work->args, "force"));
 }
 
-/* Asks about each change that could be applied; the others stay out. */
-static GArray *
-ask_for_each (Work *work, SandboxChanges *changes, const GArray *chosen, GError **error)
+static gboolean
+is_open (const SandboxChange *change, gconstpointer data)
 {
-  g_autoptr (GArray) kept = g_array_new (FALSE, FALSE, sizeof (guint));
-
-  for (guint i = 0; i < chosen->len; i++)
-    {
-      guint index = g_array_index (chosen, guint, i);
-      const SandboxChange *change = sandbox_changes_get (changes, index);
-      g_autofree char *question = g_strdup_printf ("Apply %s?", change->path);
-      gboolean yes = FALSE;
-
-      if (!would_apply (work, change))
-        {
-          g_array_append_val (kept, index);
-          continue;
-        }
-      if (!vms_review_print (work->context, changes, index, error))
-        return NULL;
-      fflush (stdout);
-      if (!vms_ask (work->context, question, &yes, error))
-        return NULL;
-      if (yes)
-        g_array_append_val (kept, index);
-    }
-  return g_steal_pointer (&kept);
+  return would_apply (data, change);
 }
 
 static void
@@ -104,7 +82,7 @@ apply_set (Work *work, SandboxChanges *changes, VmsProgress *progress, GError **
 
   if (vms_args_has (work->args, "interactive"))
     {
-      GArray *asked = ask_for_each (work, changes, chosen, error);
+      GArray *asked = vms_pick (work->context, changes, chosen, is_open, work, error);
 
       if (asked == NULL)
         return FALSE;

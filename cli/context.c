@@ -108,6 +108,34 @@ vms_ask (VmsContext *context, const char *question, gboolean *ret_yes, GError **
 }
 
 gboolean
+vms_ask_letter (VmsContext *context, const char *question, const char *letters, char *ret_letter,
+                GError **error)
+{
+  g_autofree char *shown = vms_escape_lines (question);
+  GString *choice = g_string_new (NULL);
+  char line[64];
+  gboolean ok;
+
+  for (const char *at = letters; *at != '\0'; at++)
+    g_string_append_printf (choice, "%c/", *at);
+  fflush (stdout);
+  fprintf (stderr, "%s [%s?] ", shown, choice->str);
+  g_string_free (choice, TRUE);
+  ok = read_line (context->cancellable, line, sizeof line, error);
+  /* the terminal is gone */
+  if (ok && line[0] == '\0')
+    ok = vms_fail (error, SANDBOX_ERROR_FAILED, "there was no answer");
+  if (!ok)
+    {
+      fputc ('\n', stderr);
+      return FALSE;
+    }
+  g_strstrip (line);
+  *ret_letter = strlen (line) == 1 && strchr (letters, line[0]) != NULL ? line[0] : '\0';
+  return TRUE;
+}
+
+gboolean
 vms_confirm (VmsContext *context, const VmsArgs *args, const char *question, GError **error)
 {
   gboolean yes = FALSE;

@@ -31,6 +31,9 @@ gboolean vms_can_ask (void);
 /* Asks on the terminal, "no" by default. FALSE with @error when interrupted; else the answer is in
  * @ret_yes. */
 gboolean vms_ask (VmsContext *context, const char *question, gboolean *ret_yes, GError **error);
+/* One of @letters; *@ret_letter is NUL when the answer was something else. */
+gboolean vms_ask_letter (VmsContext *context, const char *question, const char *letters,
+                         char *ret_letter, GError **error);
 /* For verbs that remove things: TRUE with --yes or after "yes". Else FALSE with @error set (INVALID
  * without a terminal). */
 gboolean

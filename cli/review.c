@@ -176,8 +176,8 @@ line_colour (const char *line)
                                                  : VMS_PLAIN;
 }
 
-static void
-print_for_terminal (const char *text)
+void
+vms_review_print_text (const char *text)
 {
   g_auto (GStrv) lines = g_strsplit (text, "\n", -1);
 
@@ -212,7 +212,7 @@ vms_review_print (VmsContext *context, SandboxChanges *changes, guint index, GEr
       printf ("# %s\n", shown);
     }
   if (isatty (STDOUT_FILENO))
-    print_for_terminal (text);
+    vms_review_print_text (text);
   else
     fwrite (text, 1, length, stdout);
   return TRUE;

@@ -135,7 +135,7 @@ static const VmsOption apply_options[] = {
   FLAG (0, "include-executable", "also what this host runs without being asked"),
   FLAG (0, "force", "replace files that changed on this host, too: the paths must be named"),
   FLAG ('n', "dry-run", "list what would be applied; change nothing"),
-  FLAG ('i', "interactive", "show each change and ask"),
+  FLAG ('i', "interactive", "show each change, or each part of one, and ask"),
   FLAG (0, "undo", "put back what the last apply replaced"),
   END
 };

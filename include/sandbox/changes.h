@@ -122,6 +122,13 @@ char *
 sandbox_changes_diff (SandboxChanges *changes, guint index, gsize *ret_length, guint *ret_added,
                       guint *ret_removed, GCancellable *cancellable, GError **error);
 
+/* Of the change at @index only some hunks of its diff are taken by the next apply: those that
+ * @wanted says, one for each line of the diff that begins with "@@". What is left stays a change.
+ * INVALID for a change that only comes whole (no text, a conflict, a new or removed file, more than
+ * 1 MiB). */
+gboolean sandbox_changes_keep_hunks (SandboxChanges *changes, guint index, const gboolean *wanted,
+                                     gsize n_wanted, GCancellable *cancellable, GError **error);
+
 /**
  * SandboxApplyOptions:
  * @struct_size: set by SANDBOX_APPLY_OPTIONS_INIT

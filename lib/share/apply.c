@@ -162,6 +162,37 @@ check_again (Apply *apply, const SandboxChangeRow *row, int dir_fd, const char *
 }
 
 static gboolean
+is_merged (const SandboxChangeRow *row)
+{
+  return row->partial || row->pub.state == SANDBOX_CHANGE_MERGED;
+}
+
+/* What the machine's next change begins with: what it has now, unless a part of that is left. */
+static gboolean
+record_hash (const Apply *apply, const SandboxChangeRow *row, guint8 ret_hash[SANDBOX_HASH_BYTES],
+             GError **error)
+{
+  if (row->partial)
+    return _sandbox_tree_hash (apply->changes->upper->spool_fd, row->base_offset, row->base_bytes,
+                               ret_hash, error);
+  if (row->entry && new_type (row) != SANDBOX_NODE_ABSENT)
+    _sandbox_upper_hash (row->entry, ret_hash);
+  return TRUE;
+}
+
+/* The content of that. */
+static void
+keep_base (const Apply *apply, const SandboxChangeRow *row, const guint8 hash[SANDBOX_HASH_BYTES])
+{
+  const SandboxChanges *changes = apply->changes;
+
+  if (row->entry && row->entry->type == SANDBOX_UPPER_FILE)
+    _sandbox_merge_keep_base (changes->dir_fd, changes->tag, changes->upper->spool_fd,
+                              row->partial ? row->base_offset : row->entry->offset,
+                              row->partial ? row->base_bytes : row->entry->size_bytes, hash);
+}
+
+static gboolean
 fill_journal_row (Apply *apply, const SandboxChangeRow *row, SandboxJournalRow *line,
                   GError **error)
 {
@@ -174,29 +205,33 @@ fill_journal_row (Apply *apply, const SandboxChangeRow *row, SandboxJournalRow *
   line->new_mode = row->pub.new_mode & KNOWN;
   line->new_link = g_strdup (row->pub.link);
   line->was_ready = row->pub.state == SANDBOX_CHANGE_READY;
-  line->was_merged = row->pub.state == SANDBOX_CHANGE_MERGED;
+  line->was_merged = is_merged (row);
   if (line->old_type == SANDBOX_NODE_SYMLINK)
     line->old_link = _sandbox_tree_read_link (changes->root_fd, row->pub.path, NULL);
-  if (row->entry && line->new_type != SANDBOX_NODE_ABSENT)
-    _sandbox_upper_hash (row->entry, line->guest_hash);
+  if (row->entry)
+    line->record_mode = row->entry->mode & KNOWN;
+  if (!record_hash (apply, row, line->record_hash, error))
+    return FALSE;
   if (line->new_type != SANDBOX_NODE_FILE)
     return TRUE;
   return _sandbox_tree_hash (changes->upper->spool_fd, row->offset, row->size_bytes, line->new_hash,
                              error);
 }
 
+/* @hash: as in the journal. */
 static void
-record (Apply *apply, const SandboxChangeRow *row, int dir_fd, const char *name)
+record (Apply *apply, const SandboxChangeRow *row, const guint8 *hash, int dir_fd, const char *name)
 {
-  SandboxNode now = { .type = SANDBOX_NODE_ABSENT };
+  SandboxNode now = { .type = SANDBOX_NODE_ABSENT, .has_hash = TRUE };
   struct stat st;
 
   if (fstatat (dir_fd, name, &st, AT_SYMLINK_NOFOLLOW) == 0)
-    _sandbox_node_from_stat (&st, &now);
-  now.has_hash = TRUE;
-  if (row->entry && now.type != SANDBOX_NODE_ABSENT)
-    _sandbox_upper_hash (row->entry, now.hash);
-  now.merged = row->pub.state == SANDBOX_CHANGE_MERGED;
+    {
+      _sandbox_node_from_stat (&st, &now);
+      now.has_hash = TRUE;
+      memcpy (now.hash, hash, sizeof now.hash);
+    }
+  now.merged = is_merged (row);
   if (now.merged)
     now.mode = row->entry->mode & KNOWN;
   _sandbox_base_set_applied (apply->changes->base, row->pub.path, &now);
@@ -235,14 +270,13 @@ try_row (Apply *apply, SandboxChangeRow *row, GError **error)
   gboolean ok;
 
   line->number = apply->journal->n_rows;
-  if (begun && row->entry && row->entry->type == SANDBOX_UPPER_FILE)
-    _sandbox_merge_keep_base (apply->changes->dir_fd, apply->changes->tag, apply->changes->upper,
-                              row->entry);
+  if (begun)
+    keep_base (apply, row, line->record_hash);
   ok = begun && _sandbox_journal_begin (apply->journal, line, dir_fd, name, &row->host, error)
        && do_row (apply, row, line->temp, dir_fd, name, error);
 
   if (ok)
-    record (apply, row, dir_fd, name);
+    record (apply, row, line->record_hash, dir_fd, name);
   else if (begun)
     record_failed (apply, row, line->number, dir_fd, name);
   _sandbox_journal_row_free (line);
@@ -358,6 +392,7 @@ finish_dirs (Apply *apply)
     {
       SandboxChangeRow *row = _sandbox_changes_row (apply->changes, i - 1);
       const char *name = NULL;
+      guint8 hash[SANDBOX_HASH_BYTES];
       sandbox_autofd int fd = -1;
 
       if (!row->pub.applied || !is_new_dir (row))
@@ -367,7 +402,8 @@ finish_dirs (Apply *apply)
         continue;
       _sandbox_apply_step ();
       change_mode (row, fd, name, NULL);
-      record (apply, row, fd, name);
+      _sandbox_upper_hash (row->entry, hash);
+      record (apply, row, hash, fd, name);
     }
 }
 

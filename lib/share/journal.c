@@ -18,7 +18,7 @@
 
 #define JOURNAL     "journal"
 #define JOURNAL_MAX (1024 * 1024 * 1024)
-#define FIELDS      12
+#define FIELDS      13
 #define BLOCK       (256 * 1024)
 #define DONE        "done"
 
@@ -79,13 +79,15 @@ parse_row (const char *line)
 {
   g_auto (GStrv) fields = g_strsplit (line, "\t", FIELDS + 1);
   guint number = 0, old_type = 0, old_mode = 0, new_type = 0, new_mode = 0, ready = 0;
+  guint record_mode = 0;
   SandboxJournalRow *row;
 
   if (g_strv_length (fields) != FIELDS || !get_number (fields[0], 10, G_MAXINT32, &number)
       || !get_number (fields[3], 10, SANDBOX_NODE_OTHER, &old_type)
       || !get_number (fields[4], 8, 07777, &old_mode)
       || !get_number (fields[6], 10, SANDBOX_NODE_OTHER, &new_type)
-      || !get_number (fields[7], 8, 07777, &new_mode) || !get_number (fields[11], 10, 2, &ready))
+      || !get_number (fields[7], 8, 07777, &new_mode) || !get_number (fields[11], 10, 2, &ready)
+      || !get_number (fields[12], 8, 07777, &record_mode))
     return NULL;
   row = g_new0 (SandboxJournalRow, 1);
   row->number = number;
@@ -99,7 +101,8 @@ parse_row (const char *line)
   row->new_link = g_strcompress (fields[8]);
   row->was_ready = ready == 1;
   row->was_merged = ready == 2;
-  if (from_hex (fields[9], row->new_hash) && from_hex (fields[10], row->guest_hash))
+  row->record_mode = record_mode;
+  if (from_hex (fields[9], row->new_hash) && from_hex (fields[10], row->record_hash))
     return row;
   _sandbox_journal_row_free (row);
   return NULL;
@@ -268,7 +271,7 @@ _sandbox_journal_begin (SandboxJournal *journal, SandboxJournalRow *row, int par
   g_autofree char *old_link = g_strescape (row->old_link ? row->old_link : "", NULL);
   g_autofree char *new_link = g_strescape (row->new_link ? row->new_link : "", NULL);
   g_autofree char *new_hash = _sandbox_hash_to_hex (row->new_hash),
-                  *guest_hash = _sandbox_hash_to_hex (row->guest_hash);
+                  *record_hash = _sandbox_hash_to_hex (row->record_hash);
   g_autofree char *line = NULL;
 
   row->number = journal->n_rows++;
@@ -277,10 +280,10 @@ _sandbox_journal_begin (SandboxJournal *journal, SandboxJournalRow *row, int par
   if (old->type == SANDBOX_NODE_FILE && !keep_file (journal, kept, parent_fd, name, old, error))
     return FALSE;
   temp = g_strescape (row->temp, NULL);
-  line =
-      g_strdup_printf ("%u\t%s\t%s\t%d\t%o\t%s\t%d\t%o\t%s\t%s\t%s\t%d\n", row->number, path, temp,
-                       row->old_type, row->old_mode, old_link, row->new_type, row->new_mode,
-                       new_link, new_hash, guest_hash, row->was_merged ? 2 : row->was_ready);
+  line = g_strdup_printf ("%u\t%s\t%s\t%d\t%o\t%s\t%d\t%o\t%s\t%s\t%s\t%d\t%o\n", row->number, path,
+                          temp, row->old_type, row->old_mode, old_link, row->new_type,
+                          row->new_mode, new_link, new_hash, record_hash,
+                          row->was_merged ? 2 : row->was_ready, row->record_mode);
   return write_all (journal->fd, line, strlen (line), error);
 }
 
@@ -377,7 +380,9 @@ _sandbox_journal_recover (SandboxJournal *journal, SandboxBase *base, int root_f
         }
       now.has_hash = TRUE;
       now.merged = row->was_merged;
-      memcpy (now.hash, row->guest_hash, sizeof now.hash);
+      if (now.merged)
+        now.mode = row->record_mode;
+      memcpy (now.hash, row->record_hash, sizeof now.hash);
       _sandbox_base_set_applied (base, row->path, &now);
     }
   return TRUE;

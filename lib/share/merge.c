@@ -16,7 +16,6 @@
 #include <string.h>
 #include <unistd.h>
 
-#define BYTES_MAX (1024 * 1024) /* of each side */
 #define FILES_MAX 200
 #define INDEX_MAX (G_GUINT64_CONSTANT (256) * 1024 * 1024)
 #define BLOCK     (256 * 1024)
@@ -93,23 +92,18 @@ open_bases (int dir_fd, const char *tag, gboolean create)
 }
 
 void
-_sandbox_merge_keep_base (int dir_fd, const char *tag, const SandboxUpper *upper,
-                          const SandboxUpperEntry *entry)
+_sandbox_merge_keep_base (int dir_fd, const char *tag, int fd, guint64 offset, guint64 length,
+                          const guint8 hash[SANDBOX_HASH_BYTES])
 {
   sandbox_autofd int bases_fd =
-      entry->size_bytes <= BYTES_MAX ? open_bases (dir_fd, tag, TRUE) : -1;
+      length <= SANDBOX_MERGE_BYTES_MAX ? open_bases (dir_fd, tag, TRUE) : -1;
+  g_autofree char *name = _sandbox_hash_to_hex (hash);
   sandbox_autofd int out = -1;
-  guint8 hash[SANDBOX_HASH_BYTES];
-  g_autofree char *name = NULL;
 
-  if (bases_fd < 0)
-    return;
-  _sandbox_upper_hash (entry, hash);
-  name = _sandbox_hash_to_hex (hash);
-  if (faccessat (bases_fd, name, F_OK, 0) == 0)
+  if (bases_fd < 0 || faccessat (bases_fd, name, F_OK, 0) == 0)
     return;
   out = openat (bases_fd, "new", O_WRONLY | O_CREAT | O_TRUNC | O_NOFOLLOW | O_CLOEXEC, 0600);
-  if (out >= 0 && copy_bytes (upper->spool_fd, entry->offset, entry->size_bytes, out))
+  if (out >= 0 && copy_bytes (fd, offset, length, out))
     renameat (bases_fd, "new", bases_fd, name);
 }
 
@@ -296,13 +290,21 @@ static gboolean
 take_result (Merge *merge, SandboxChangeRow *row, const char *text, gsize length)
 {
   SandboxUpper *upper = merge->changes->upper;
+  sandbox_autofd int fd = openat (merge->quarantine->fd, "base", O_RDONLY | O_NOFOLLOW | O_CLOEXEC);
+  g_autofree char *base = NULL;
+  guint64 offset = 0;
+  struct stat st;
 
-  if (lseek (upper->spool_fd, (off_t)upper->spool_bytes, SEEK_SET) < 0
-      || write (upper->spool_fd, text, length) != (gssize)length)
+  if (fd < 0 || fstat (fd, &st) < 0)
     return FALSE;
-  row->offset = upper->spool_bytes;
+  base = g_malloc0 ((gsize)st.st_size + 1);
+  if (pread (fd, base, (gsize)st.st_size, 0) != (gssize)st.st_size
+      || !_sandbox_upper_add_text (upper, base, (gsize)st.st_size, &row->base_offset, NULL)
+      || !_sandbox_upper_add_text (upper, text, length, &offset, NULL))
+    return FALSE;
+  row->base_bytes = (guint64)st.st_size;
+  row->offset = offset;
   row->size_bytes = row->pub.new_bytes = length;
-  upper->spool_bytes += length;
   row->pub.state = SANDBOX_CHANGE_MERGED;
   g_free (row->pub.reason);
   row->pub.reason = g_strdup ("it changed on this host, too: both changes are kept");
@@ -350,8 +352,8 @@ candidates (const SandboxChanges *changes)
       SandboxNode record;
 
       if (row->pub.state != SANDBOX_CHANGE_CONFLICT || row->pub.kind != SANDBOX_CHANGE_MODIFIED
-          || row->host.type != SANDBOX_NODE_FILE || row->host.size_bytes > BYTES_MAX
-          || row->size_bytes > BYTES_MAX)
+          || row->host.type != SANDBOX_NODE_FILE || row->host.size_bytes > SANDBOX_MERGE_BYTES_MAX
+          || row->size_bytes > SANDBOX_MERGE_BYTES_MAX)
         continue;
       _sandbox_base_find (changes->base, row->pub.path, &record);
       if (record.type == SANDBOX_NODE_FILE)
@@ -372,8 +374,8 @@ open_quarantine (Merge *merge, GCancellable *cancellable)
   if (root == NULL || dir == NULL)
     return FALSE;
   merge->repo = _sandbox_pull_repo_open (root, NULL);
-  merge->quarantine =
-      _sandbox_quarantine_new (changes->dir_fd, dir, merge->repo, BYTES_MAX, cancellable, NULL);
+  merge->quarantine = _sandbox_quarantine_new (changes->dir_fd, dir, merge->repo,
+                                               SANDBOX_MERGE_BYTES_MAX, cancellable, NULL);
   return merge->quarantine != NULL;
 }
 

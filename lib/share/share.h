@@ -21,6 +21,7 @@
 #define SANDBOX_TREE_DEPTH_MAX       128
 #define SANDBOX_UNDO_BYTES_MAX       (G_GUINT64_CONSTANT (8) << 30)
 #define SANDBOX_DIFF_BYTES_MAX       (G_GUINT64_CONSTANT (8) << 20)
+#define SANDBOX_MERGE_BYTES_MAX      (1024 * 1024) /* of each side of a merge */
 #define SANDBOX_HASH_BYTES           32
 /* New files have a name that begins like this until they are whole. */
 #define SANDBOX_APPLY_TEMP ".vms-apply."
@@ -51,7 +52,9 @@ typedef enum
  * @mode: permissions, 07777
  * @below_unknown: a directory whose content was not recorded
  * @hash: SHA-256 of the machine's content that was applied there last, if @has_hash
- * @merged: into a file that has changes of this host's, too: @mode is the machine's
+ * @merged: what was applied is not all of the machine's, or not the machine's alone: the next
+ * difference is merged, with the content of @hash as what both sides began with; @mode is the
+ * machine's
  */
 typedef struct
 {
@@ -182,6 +185,9 @@ _sandbox_upper_read (SandboxTarReadFunc func, gpointer user_data, int private_fd
 /* A file that was not sent: too large, or of a kind that archives cannot hold. */
 gboolean
 _sandbox_upper_add_left_out (SandboxUpper *upper, const char *path, gboolean large, GError **error);
+/* A text of this host's own making behind what was sent; *@ret_offset: where. */
+gboolean _sandbox_upper_add_text (SandboxUpper *upper, const char *text, gsize length,
+                                  guint64 *ret_offset, GError **error);
 void _sandbox_upper_free (SandboxUpper *upper);
 G_DEFINE_AUTOPTR_CLEANUP_FUNC (SandboxUpper, _sandbox_upper_free)
 /* What tells its content from others: of a file its bytes, of a link where it leads. */
@@ -189,9 +195,10 @@ void _sandbox_upper_hash (const SandboxUpperEntry *entry, guint8 ret_hash[SANDBO
 SandboxUpperEntry *_sandbox_upper_find (const SandboxUpper *upper, const char *path);
 
 /* --- merge.c: a text file that both sides changed */
-/* Keeps the machine's content of @entry in "TAG.base", as what its next change begins with. */
-void _sandbox_merge_keep_base (int dir_fd, const char *tag, const SandboxUpper *upper,
-                               const SandboxUpperEntry *entry);
+/* Keeps @length bytes at @offset of @fd in "TAG.base", by their @hash, as what the machine's next
+ * change begins with. */
+void _sandbox_merge_keep_base (int dir_fd, const char *tag, int fd, guint64 offset, guint64 length,
+                               const guint8 hash[SANDBOX_HASH_BYTES]);
 /* Those go that nothing in @applied (path -> SandboxNode) names. */
 void _sandbox_merge_forget_bases (int dir_fd, const char *tag, GHashTable *applied);
 /* Keeps the index of the git repository in @root_fd as "TAG.index", if there is one. */
@@ -210,14 +217,17 @@ char *_sandbox_hash_to_hex (const guint8 hash[SANDBOX_HASH_BYTES]);
  * SandboxChangeRow:
  * @entry: (nullable): the machine's side; NULL: gone because of what lies above
  * @host: this host's side when it was compared
- * @offset, @size_bytes: the new content in the spool (the machine's, or a merge)
+ * @offset, @size_bytes: the new content in the spool (the machine's, a merge, or parts of it)
+ * @base_offset, @base_bytes: what both sides began with, there; of a merge, and if @partial
+ * @partial: some hunks are taken, the others stay changes
  */
 typedef struct
 {
   SandboxChange pub;
   const SandboxUpperEntry *entry;
   SandboxNode host;
-  guint64 offset, size_bytes;
+  guint64 offset, size_bytes, base_offset, base_bytes;
+  gboolean partial;
 } SandboxChangeRow;
 struct _SandboxChanges
 {
@@ -251,10 +261,9 @@ _sandbox_changes_compare (SandboxChanges *changes, GCancellable *cancellable, GE
  * SandboxJournalRow:
  * @temp: name beside @path under which the new file is made
  * @new_hash: of a new file's content
- * @guest_hash: of the machine's file, for the record of what was applied
+ * @record_hash, @record_mode: for the record of what was applied
  * @was_ready: this host's side was as recorded
- * @was_merged: what is written is neither side's: this host's side may not be taken for the
- * machine's
+ * @was_merged: as SandboxNode.merged
  */
 typedef struct
 {
@@ -262,7 +271,8 @@ typedef struct
   char *path, *temp, *old_link, *new_link;
   SandboxNodeType old_type, new_type;
   guint old_mode, new_mode;
-  guint8 new_hash[SANDBOX_HASH_BYTES], guest_hash[SANDBOX_HASH_BYTES];
+  guint8 new_hash[SANDBOX_HASH_BYTES], record_hash[SANDBOX_HASH_BYTES];
+  guint record_mode;
   gboolean was_ready, was_merged;
 } SandboxJournalRow;
 void _sandbox_journal_row_free (SandboxJournalRow *row);

@@ -380,6 +380,17 @@ _sandbox_upper_add_left_out (SandboxUpper *upper, const char *path, gboolean lar
   return TRUE;
 }
 
+gboolean
+_sandbox_upper_add_text (SandboxUpper *upper, const char *text, gsize length, guint64 *ret_offset,
+                         GError **error)
+{
+  if (pwrite (upper->spool_fd, text, length, (off_t)upper->spool_bytes) != (gssize)length)
+    return sandbox_fail_errno (error, errno, "keeping a text");
+  *ret_offset = upper->spool_bytes;
+  upper->spool_bytes += length;
+  return TRUE;
+}
+
 void
 _sandbox_upper_free (SandboxUpper *upper)
 {

@@ -21,7 +21,7 @@ in_project() {
 
 makes_a_project() {
 	as_user sh -euc 'umask 022; mkdir "$1"; cd "$1"; mkdir -p src/deep/er old; printf "one\ntwo\nthree\n" >one; echo two >two
-		for i in 1 2 3 4; do echo "file $i" >"src/f$i"; echo "deep $i" >"src/deep/er/f$i"; done; echo x >old/x; echo mine >mine; ln -s one link' sh "$PROJECT"
+		for i in 1 2 3 4; do echo "file $i" >"src/f$i"; echo "deep $i" >"src/deep/er/f$i"; done; echo x >old/x; echo mine >mine; seq 30 >parts; ln -s one link' sh "$PROJECT"
 	vms create changes --share "$PROJECT:~/project"
 	status 4 vms diff changes 2>"$T/err"
 	contains "$(cat "$T/err")" 'vms start changes'
@@ -31,7 +31,7 @@ makes_a_project() {
 
 # An agent's work, and the traps of overlays: renamed directories, opaque ones, links of both kinds, a file of holes, one that is open and gone.
 works_in_it() {
-	in_project 'sed -i s/two/2/ one; echo new >made; rm src/f2; mv src/deep src/shallow; chmod 755 src/f3; rm -r old; mkdir old; echo y >old/y
+	in_project 'sed -i s/two/2/ one; sed -i "s/^2\$/two/; s/^20\$/twenty/" parts; echo new >made; rm src/f2; mv src/deep src/shallow; chmod 755 src/f3; rm -r old; mkdir old; echo y >old/y
 		ln src/f4 src/hard; ln -sfn src/f4 link; rm two; mkdir two; echo in >two/it; truncate -s 3000000 holes; echo export A=1 >.envrc
 		mkdir .git .vscode; echo "[core]" >.git/config; echo "{}" >.vscode/tasks.json; echo all: >Makefile; mkfifo fifo; ln -s /etc/passwd out
 		cp /bin/true suid; chmod 4755 suid; exec 3>ghost; rm ghost; echo gone >&3; flock one true; printf "a\033]0;x\007\n" >esc'
@@ -57,6 +57,15 @@ shows_them() {
 	eq "$(diff "$T/before" "$T/after")" "" "what a diff changed on the host"
 }
 
+# One part of a file, by the answers of somebody at a terminal; the other one stays a change, also when the host edits the file.
+takes_parts() {
+	printf 'h\ny\n?\nn\n' | as_user script -qec 'vms apply --interactive changes parts' /dev/null >"$T/answers"
+	contains "$(cat "$T/answers")" 'Part 2 of 2 of parts\?'
+	eq "$(cat "$PROJECT/parts")" "$(seq 30 | sed 's/^2$/two/')" "the part that was taken"
+	as_user sed -i 's/^10$/ten/' "$PROJECT/parts"
+	contains "$(vms diff changes --stat parts 2>/dev/null)" 'modified +plain +\+1 -1 +parts +merged'
+}
+
 applies_them() {
 	as_user sh -c 'echo host >>"$1/mine"' sh "$PROJECT"
 	in_project 'echo guest >>mine'
@@ -69,6 +78,7 @@ applies_them() {
 	tree | grep -v '^[0-9a-f]\{64\}' >"$T/after"
 	eq "$(diff "$T/view" "$T/after")" "" "the host's tree is not the machine's view"
 	eq "$(cat "$PROJECT/one" "$PROJECT/two/it" "$PROJECT/link")" "$(printf 'one\n2\nthree\nin\nfile 4\n')"
+	eq "$(cat "$PROJECT/parts")" "$(seq 30 | sed 's/^2$/two/; s/^10$/ten/; s/^20$/twenty/')" "what both sides changed"
 	eq "$(find "$PROJECT" ! -user "$TEST_USER" -o -perm /6000)" "" "owners"
 	contains "$(vms diff changes --stat 2>/dev/null)" 'modified +plain .*mine +conflict'
 	eq "$(vms diff changes --json 2>/dev/null | python3 -c 'import json,sys; print(*sorted(c["path"] for c in json.load(sys.stdin)["shares"][0]["changes"]))')" "fifo mine out suid" "left"
@@ -114,6 +124,7 @@ t "a machine with a share for review starts, and has changed nothing" makes_a_pr
 passed || finish
 t "an agent works in it" works_in_it
 t "diff shows what changed, what this host would run in front, and changes nothing" shows_them
+t "apply --interactive takes a part of a file; the rest is merged with what the host changes" takes_parts
 t "apply makes the host's tree the machine's view, but for what is held back, refused or in conflict" applies_them
 t "undo takes back the last apply; --force takes a named conflict" undoes_them
 t "discard shows the machine the host's files again" discards_them

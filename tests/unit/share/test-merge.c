@@ -327,6 +327,145 @@ test_killed (void)
   g_assert_cmpuint (step, <, STEPS);
 }
 
+static void
+keep (SandboxChanges *changes, const gboolean *wanted, gsize n)
+{
+  g_autoptr (GError) error = NULL;
+
+  sandbox_changes_keep_hunks (changes, 0, wanted, n, NULL, &error);
+  g_assert_no_error (error);
+}
+
+static guint
+count_hunks (SandboxChanges *changes)
+{
+  g_autofree char *diff = sandbox_changes_diff (changes, 0, NULL, NULL, NULL, NULL, NULL);
+  guint n = 0;
+
+  for (const char *at = diff; (at = strstr (at, "\n@@ ")); at++)
+    n++;
+  return n;
+}
+
+/* What is not taken stays a change, and comes later. */
+static void
+test_parts (void)
+{
+  static const struct
+  {
+    const char *host, *guest;
+    gboolean wanted[3];
+    const char *expected;
+  } cases[] = {
+    { "1\n2\n3\n4\n5\n6\n7\n8\n9\na\nb\nc\nd\ne\nf\ng\nh\n",
+      "x\n2\n3\n4\n5\n6\n7\n8\ny\na\nb\nc\nd\ne\nf\ng\nz\n",
+      { TRUE, FALSE, TRUE },
+      "x\n2\n3\n4\n5\n6\n7\n8\n9\na\nb\nc\nd\ne\nf\ng\nz\n" },
+    { "1\n2\n3\n4\n5\n6\n7\n8\n9\na\nb\nc\nd\ne\nf\ng\nh",
+      "new\n1\n2\n3\n4\n5\n6\n7\n8\na\nb\nc\nd\ne\nf\ng\nh\nmore",
+      { FALSE, FALSE, TRUE },
+      "1\n2\n3\n4\n5\n6\n7\n8\n9\na\nb\nc\nd\ne\nf\ng\nh\nmore" },
+    { "1\n2\n3\n4\n5\n6\n7\n8\n9\na\nb\nc\nd\ne\nf\ng\nh\n",
+      "2\n3\n4\n5\n6\n7\n8\n9\n@@ -1 +1 @@\na\nb\nc\nd\ne\nf\ng\n",
+      { TRUE, TRUE, FALSE },
+      "2\n3\n4\n5\n6\n7\n8\n9\n@@ -1 +1 @@\na\nb\nc\nd\ne\nf\ng\nh\n" },
+  };
+
+  for (guint i = 0; i < G_N_ELEMENTS (cases); i++)
+    {
+      g_autoptr (SandboxChanges) changes = NULL, later = NULL, done = NULL;
+      World world;
+
+      g_test_message ("case %u", i);
+      begin (&world, cases[i].host);
+      changes = guest_has (&world, 0644, cases[i].guest);
+      g_assert_cmpuint (count_hunks (changes), ==, 3);
+      g_assert_false (sandbox_changes_keep_hunks (changes, 0, cases[i].wanted, 2, NULL, NULL));
+      keep (changes, cases[i].wanted, 3);
+      apply_all (changes, FALSE);
+      check_host (&world, cases[i].expected);
+      later = guest_has (&world, 0644, cases[i].guest);
+      check_row (later, SANDBOX_CHANGE_MERGED);
+      apply_all (later, FALSE);
+      check_host (&world, cases[i].guest);
+      done = guest_has (&world, 0644, cases[i].guest);
+      g_assert_null (find_change (done, "f"));
+      world_clear (&world);
+    }
+}
+
+static char *
+random_text (const gboolean *changed, guint n, const char *word)
+{
+  GString *text = g_string_new (NULL);
+
+  for (guint i = 0; i < n; i++)
+    if (!changed[i])
+      g_string_append_printf (text, "line %u\n", i);
+    else if (i % 3 > 0) /* a third of them only go */
+      g_string_append_printf (text, "%s %u\n%s", word, i, i % 3 == 1 ? "" : "one more\n");
+  return g_string_free (text, FALSE);
+}
+
+/* Any parts of any change, then the rest: all of it, and of the host's own meanwhile. */
+static void
+test_random_parts (void)
+{
+  enum
+  {
+    LINES = 120
+  };
+
+  for (guint round = 0; round < 40; round++)
+    {
+      g_autoptr (SandboxChanges) changes = NULL, later = NULL;
+      gboolean none[LINES] = { FALSE }, edits[LINES] = { FALSE }, wanted[LINES] = { FALSE };
+      g_autofree char *host = random_text (none, LINES, ""), *guest = NULL, *now = NULL;
+      guint n;
+      World world;
+
+      for (guint i = 0; i < LINES; i++)
+        edits[i] = g_test_rand_int_range (0, 12) == 0;
+      edits[50] = TRUE;
+      guest = random_text (edits, LINES, "guest");
+      begin (&world, host);
+      changes = guest_has (&world, 0644, guest);
+      n = count_hunks (changes);
+      for (guint i = 0; i < n; i++)
+        wanted[i] = g_test_rand_int_range (0, 2) == 0;
+      keep (changes, wanted, n);
+      apply_all (changes, FALSE);
+      later = guest_has (&world, 0644, guest);
+      if (sandbox_changes_get_length (later) > 0)
+        apply_all (later, FALSE);
+      now = get_file (world.host, "f");
+      g_assert_cmpstr (now, ==, guest);
+      world_clear (&world);
+    }
+}
+
+static void
+test_not_in_parts (void)
+{
+  g_autoptr (GByteArray) archive = g_byte_array_new ();
+  g_autoptr (SandboxChanges) changes = NULL, conflict = NULL;
+  g_autoptr (GError) error = NULL;
+  const gboolean wanted[1] = { TRUE };
+  World world;
+
+  begin (&world, BASE);
+  add_entry (archive, SANDBOX_TAR_DIR, "./", NULL, 0755, NULL);
+  add_entry (archive, SANDBOX_TAR_FILE, "./new", NULL, 0644, "text\n");
+  sandbox_tar_append_end (archive);
+  changes = world_read_archive (&world, archive, NULL);
+  g_assert_false (sandbox_changes_keep_hunks (changes, 0, wanted, 1, NULL, &error));
+  g_assert_error (error, SANDBOX_ERROR, SANDBOX_ERROR_INVALID);
+  put_file (world.host, "f", 0644, "all\nelse\n");
+  conflict = guest_has (&world, 0644, GUEST);
+  g_assert_false (sandbox_changes_keep_hunks (conflict, 0, wanted, 1, NULL, NULL));
+  world_clear (&world);
+}
+
 int
 main (int argc, char **argv)
 {
@@ -341,5 +480,8 @@ main (int argc, char **argv)
   g_test_add_func ("/merge/modes", test_modes);
   g_test_add_func ("/merge/linked-repository", test_linked_repository);
   g_test_add_func ("/merge/killed", test_killed);
+  g_test_add_func ("/merge/parts", test_parts);
+  g_test_add_func ("/merge/random-parts", test_random_parts);
+  g_test_add_func ("/merge/not-in-parts", test_not_in_parts);
   return g_test_run ();
 }

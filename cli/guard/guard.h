@@ -48,6 +48,7 @@ enum
   GUARD_LOST_PORTS = 1 << 1,   /* the tables of ports.nft */
   GUARD_LOST_FILTER = 1 << 2,  /* libvirt's network filter of the machine's card */
   GUARD_LOST_NETWORK = 1 << 3, /* libvirt's rules for the machine's network */
+  GUARD_LOST_JUMPS = 1 << 4,   /* of the filter nothing but the jumps to libvirt's chains */
 };
 
 enum
@@ -123,6 +124,12 @@ void guard_judge (GuardWorld *world, GuardKernel *kernel);
 /* --- machines.c: the worker, a thread: @worker is a GuardWorker. Returns when its world says stop.
  */
 gpointer guard_worker (gpointer worker);
+
+/* --- libvirtd.c: libvirt's daemons, as processes */
+/* Whether one of them runs a program that changes packet filter rules. */
+gboolean guard_daemons_at_work (void);
+/* FALSE: none runs. */
+gboolean guard_daemons_reload (void);
 
 /* --- restore.c */
 void guard_restore_switch (void);

@@ -9,6 +9,8 @@
 /* libvirt, when it makes a filter's rules anew, replaces them step by step: who is incomplete for
  * less than that is cut off, but not paused */
 #define GRACE_USEC (300 * G_TIME_SPAN_MILLISECOND)
+/* and who lacks no more than what libvirt moves about is not paused for that long while it does */
+#define AT_WORK_USEC (10 * G_USEC_PER_SEC)
 /* complete for that long: libvirt is not in the middle of it */
 #define SETTLE_USEC    (300 * G_TIME_SPAN_MILLISECOND)
 #define RELOAD_USEC    (5 * G_USEC_PER_SEC)
@@ -286,6 +288,20 @@ restore (GuardWorker *worker, guint lost, GPtrArray *affected)
   worker->last_reload = 0;
 }
 
+/* libvirt is not done with another machine's rules. This one is cut off as long. */
+static gboolean
+waits_for_libvirt (GuardWorker *worker, guint lost, gint64 age)
+{
+  gint64 now = g_get_monotonic_time ();
+
+  if (lost != GUARD_LOST_JUMPS || age >= AT_WORK_USEC)
+    return FALSE;
+  if (guard_daemons_at_work ())
+    worker->seen_at_work = now;
+  /* between two of its programs there is none */
+  return worker->seen_at_work != 0 && now - worker->seen_at_work < GRACE_USEC;
+}
+
 /* TRUE: it is not as it should be. */
 static gboolean
 see_to (GuardWorker *worker, GuardMachine *machine, guint *lost, GPtrArray *affected)
@@ -311,7 +327,7 @@ see_to (GuardWorker *worker, GuardMachine *machine, guint *lost, GPtrArray *affe
       read_filters_again (worker, machine);
       return TRUE;
     }
-  if (age < (lost_now != 0 ? GRACE_USEC : SETTLE_USEC))
+  if (waits_for_libvirt (worker, lost_now, age) || age < (lost_now != 0 ? GRACE_USEC : SETTLE_USEC))
     return TRUE;
   domain = virDomainLookupByUUIDString (worker->conn, machine->uuid);
   runs = domain && virDomainIsActive (domain) == 1;
@@ -328,7 +344,7 @@ see_to (GuardWorker *worker, GuardMachine *machine, guint *lost, GPtrArray *affe
       return TRUE;
     }
   *lost |= lost_now;
-  machine->lost_filter = (lost_now & GUARD_LOST_FILTER) != 0;
+  machine->lost_filter = (lost_now & (GUARD_LOST_FILTER | GUARD_LOST_JUMPS)) != 0;
   machine->lost_network = (lost_now & GUARD_LOST_NETWORK) != 0;
   if (machine->lost_filter || machine->lost_network)
     g_ptr_array_add (affected, machine);

@@ -6,8 +6,6 @@
 #include "base/error.h"
 
 #include <fcntl.h>
-#include <signal.h>
-#include <string.h>
 #include <unistd.h>
 
 #define BRIDGE_SWITCH "/proc/sys/net/bridge/bridge-nf-call-iptables"
@@ -83,40 +81,11 @@ make_chains_of_networks (void)
     }
 }
 
-/* 0: it does not run. */
-static pid_t
-daemon_pid (const char *name)
-{
-  g_autofree char *file = g_strdup_printf ("/run/%s.pid", name), *text = NULL, *link = NULL,
-                  *program = NULL, *base = NULL;
-  guint64 pid;
-
-  if (!g_file_get_contents (file, &text, NULL, NULL))
-    return 0;
-  pid = g_ascii_strtoull (text, NULL, 10);
-  if (pid <= 1 || pid > G_MAXINT32)
-    return 0;
-  link = g_strdup_printf ("/proc/%u/exe", (guint)pid);
-  program = g_file_read_link (link, NULL);
-  base = program ? g_path_get_basename (program) : NULL;
-  /* after an upgrade: "libvirtd (deleted)" */
-  return base && g_str_has_prefix (base, name) ? (pid_t)pid : 0;
-}
-
 void
 guard_restore_all (void)
 {
-  static const char *const daemons[] = { "libvirtd", "virtnetworkd", "virtnwfilterd" };
-  gboolean any = FALSE;
-
   make_chains_of_networks ();
-  for (gsize i = 0; i < G_N_ELEMENTS (daemons); i++)
-    {
-      pid_t pid = daemon_pid (daemons[i]);
-
-      any |= pid != 0 && kill (pid, SIGHUP) == 0;
-    }
-  if (any)
+  if (guard_daemons_reload ())
     guard_log ("libvirt makes its rules anew");
   else
     guard_log ("libvirt's daemon does not run (no process as in /run/libvirtd.pid): it cannot make "

@@ -25,8 +25,9 @@ typedef struct
   int timer;
   gboolean told_down;
   gint64 next_connect, next_refresh, next_restore, last_reload;
-  gint64 pause_usec; /* between two attempts to restore */
-  GHashTable *held;  /* "UUID ID" of machines that we paused; as recorded */
+  gint64 seen_at_work; /* libvirt's daemon, with packet filter rules */
+  gint64 pause_usec;   /* between two attempts to restore */
+  GHashTable *held;    /* "UUID ID" of machines that we paused; as recorded */
 } GuardWorker;
 
 /* --- machines.c */

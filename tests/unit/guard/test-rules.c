@@ -185,6 +185,46 @@ test_harmless (gconstpointer data)
     }
 }
 
+/* libvirt's own way to move its jumps to the front, step by step; and what only looks like it. */
+static void
+test_jumps (gconstpointer data)
+{
+  static const struct
+  {
+    const char *script;
+    guint lost;
+  } cases[] = {
+    { "iptables -D FORWARD -j libvirt-in", GUARD_LOST_JUMPS },
+    { "iptables -D FORWARD -j libvirt-in; iptables -D FORWARD -j libvirt-out", GUARD_LOST_JUMPS },
+    { "iptables -D FORWARD -j libvirt-in; iptables -D FORWARD -j libvirt-out; "
+      "iptables -D FORWARD -j libvirt-in-post; iptables -D INPUT -j libvirt-host-in; "
+      "iptables -A FORWARD -j ACCEPT; iptables -A INPUT -j ACCEPT",
+      GUARD_LOST_JUMPS },
+    { "iptables -F FORWARD; iptables -A FORWARD -j ACCEPT; iptables -I FORWARD -j libvirt-in",
+      GUARD_LOST_JUMPS },
+    { "iptables -D INPUT -j libvirt-host-in", GUARD_LOST_JUMPS },
+    { "iptables -F FORWARD; iptables -A FORWARD -j ACCEPT; iptables -A FORWARD -j libvirt-in",
+      GUARD_LOST_FILTER },
+    { "iptables -F FORWARD; iptables -A FORWARD -p tcp -j libvirt-in", GUARD_LOST_FILTER },
+    { "iptables -D FORWARD -j libvirt-in; iptables -F FI-vnet0", GUARD_LOST_FILTER },
+    { "iptables -D FORWARD -j libvirt-in; iptables -R FI-vnet0 2 -j ACCEPT", GUARD_LOST_FILTER },
+    { "iptables -D FORWARD -j libvirt-in; iptables -F libvirt-in", GUARD_LOST_FILTER },
+    { "iptables -D FORWARD -j libvirt-in; iptables -I libvirt-out -j ACCEPT", GUARD_LOST_FILTER },
+    { "iptables -D FORWARD -j libvirt-in; ebtables -t nat -F libvirt-I-vnet0", GUARD_LOST_FILTER },
+    { "nft flush table ip filter", GUARD_LOST_FILTER },
+    { "nft flush table ip filter; nft delete table ip filter", GUARD_LOST_FILTER },
+  };
+
+  for (gsize i = 0; i < G_N_ELEMENTS (cases); i++)
+    {
+      g_autofree char *why = NULL;
+      guint lost = lost_after ((GuardKernel *)data, cases[i].script, &why);
+
+      if (lost != cases[i].lost || !why)
+        g_test_fail_printf ("%s: %u: %s", cases[i].script, lost, why ? why : "complete");
+    }
+}
+
 static gboolean
 ports_after (GuardKernel *kernel, GuardWorld *world, const char *script)
 {
@@ -271,6 +311,7 @@ main (int argc, char **argv)
   g_test_add_data_func ("/guard/rules/ways-past", kernel, test_ways_past);
   g_test_add_data_func ("/guard/rules/harmless", kernel, test_harmless);
   g_test_add_data_func ("/guard/rules/ports", kernel, test_ports);
+  g_test_add_data_func ("/guard/rules/jumps", kernel, test_jumps);
   result = g_test_run ();
   guard_kernel_close (kernel);
   return result;

@@ -12,9 +12,9 @@
 /* Operations shorter than this need no line. */
 #define QUICK_USEC (G_USEC_PER_SEC / 4)
 
-/* The phase whose notes are news for the user and stay on the terminal: how a changed profile
- * differs. */
-#define PHASE_NEWS "changes"
+/* The phases whose notes are news for the user and stay on the terminal: how a changed profile
+ * differs, and what the machine reaches. */
+static const char *const phases_news[] = { "changes", "policy", NULL };
 
 struct _VmsProgress
 {
@@ -165,7 +165,7 @@ vms_progress_update (const SandboxProgress *update, gpointer user_data)
   progress->done = update->done;
   progress->total = update->total;
   progress->phase_usec = g_get_monotonic_time ();
-  if (strcmp (update->phase, PHASE_NEWS) == 0)
+  if (g_strv_contains (phases_news, update->phase))
     print_news (progress);
   else if (!progress->live && changed)
     print_line (progress, new_phase);

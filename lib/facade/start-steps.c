@@ -187,7 +187,7 @@ _sandbox_step_filter (gpointer data, GCancellable *cancellable, GError **error)
   if (_sandbox_pieces_running (&work->pieces))
     return TRUE;
   note = g_strdup_printf ("reaches %s", work->plan->policy);
-  _sandbox_report (&work->report, "filter", note, 0, 0);
+  _sandbox_report (&work->report, "policy", note, 0, 0);
   g_clear_pointer (&work->old_filter, g_free);
   work->made.filter = TRUE;
   return _sandbox_virt_filter_ensure (work->host->virt, work->plan->object, xml, &work->old_filter,

@@ -32,6 +32,13 @@ closed_places() {
 	printf '%s\n' "10-ask-udp udp ${address[$other]} 8080" "10-ask-ping ping ${address[$other]}"
 }
 
+# `vms start` says it, one line for each.
+policy_is_told() {
+	contains "$(cat "$T/start-nat")" '^nat: reaches the public internet; no LAN; not this host, not other machines, no IPv6'
+	contains "$(cat "$T/start-allow")" '^allow: reaches the public internet, only 443/tcp; of other networks 192\.168\.77\.2:8080/tcp; not this host'
+	contains "$(cat "$T/start-none")" '^none: reaches nothing, not even DNS; this host reaches its ssh'
+}
+
 # attacks NAME OTHER: everything at once; what came of it is looked at afterwards
 attacks() {
 	local name=$1 other=$2 links third=${address[$1]%.*}.$((${address[$1]##*.} + 1))
@@ -256,6 +263,7 @@ machine_profile nat mode=nat
 machine_profile allow $'mode=nat\negress=443/tcp\nallow=192.168.77.2:8080/tcp'
 machine_profile none mode=none
 t "three machines start: mode=nat; with egress= and allow=; mode=none" starts_machines nat allow none
+t "what each may reach is said in one line" policy_is_told
 for machine in nat allow none; do
 	learn "$machine"
 	[ "$machine" != none ] || iptables -w -t filter -I VMSISO -i "${bridge[none]}" -j ACCEPT

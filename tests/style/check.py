@@ -209,6 +209,21 @@ def rule_places(tree):
             yield path, line_of(text, found.start()), f"names {found.group()}"
 
 
+def rule_mounts(tree):
+    """nothing but the share helper mounts, and no file system of a machine's is read on the host"""
+    call = re.compile(r"\b(mount|fsopen|fsmount|open_tree|move_mount|mount_setattr)\s*\(")
+    program = re.compile(r'"(?:/\w+)*/?(mount|losetup|kpartx|qemu-nbd|fuse2fs|debugfs|guestmount|guestfish|virt-(?:cat|copy-\w+|ls|tar-\w+|edit|customize))"')
+    for path, text in tree.matching(r"^(lib|cli)/.*\.c$"):
+        if path.startswith("cli/share/"):
+            continue
+        for found in call.finditer(ctext.blank(text)):
+            yield path, line_of(text, found.start()), f"calls {found.group(1)}()"
+        for found in program.finditer(text):
+            # a value of libvirt's XML
+            if not text[: found.start()].endswith('"type", '):
+                yield path, line_of(text, found.start()), f"runs {found.group(1)}"
+
+
 def public_functions(tree):
     """name -> (path, line) of every function that the installed headers declare."""
     found = {}
@@ -263,6 +278,7 @@ RULES = {
     "format": rule_format,
     "shell": rule_shell,
     "places": rule_places,
+    "mounts": rule_mounts,
     "documented": rule_documented,
     "exports": rule_exports,
 }

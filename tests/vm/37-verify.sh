@@ -58,7 +58,7 @@ sound_throwaway() {
 	eq "$(found sound fail)" "" "what does not hold"
 	all=$(found sound pass)
 	for id in host-gateway host-addresses host-loopback answers link-groups groups protocols ipv6 spoof-address spoof-mac spoof-arp dns \
-		dns-other lan metadata internet inbound filter devices nested seccomp qemu-user forwards; do
+		dns-other lan metadata internet inbound filter devices nested seccomp qemu-user forwards machines; do
 		contains "$all" "^$id "
 	done
 	contains "$all" "^host-addresses $HOST_PUBLIC: closed: tcp [0-9]+, udp [0-9]+"
@@ -146,7 +146,8 @@ with_another_card() {
 	eq "$(broken mutant)" "devices " "what does not hold"
 }
 
-# The same of a machine that is there for the test alone: its rules go as soon as it runs.
+# The same of a machine that is there for the test alone: its rules go as soon as it runs. The other machine's, too: each alone keeps one
+# from the other.
 mutated_throwaway() {
 	local tries name=
 
@@ -162,11 +163,14 @@ mutated_throwaway() {
 		without_rules "$T/throwaway.xml" >"$T/throwaway-none.xml"
 		root_virsh nwfilter-define "$T/throwaway-none.xml"
 	) &
+	root_virsh nwfilter-define "$T/none.xml"
 	verify 1 throwaway tested
 	wait
+	root_virsh nwfilter-define "$T/filter.xml"
 	contains " $(broken throwaway)" ' spoof-arp '
 	contains " $(broken throwaway)" ' lan '
 	contains " $(broken throwaway)" ' filter '
+	contains " $(broken throwaway)" ' machines '
 	eq "$(throwaways)" "" "what is left"
 }
 

@@ -84,7 +84,7 @@ act() {
 }
 
 at_once() {
-	local i failed=0
+	local i name failed=0
 	RANDOM=$VMS_TESTS_SEED
 	echo "seed $VMS_TESTS_SEED"
 	for ((i = 0; i < actions; i++)); do
@@ -106,6 +106,10 @@ at_once() {
 	# something came about
 	contains "$(cat "$T/statuses")" '^(0|6) start'
 	[ -s "$T/ran" ] || fail "no machine ever ran"
+	# before the last destroy, which would hide what these left
+	for name in "${machines[@]}"; do
+		[ -n "$(domain_state "$name")" ] || nothing_remains "$name"
+	done
 }
 
 # A machine that all this was done to is an ordinary one.

@@ -10,6 +10,9 @@ reports() {
 	vms doctor >"$T/out" 2>&1 || true
 	contains "$(cat "$T/out")" '[Kk][Vv][Mm]|acceleration'
 	contains "$(cat "$T/out")" 'libvirt'
+	# whoever may use libvirt, of which every machine needs one
+	contains "$(cat "$T/out")" "note +group: $TEST_USER is in group libvirt, which is as good as root"
+	contains "$(cat "$T/out")" ' (storage|confinement|versions|subid|guard): '
 	vms doctor --json | python3 -c 'import json, sys; assert json.load(sys.stdin)["checks"]'
 }
 
@@ -153,7 +156,7 @@ user_with_sudo() {
 	chmod 440 /etc/sudoers.d/test
 	sed -i "/^$TEST_USER:/d" /etc/subuid /etc/subgid
 	status 5 vms doctor >"$T/out"
-	contains "$(cat "$T/out")" "sudo tee /etc/sysctl.d/60-libsandbox.conf"
+	contains "$(cat "$T/out")" "sudo (/usr/bin/)?tee /etc/sysctl.d/60-libsandbox.conf"
 	vms doctor --fix --yes --json >"$T/report"
 	eq "$(result bridge-netfilter)" "done"
 	eq "$(sysctl -n "$setting")" 1
@@ -183,7 +186,7 @@ sees_what_is_wrong() {
 	eq "$(level forward)" good
 	eq "$(level dns)" good
 	eq "$(level subnets)" good
-	eq "$(level ufw)$(level vpn)" ""
+	eq "$(level ufw)$(level vpn)$(level firewalld)$(level nftables)" ""
 	vms doctor --json >"$T/report" || true
 	for id in forward dns qemu-conf; do
 		eq "$(level $id)" unknown "$id, as an ordinary user sees it"
@@ -192,6 +195,10 @@ sees_what_is_wrong() {
 	printf 'seccomp_sandbox = 0\nuser = "root"\n' >>/etc/libvirt/qemu.conf
 	mkdir -p /etc/ufw
 	echo ENABLED=yes >/etc/ufw/ufw.conf
+	mkdir -p /etc/systemd/system/sysinit.target.wants
+	ln -sf /lib/systemd/system/nftables.service /etc/systemd/system/sysinit.target.wants/nftables.service
+	cp /bin/sleep "$T/private/firewalld"
+	"$T/private/firewalld" 60 &
 	ip link add docker0 type bridge
 	iptables -P FORWARD DROP
 	iptables -P INPUT DROP
@@ -211,7 +218,9 @@ sees_what_is_wrong() {
 	for id in ufw forward dns vpn mitigations; do
 		eq "$(level $id)" warning "$id"
 	done
-	eq "$(level subnets)" note
+	for id in subnets nftables firewalld; do
+		eq "$(level $id)" note "$id"
+	done
 	[ ! -e /sys/kernel/mm/ksm/run ] || eq "$(level ksm)" note
 	contains "$(cat "$T/report")" some_hole
 	echo "Mitigation: something" >"$T/private/holes/some_hole"
@@ -247,17 +256,20 @@ sees_a_bad_init() {
 # A libvirt that takes connections and says nothing costs a line, not the command. Waited for while the other cases run.
 ask_silent_libvirt() {
 	python3 -c 'import socket, sys, time
-s = socket.socket(socket.AF_UNIX); s.bind(sys.argv[1]); s.listen(8); time.sleep(60)' "$T/silent" &
-	sleep 1
+s = socket.socket(socket.AF_UNIX); s.bind(sys.argv[1]); s.listen(8); time.sleep(90)' "$T/silent" &
+	for _ in $(seq 100); do
+		[ ! -S "$T/silent" ] || break
+		sleep 0.1
+	done
 	chmod 777 "$T/silent"
-	as_user timeout 60 vms -c "qemu+unix:///system?socket=$T/silent" doctor --json >"$T/silent.report"
+	as_user timeout 90 vms -c "qemu+unix:///system?socket=$T/silent" doctor --json >"$T/silent.report"
 	echo $? >"$T/silent.status"
 	kill %1
 }
 
 silent_libvirt() {
 	local i
-	for ((i = 0; i < 70; i++)); do
+	for ((i = 0; i < 100; i++)); do
 		[ ! -e "$T/silent.status" ] || break
 		sleep 1
 	done

@@ -2,13 +2,6 @@
 // vms forward list, vms forward add, vms forward remove
 #include "context.h"
 
-/* How long until then, for people; "" when it does not end. */
-static char *
-left_text (gint64 until_usec)
-{
-  return until_usec > 0 ? vms_elapsed (MAX (0, until_usec - g_get_real_time ())) : g_strdup ("");
-}
-
 static char *
 ports_text (const char *before, guint16 first, guint16 last)
 {
@@ -16,20 +9,9 @@ ports_text (const char *before, guint16 first, guint16 last)
                        : g_strdup_printf ("%s%u-%u", before, first, last);
 }
 
-static char *
-time_text (gint64 usec)
-{
-  g_autoptr (GDateTime) time =
-      usec > 0 ? g_date_time_new_from_unix_utc (usec / G_USEC_PER_SEC) : NULL;
-
-  return time != NULL ? g_date_time_format (time, "%Y-%m-%dT%H:%M:%SZ") : g_strdup ("");
-}
-
 static void
 json_forward (JsonBuilder *builder, const SandboxForward *forward)
 {
-  g_autofree char *until = time_text (forward->until_usec);
-
   json_builder_begin_object (builder);
   vms_json_string (builder, "kind", forward->kind == SANDBOX_FORWARD_TO_GUEST ? "forward" : "host");
   vms_json_string (builder, "ports", forward->spec);
@@ -37,7 +19,7 @@ json_forward (JsonBuilder *builder, const SandboxForward *forward)
   vms_json_int (builder, "host_last", forward->host_last);
   vms_json_int (builder, "guest_first", forward->guest_first);
   vms_json_int (builder, "guest_last", forward->guest_last);
-  vms_json_string (builder, "until", until);
+  vms_json_time (builder, "until", forward->until_usec);
   vms_json_string (builder, "state", sandbox_forward_state_to_string (forward->state));
   vms_json_string (builder, "reason", forward->reason);
   json_builder_end_object (builder);
@@ -50,7 +32,7 @@ add_row (VmsTable *table, const SandboxForward *forward)
   g_autofree char *host = ports_text ("127.0.0.1:", forward->host_first, forward->host_last);
   g_autofree char *guest =
       ports_text (to_guest ? "" : "*:", forward->guest_first, forward->guest_last);
-  g_autofree char *left = left_text (forward->until_usec);
+  g_autofree char *left = vms_time_left (forward->until_usec);
   g_autofree char *state =
       g_strconcat (sandbox_forward_state_to_string (forward->state),
                    *forward->reason != '\0' ? ": " : "", forward->reason, NULL);

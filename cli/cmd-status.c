@@ -83,6 +83,8 @@ json_status (JsonBuilder *builder, const SandboxMachineStatus *status)
       vms_json_string (builder, "edits", share->edits);
       vms_json_string (builder, "edits_reason", share->edits_reason);
       json_stale (builder, share);
+      vms_json_time (builder, "until", share->until_usec);
+      vms_json_string (builder, "problem", share->problem);
       json_builder_end_object (builder);
     }
   json_builder_end_array (builder);
@@ -130,8 +132,11 @@ print_shares (const SandboxMachineStatus *status)
   for (guint i = 0; status->shares != NULL && i < status->shares->len; i++)
     {
       const SandboxShareStatus *share = g_ptr_array_index (status->shares, i);
-      g_autofree char *text = g_strdup_printf ("%s: %s -> %s (%s)", share->name, share->source,
-                                               share->target, share->mode);
+      g_autofree char *left = vms_time_left (share->until_usec);
+      g_autofree char *text =
+          g_strdup_printf ("%s: %s -> %s (%s%s%s%s%s)", share->name, share->source, share->target,
+                           share->mode, *left != '\0' ? ", ends in " : "", left,
+                           *share->problem != '\0' ? ", not mounted: " : "", share->problem);
       line ("share", text);
       print_edits (share);
     }

@@ -34,27 +34,29 @@ vms_open_machine (VmsContext *context, const char *name, GError **error)
   return host != NULL ? sandbox_host_lookup (host, name, context->cancellable, error) : NULL;
 }
 
+char *
+vms_share_spec (const char *word)
+{
+  gsize length = strcspn (word, ":,");
+  g_autofree char *dir = g_strndup (word, length), *here = g_get_current_dir (), *path = NULL;
+
+  /* an empty one, or ~/ and what else a profile knows, is for the library to judge */
+  if (*dir == '\0' || *dir == '/' || *dir == '~')
+    return g_strdup (word);
+  path = g_canonicalize_filename (dir, here);
+  return g_strconcat (path, word + length, NULL);
+}
+
 char **
 vms_share_specs (const VmsArgs *args)
 {
   g_autofree char **words = vms_args_get_all (args, "share");
-  g_autoptr (GStrvBuilder) specs = g_strv_builder_new ();
+  g_autoptr (GPtrArray) specs = g_ptr_array_new ();
 
   for (char **word = words; words != NULL && *word != NULL; word++)
-    {
-      gsize length = strcspn (*word, ":,");
-      g_autofree char *dir = g_strndup (*word, length), *here = g_get_current_dir (), *spec = NULL;
-
-      /* an empty one, or ~/ and what else a profile knows, is for the library to judge */
-      if (*dir != '\0' && *dir != '/' && *dir != '~')
-        {
-          g_autofree char *path = g_canonicalize_filename (dir, here);
-
-          spec = g_strconcat (path, *word + length, NULL);
-        }
-      g_strv_builder_add (specs, spec != NULL ? spec : *word);
-    }
-  return g_strv_builder_end (specs);
+    g_ptr_array_add (specs, vms_share_spec (*word));
+  g_ptr_array_add (specs, NULL);
+  return (char **)g_ptr_array_free (g_steal_pointer (&specs), FALSE);
 }
 
 gboolean

@@ -21,6 +21,9 @@ struct _VmsContext
 SandboxHost *vms_open_host (VmsContext *context, GError **error);
 /* The same and the machine in one. */
 SandboxMachine *vms_open_machine (VmsContext *context, const char *name, GError **error);
+/* DIR[:TARGET][,mode=M] as the library takes it: a relative DIR is one of the current directory.
+ * (transfer full) */
+char *vms_share_spec (const char *word);
 /* The values of --share, their directories made absolute. (transfer full) */
 char **vms_share_specs (const VmsArgs *args);
 /* Where profiles are, without a host. */

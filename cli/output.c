@@ -164,6 +164,12 @@ vms_elapsed (gint64 usec)
   return g_strdup_printf ("%d min %02d s", (int)(seconds / 60), (int)(seconds % 60));
 }
 
+char *
+vms_time_left (gint64 until_usec)
+{
+  return until_usec > 0 ? vms_elapsed (MAX (0, until_usec - g_get_real_time ())) : g_strdup ("");
+}
+
 void
 vms_error (const GError *error)
 {

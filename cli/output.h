@@ -27,6 +27,8 @@ char *vms_cut (const char *text, guint columns);
 char *vms_size (guint64 bytes);
 /* "3.2 s", "4 min 10 s" (transfer full) */
 char *vms_elapsed (gint64 usec);
+/* How long until then, real time; "" for 0, which never comes. (transfer full) */
+char *vms_time_left (gint64 until_usec);
 
 /* One line on stderr that begins with "vms: ". */
 void vms_error (const GError *error);
@@ -61,5 +63,7 @@ JsonBuilder *vms_json_begin (void);
 void vms_json_end (JsonBuilder *builder);
 void vms_json_string (JsonBuilder *builder, const char *name, const char *value);
 void vms_json_int (JsonBuilder *builder, const char *name, gint64 value);
+/* Real time, as 2026-01-31T12:00:00Z; "" for 0. */
+void vms_json_time (JsonBuilder *builder, const char *name, gint64 usec);
 void vms_json_bool (JsonBuilder *builder, const char *name, gboolean value);
 void vms_json_strings (JsonBuilder *builder, const char *name, char **values);

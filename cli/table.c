@@ -159,6 +159,17 @@ vms_json_bool (JsonBuilder *builder, const char *name, gboolean value)
 }
 
 void
+vms_json_time (JsonBuilder *builder, const char *name, gint64 usec)
+{
+  g_autoptr (GDateTime) time =
+      usec > 0 ? g_date_time_new_from_unix_utc (usec / G_USEC_PER_SEC) : NULL;
+  g_autofree char *text =
+      time != NULL ? g_date_time_format (time, "%Y-%m-%dT%H:%M:%SZ") : g_strdup ("");
+
+  vms_json_string (builder, name, text);
+}
+
+void
 vms_json_strings (JsonBuilder *builder, const char *name, char **values)
 {
   json_builder_set_member_name (builder, name);

@@ -117,6 +117,16 @@ static const VmsOption forward_add_options[] = {
 static const VmsOption forward_remove_options[] = {
   FLAG (0, "host", FORWARD_HOST_SUMMARY), END
 };
+static const VmsOption share_add_options[] = {
+  VALUE (0, "for", "TIME", VMS_COMPLETE_NONE,
+         "only that long, such as 30m or 1h, or until the machine stops; not in the profile"),
+  END
+};
+static const VmsOption share_remove_options[] = {
+  FLAG ('f', "force", "also while processes of the machine work in it: what they do there fails"),
+  FLAG (0, "discard-changes", "throw away what the machine changed there and was not applied"),
+  END
+};
 static const VmsOption snapshot_create_options[] = {
   VALUE ('m', "note", "TEXT", VMS_COMPLETE_NONE, "say what it is for"), END
 };
@@ -355,6 +365,26 @@ const VmsVerb vms_verbs[] = {
     "PORTS as the list shows them. Connections through them end. So may those through other ports "
     "of the machine, which listen again at once.",
     forward_remove_options, vms_cmd_forward_remove },
+  { "share", "list", NULL, VMS_GROUP_USE, "NAME", 1, 1, VMS_COMPLETE_MACHINE, VMS_VERB_JSON,
+    "list shared directories, and whether they are mounted",
+    "Asks a machine that runs; \"off\" is what it has with its next start.", NULL,
+    vms_cmd_share_list },
+  { "share", "add", NULL, VMS_GROUP_USE, "NAME SPEC", 2, 2, VMS_COMPLETE_MACHINE, 0,
+    "share a directory with a machine, also while it runs",
+    "SPEC is DIR[:TARGET][,mode=M] as for `vms create --share`, with the same rules. A running "
+    "machine has it mounted at once; it is also written to its profile ([share:NAME]).\n\n"
+    "With --for it is taken away again when the time is over, also from processes that work in it; "
+    "of mode=review, what was not applied then stays in the machine, and is there again when the "
+    "same directory is added once more. A machine has room for eight more while it runs.",
+    share_add_options, vms_cmd_share_add },
+  { "share", "remove", NULL, VMS_GROUP_USE, "NAME SHARE", 2, 2, VMS_COMPLETE_MACHINE, 0,
+    "share a directory no longer",
+    "SHARE is its name, as the list shows it, or the directory. It is unmounted in a machine that "
+    "runs, and unplugged: when the command has ended, the machine cannot reach the directory any "
+    "more. When processes of the machine work in it they are named and nothing is done, unless "
+    "--force is given; nor when there are changes that were not applied (mode=review), unless "
+    "--discard-changes is.",
+    share_remove_options, vms_cmd_share_remove },
 
   { "snapshot", "create", NULL, VMS_GROUP_USE, "NAME [SNAPSHOT]", 1, 2, VMS_COMPLETE_MACHINE,
     VMS_VERB_DEFAULT,

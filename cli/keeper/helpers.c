@@ -116,5 +116,7 @@ keeper_helper (int argc, char **argv)
     return helper_tied (argv[2], argv + 3);
   if (argc == 4 && g_str_equal (argv[1], "--ready"))
     return keeper_ready (argv[2], argv[3]);
+  if (argc == 6 && g_str_equal (argv[1], "--end-share"))
+    return keeper_live_end (argv[2], argv[3], argv[4], argv[5]);
   return -1;
 }

@@ -26,7 +26,7 @@
 
 typedef struct
 {
-  const char *object;
+  const char *uri, *object;
   char *self;
   SandboxSsh *ssh;
   int state_fd, signal_fd, stopped_fd;
@@ -75,13 +75,23 @@ serve (Keeper *keeper)
   KeeperForwards *forwards = keeper_forwards_new (keeper->ssh, keeper->state_fd, keeper->self);
   KeeperWatch *watch =
       keeper_watch_new (keeper->ssh, keeper->state_fd, keeper->self, keeper->virt, keeper->object);
+  KeeperLive *live = keeper_live_new (keeper->ssh, keeper->state_fd, keeper->self, keeper->virt,
+                                      keeper->uri, keeper->object);
   gboolean stopped = FALSE, signalled = FALSE;
 
   while (!stopped && !signalled)
     {
       g_autoptr (GArray) fds = g_array_new (FALSE, FALSE, sizeof (struct pollfd));
       int timeout_msec = keeper_master_step (master);
+      gboolean changed = FALSE;
 
+      timeout_msec = keeper_sooner (timeout_msec, keeper_live_step (live, &changed));
+      if (changed)
+        {
+          keeper_watch_free (watch);
+          watch = keeper_watch_new (keeper->ssh, keeper->state_fd, keeper->self, keeper->virt,
+                                    keeper->object);
+        }
       timeout_msec = keeper_sooner (timeout_msec, keeper_forwards_step (forwards));
       timeout_msec = keeper_sooner (timeout_msec, keeper_watch_step (watch));
       keeper_poll_add (fds, keeper->signal_fd);
@@ -89,10 +99,12 @@ serve (Keeper *keeper)
       keeper_master_poll (master, fds);
       keeper_forwards_poll (forwards, fds);
       keeper_watch_poll (watch, fds);
+      keeper_live_poll (live, fds);
       poll ((struct pollfd *)(gpointer)fds->data, fds->len, timeout_msec);
       signalled = g_array_index (fds, struct pollfd, 0).revents != 0;
       stopped = g_array_index (fds, struct pollfd, 1).revents != 0;
     }
+  keeper_live_free (live);
   keeper_watch_free (watch);
   keeper_forwards_free (forwards);
   keeper_master_free (master);
@@ -195,6 +207,7 @@ main (int argc, char **argv)
   keeper.self = g_file_read_link ("/proc/self/exe", NULL);
   if (!keeper.self)
     keeper.self = g_strdup (argv[0]);
+  keeper.uri = argv[1];
   keeper.object = argv[2];
   keeper.ssh = _sandbox_ssh_new (argv[3], argv[4], argv[5], argv[6]);
   if (run (&keeper, argv[1], &error))

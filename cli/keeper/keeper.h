@@ -105,6 +105,18 @@ void keeper_watch_poll (KeeperWatch *watch, GArray *pollfds);
 int keeper_watch_step (KeeperWatch *watch);
 void keeper_watch_free (KeeperWatch *watch);
 
+/* --- live.c: shares that the machine got while it runs: mounted again when it has rebooted, and
+ * ended when their time is over */
+typedef struct _KeeperLive KeeperLive;
+KeeperLive *keeper_live_new (const SandboxSsh *ssh, int state_fd, const char *self,
+                             SandboxVirt *virt, const char *uri, const char *object);
+void keeper_live_poll (KeeperLive *live, GArray *pollfds);
+/* As keeper_master_step(). @ret_changed: what the machine shares is not what it was. */
+int keeper_live_step (KeeperLive *live, gboolean *ret_changed);
+void keeper_live_free (KeeperLive *live);
+/* --end-share URI STATE-DIRECTORY OWNER TAG. The exit status. */
+int keeper_live_end (const char *uri, const char *state_path, const char *owner, const char *tag);
+
 /* --- helpers.c: what the program does for ssh under other names */
 /* The exit status, or -1 when @argv asks for none of that. */
 int keeper_helper (int argc, char **argv);

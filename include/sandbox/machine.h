@@ -91,12 +91,17 @@ typedef struct
  * speed in the machine: the directory is too large to be watched, or of a kind that cannot be) or
  * "unseen"; "" for others
  * @edits_reason: why, when it is not "watched"
+ * @until_usec: real time when it ends; 0: no time limit
+ * @problem: of one that came while the machine ran: why it is not mounted, as far as known; "" for
+ * nothing. sandbox_machine_list_shares() asks the machine
  */
 typedef struct
 {
   char *name, *source, *target, *mode;
   char *edits, *edits_reason;
   GPtrArray *stale; /* (element-type SandboxStalePath) */
+  gint64 until_usec;
+  char *problem;
 } SandboxShareStatus;
 
 /**

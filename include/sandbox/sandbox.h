@@ -15,6 +15,7 @@
 #include <sandbox/profile.h>
 #include <sandbox/progress.h>
 #include <sandbox/pull.h>
+#include <sandbox/share.h>
 #include <sandbox/snapshot.h>
 #include <sandbox/verify.h>
 #include <sandbox/version.h>

@@ -38,6 +38,9 @@ _sandbox_step_keeper (gpointer data, GCancellable *cancellable, GError **error)
 
   if (state_fd < 0 || !_sandbox_forwards_tell (work, state_fd, error))
     return FALSE;
+  /* what it got in an earlier run ended with that */
+  if (work->made.boot && !sandbox_remove_at (state_fd, SANDBOX_LIVE_SHARES, error))
+    return FALSE;
   work->made.keeper = _sandbox_keeper_pid (state_fd) == 0;
   return _sandbox_keeper_ensure (work->host->uri, work->machine->object, work->ssh, cancellable,
                                  error);

@@ -11,7 +11,9 @@
 #include <unistd.h>
 
 #define RECORDS_DIR "review"
-#define OPEN_ROOT   (O_RDONLY | O_DIRECTORY | O_CLOEXEC)
+/* Which directory a record is of, for a share that came while the machine ran. */
+#define SOURCE_SUFFIX ".source"
+#define OPEN_ROOT     (O_RDONLY | O_DIRECTORY | O_CLOEXEC)
 
 static int
 open_records (SandboxMachine *machine, GError **error)
@@ -43,6 +45,68 @@ record_share (SandboxWork *work, const SandboxPlanShare *share, int dir_fd,
     return TRUE;
   root_fd = open_root (share->source, error);
   return root_fd >= 0 && _sandbox_manifest_take (root_fd, dir_fd, share->tag, cancellable, error);
+}
+
+static gboolean
+write_source (int dir_fd, const SandboxPlanShare *share, GError **error)
+{
+  g_autofree char *file = g_strconcat (share->tag, SOURCE_SUFFIX, NULL);
+
+  return sandbox_file_write_at (dir_fd, file, share->source, strlen (share->source), 0600, error);
+}
+
+/* The machine keeps its layer of a share that ended with its time: it must not turn up over another
+ * directory. */
+static gboolean
+check_same_source (SandboxMachine *machine, const SandboxPlanShare *share, int dir_fd,
+                   GError **error)
+{
+  g_autofree char *file = g_strconcat (share->tag, SOURCE_SUFFIX, NULL);
+  g_autofree char *source = NULL;
+
+  if (!sandbox_file_read_at (dir_fd, file, SANDBOX_SHARE_PATH_MAX + 1, &source, NULL, NULL)
+      || strcmp (source, share->source) == 0)
+    return TRUE;
+  return sandbox_fail (error, SANDBOX_ERROR_EXISTS,
+                       "the machine still has its changes of an earlier share \"%s\", of %s: add "
+                       "that again to see to them, or `vms share remove %s %s --discard-changes`",
+                       share->tag, source, machine->name, share->tag);
+}
+
+gboolean
+_sandbox_record_share (SandboxMachine *machine, const SandboxPlanShare *share, gboolean *ret_made,
+                       GCancellable *cancellable, GError **error)
+{
+  sandbox_autofd int dir_fd = open_records (machine, error);
+  sandbox_autofd int root_fd = -1;
+
+  if (dir_fd < 0)
+    return FALSE;
+  if (_sandbox_manifest_exists (dir_fd, share->tag))
+    return check_same_source (machine, share, dir_fd, error);
+  *ret_made = TRUE;
+  if (!write_source (dir_fd, share, error))
+    return FALSE;
+  root_fd = open_root (share->source, error);
+  return root_fd >= 0 && _sandbox_manifest_take (root_fd, dir_fd, share->tag, cancellable, error);
+}
+
+gboolean
+_sandbox_record_remove (SandboxMachine *machine, const char *tag, GError **error)
+{
+  sandbox_autofd int dir_fd = open_records (machine, error);
+  g_autofree char *file = g_strconcat (tag, SOURCE_SUFFIX, NULL);
+
+  return dir_fd >= 0 && _sandbox_manifest_remove (dir_fd, tag, error)
+         && sandbox_remove_at (dir_fd, file, error);
+}
+
+gboolean
+_sandbox_record_exists (SandboxMachine *machine, const char *tag)
+{
+  sandbox_autofd int dir_fd = open_records (machine, NULL);
+
+  return dir_fd >= 0 && _sandbox_manifest_exists (dir_fd, tag);
 }
 
 gboolean
@@ -120,25 +184,17 @@ _sandbox_records_revert (SandboxMachine *machine, GError **error)
   return names != NULL;
 }
 
-static SandboxPlan *
-plan_of (SandboxMachine *machine, GError **error)
-{
-  g_autoptr (SandboxProfile) profile = _sandbox_machine_load_profile (machine, error);
-
-  return profile == NULL ? NULL : _sandbox_work_plan (machine, profile, NULL, NULL, FALSE, error);
-}
-
 char **
 sandbox_machine_list_reviews (SandboxMachine *machine, GError **error)
 {
-  g_autoptr (SandboxPlan) plan = plan_of (machine, error);
+  g_autoptr (GPtrArray) shares = _sandbox_machine_shares (machine, error);
   g_autoptr (GStrvBuilder) tags = g_strv_builder_new ();
 
-  if (plan == NULL)
+  if (shares == NULL)
     return NULL;
-  for (guint i = 0; i < plan->shares->len; i++)
+  for (guint i = 0; i < shares->len; i++)
     {
-      const SandboxPlanShare *share = plan->shares->pdata[i];
+      const SandboxPlanShare *share = shares->pdata[i];
 
       if (share->mode == SANDBOX_SHARE_REVIEW)
         g_strv_builder_add (tags, share->tag);
@@ -147,27 +203,20 @@ sandbox_machine_list_reviews (SandboxMachine *machine, GError **error)
 }
 
 static const SandboxPlanShare *
-find_share (const SandboxPlan *plan, const char *tag, GError **error)
+find_share (SandboxMachine *machine, const GPtrArray *shares, const char *tag, GError **error)
 {
+  const SandboxPlanShare *share = _sandbox_shares_find (shares, tag);
   g_autofree char *shown = sandbox_escape (tag, -1, 80);
 
-  for (guint i = 0; i < plan->shares->len; i++)
-    {
-      const SandboxPlanShare *share = plan->shares->pdata[i];
-
-      if (strcmp (share->tag, tag) != 0)
-        continue;
-      if (share->mode == SANDBOX_SHARE_REVIEW)
-        return share;
-      sandbox_fail (error, SANDBOX_ERROR_INVALID,
-                    "changes of %s: its share \"%s\" is not in mode review: what the machine "
-                    "writes there is on this host already",
-                    plan->name, shown);
-      return NULL;
-    }
-  sandbox_fail (error, SANDBOX_ERROR_NOT_FOUND, "changes of %s: it has no share \"%s\"", plan->name,
-                shown);
-  return NULL;
+  if (share == NULL)
+    sandbox_fail (error, SANDBOX_ERROR_NOT_FOUND, "changes of %s: it has no share \"%s\"",
+                  machine->name, shown);
+  else if (share->mode != SANDBOX_SHARE_REVIEW)
+    sandbox_fail (error, SANDBOX_ERROR_INVALID,
+                  "changes of %s: its share \"%s\" is not in mode review: what the machine writes "
+                  "there is on this host already",
+                  machine->name, shown);
+  return share != NULL && share->mode == SANDBOX_SHARE_REVIEW ? share : NULL;
 }
 
 /* What is needed to read, and later to discard. */
@@ -292,9 +341,9 @@ sandbox_machine_read_changes (SandboxMachine *machine, const char *share_tag,
                               GCancellable *cancellable, GError **error)
 {
   SandboxReport report = { progress, user_data, machine->name };
-  g_autoptr (SandboxPlan) plan = plan_of (machine, error);
+  g_autoptr (GPtrArray) shares = _sandbox_machine_shares (machine, error);
   g_autoptr (Reading) reading = g_new0 (Reading, 1);
-  const SandboxPlanShare *share = plan ? find_share (plan, share_tag, error) : NULL;
+  const SandboxPlanShare *share = shares ? find_share (machine, shares, share_tag, error) : NULL;
   sandbox_autofd int root_fd = -1;
   SandboxChanges *changes;
 
@@ -329,8 +378,8 @@ gboolean
 sandbox_machine_undo_apply (SandboxMachine *machine, const char *share_tag, guint *ret_undone,
                             guint *ret_left, GCancellable *cancellable, GError **error)
 {
-  g_autoptr (SandboxPlan) plan = plan_of (machine, error);
-  const SandboxPlanShare *share = plan ? find_share (plan, share_tag, error) : NULL;
+  g_autoptr (GPtrArray) shares = _sandbox_machine_shares (machine, error);
+  const SandboxPlanShare *share = shares ? find_share (machine, shares, share_tag, error) : NULL;
   sandbox_autofd int root_fd = share ? open_root (share->source, error) : -1;
   sandbox_autofd int dir_fd = root_fd < 0 ? -1 : open_records (machine, error);
 

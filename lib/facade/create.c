@@ -134,6 +134,25 @@ set_share (GString *text, const SandboxShareSpec *share)
 }
 
 char *
+_sandbox_profile_text_with_share (const char *text, const SandboxShareSpec *share)
+{
+  g_autoptr (GString) out = g_string_new (text != NULL ? text : "");
+
+  set_share (out, share);
+  return g_string_free (g_steal_pointer (&out), FALSE);
+}
+
+char *
+_sandbox_profile_text_without_share (const char *text, const char *tag)
+{
+  g_autoptr (GString) out = g_string_new (text != NULL ? text : "");
+  g_autofree char *header = g_strdup_printf ("[share:%s]", tag);
+
+  remove_group (out, header);
+  return g_string_free (g_steal_pointer (&out), FALSE);
+}
+
+char *
 _sandbox_profile_text_with_shares (SandboxHost *host, const char *name, const char *text,
                                    const char *const *shares, gboolean *ret_changed, GError **error)
 {

@@ -119,21 +119,17 @@ path_below (const char *path, const char *dir)
 char *
 sandbox_machine_map_path (SandboxMachine *machine, const char *host_dir, GError **error)
 {
-  g_autoptr (SandboxProfile) profile = _sandbox_machine_load_profile (machine, error);
-  g_autoptr (SandboxPlan) plan = NULL;
+  g_autoptr (GPtrArray) shares = _sandbox_machine_shares (machine, error);
   g_autofree char *dir = NULL;
   const SandboxPlanShare *best = NULL;
   const char *best_rest = NULL;
 
-  if (profile == NULL)
-    return NULL;
-  plan = _sandbox_work_plan (machine, profile, NULL, NULL, FALSE, error);
-  if (plan == NULL)
+  if (shares == NULL)
     return NULL;
   dir = realpath (host_dir, NULL);
-  for (guint i = 0; dir != NULL && i < plan->shares->len; i++)
+  for (guint i = 0; dir != NULL && i < shares->len; i++)
     {
-      const SandboxPlanShare *share = plan->shares->pdata[i];
+      const SandboxPlanShare *share = shares->pdata[i];
       g_autofree char *source = realpath (share->source, NULL);
       const char *rest = source != NULL ? path_below (dir, source) : NULL;
 

@@ -121,6 +121,9 @@ gboolean _sandbox_profile_is_shipped (SandboxHost *host, const char *name);
 char *_sandbox_profile_text_with_shares (SandboxHost *host, const char *name, const char *text,
                                          const char *const *shares, gboolean *ret_changed,
                                          GError **error);
+/* The group of one share in the text (nullable) of a profile file: set, or removed. */
+char *_sandbox_profile_text_with_share (const char *text, const SandboxShareSpec *share);
+char *_sandbox_profile_text_without_share (const char *text, const char *tag);
 
 /* --- image.c */
 typedef struct
@@ -266,10 +269,20 @@ gboolean _sandbox_step_seed (gpointer work, GCancellable *cancellable, GError **
 void _sandbox_undo_seed (gpointer work);
 gboolean _sandbox_step_domain (gpointer work, GCancellable *cancellable, GError **error);
 void _sandbox_undo_domain (gpointer work);
-/* share-door.c: what the share helper is told of each share, before the machine is defined. HOST
+/* share-door.c: what the share helper is told of one share, beside the others */
+gboolean _sandbox_share_door_write (SandboxMachine *machine, const SandboxPlanShare *share,
+                                    GCancellable *cancellable, GError **error);
+void _sandbox_share_door_remove (SandboxMachine *machine, const char *tag);
+/* what the share helper is told of each share, before the machine is defined. HOST
  * when this user has no subordinate numbers, or there is no virtiofsd. */
 gboolean _sandbox_share_doors_write (SandboxWork *work, GCancellable *cancellable, GError **error);
 /* changes.c */
+/* The same of one share that a machine gets while it runs. *@ret_made: there was no record of it.
+ */
+gboolean _sandbox_record_share (SandboxMachine *machine, const SandboxPlanShare *share,
+                                gboolean *ret_made, GCancellable *cancellable, GError **error);
+gboolean _sandbox_record_remove (SandboxMachine *machine, const char *tag, GError **error);
+gboolean _sandbox_record_exists (SandboxMachine *machine, const char *tag);
 /* What this host has in the shares for review, when a machine's layer begins. */
 gboolean _sandbox_step_record (gpointer work, GCancellable *cancellable, GError **error);
 gboolean _sandbox_records_clone (SandboxMachine *from, SandboxMachine *to, GError **error);
@@ -279,6 +292,8 @@ gboolean _sandbox_records_revert (SandboxMachine *machine, GError **error);
 /* Sources without links, as far as they are there: what is checked is then what libvirt is given.
  */
 void _sandbox_shares_pin (SandboxPlan *plan);
+/* One of the plan: made if it may be, checked, and apart from the plan's others. */
+gboolean _sandbox_share_make (SandboxWork *work, guint index, GError **error);
 /* No share of ours inside, or around, one of another machine of the caller's. After the domain is
  * defined, so that of two starts at once at least one sees the other. */
 gboolean _sandbox_shares_check_apart (SandboxWork *work, GError **error);
@@ -300,6 +315,26 @@ gboolean _sandbox_step_stop_network (gpointer work, GCancellable *cancellable, G
 /* destroy.c */
 gboolean _sandbox_destroy_locked (SandboxWork *work, GCancellable *cancellable, GError **error);
 gboolean _sandbox_step_remove_disk (gpointer work, GCancellable *cancellable, GError **error);
+
+/* --- share-live.c: shares of a machine that runs, or not */
+/* Of SandboxPlanShare: what it runs with, or would after a start. (transfer full) */
+GPtrArray *_sandbox_machine_shares (SandboxMachine *machine, GError **error);
+/* What it runs with, by libvirt; both NULL when it does not run. */
+gboolean _sandbox_machine_read_live (SandboxMachine *machine, char **ret_xml,
+                                     SandboxDomainMeta **ret_meta, GError **error);
+const SandboxPlanShare *_sandbox_shares_find (const GPtrArray *shares, const char *tag);
+/* Asks for the device back and waits until it is gone. None: success. */
+gboolean _sandbox_share_detach (SandboxMachine *machine, const char *tag, GCancellable *cancellable,
+                                GError **error);
+/* The running machine's metadata as in @xml. */
+gboolean _sandbox_share_set_metadata (SandboxMachine *machine, const char *xml, GError **error);
+/* In the list that the keeper follows: @until_usec, or, with @remove, no longer. */
+gboolean _sandbox_share_tell (SandboxMachine *machine, const char *tag, gint64 until_usec,
+                              gboolean remove, GError **error);
+/* share-remove.c, for the keeper: the end of @tag if its time is over. Changes of a share for
+ * review stay in the machine. */
+gboolean
+_sandbox_machine_end_share (SandboxHost *host, const char *name, const char *tag, GError **error);
 
 /* --- run.c */
 /* As sandbox_host_run(), with whole options; @without_shares: nor services of the host. */

@@ -104,7 +104,8 @@ find_place (SandboxMachine *machine, const char *wanted, Place *place, GError **
   const SandboxPlanShare *share;
   const char *below = "";
 
-  if (!_sandbox_machine_read_domain (machine, &xml, &meta, error))
+  if (!_sandbox_machine_read_live (machine, &xml, &meta, error)
+      || (meta == NULL && !_sandbox_machine_read_domain (machine, &xml, &meta, error)))
     return FALSE;
   if (meta == NULL)
     return sandbox_fail (error, SANDBOX_ERROR_WRONG_STATE,

@@ -160,6 +160,32 @@ write_door (int doors_fd, const SandboxPlanShare *share, const char *daemon, gbo
 }
 
 gboolean
+_sandbox_share_door_write (SandboxMachine *machine, const SandboxPlanShare *share,
+                           GCancellable *cancellable, GError **error)
+{
+  g_autofree char *daemon = NULL;
+  sandbox_autofd int state_fd = -1, doors_fd = -1;
+
+  if (!sandbox_subid_check (error) || (daemon = find_daemon (error)) == NULL)
+    return FALSE;
+  state_fd = _sandbox_machine_state_fd (machine, FALSE, error);
+  if (state_fd < 0 || (doors_fd = sandbox_dir_open_at (state_fd, DOORS, TRUE, error)) < 0)
+    return FALSE;
+  return write_door (doors_fd, share, daemon, wants_separate_options (daemon, cancellable), error);
+}
+
+void
+_sandbox_share_door_remove (SandboxMachine *machine, const char *tag)
+{
+  sandbox_autofd int state_fd = _sandbox_machine_state_fd (machine, FALSE, NULL);
+  sandbox_autofd int doors_fd =
+      state_fd >= 0 ? sandbox_dir_open_at (state_fd, DOORS, FALSE, NULL) : -1;
+
+  if (doors_fd >= 0)
+    sandbox_remove_at (doors_fd, tag, NULL);
+}
+
+gboolean
 _sandbox_share_doors_write (SandboxWork *work, GCancellable *cancellable, GError **error)
 {
   g_autofree char *daemon = NULL;

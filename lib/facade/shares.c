@@ -101,11 +101,11 @@ check_share (SandboxWork *work, guint index, GError **error)
     return sandbox_fail (error, SANDBOX_ERROR_INVALID,
                          "sharing directory %s: it became a link to %s just now; try again",
                          share->source, resolved);
-  for (guint i = 0; i < index; i++)
+  for (guint i = 0; i < work->plan->shares->len; i++)
     {
       const SandboxPlanShare *other = work->plan->shares->pdata[i];
 
-      if (sandbox_path_overlaps (share->source, other->source))
+      if (i != index && sandbox_path_overlaps (share->source, other->source))
         return sandbox_fail (error, SANDBOX_ERROR_INVALID,
                              "sharing directory %s: it and %s of the share \"%s\" lie one in the "
                              "other; use separate directories",
@@ -114,8 +114,8 @@ check_share (SandboxWork *work, guint index, GError **error)
   return TRUE;
 }
 
-static gboolean
-make_share (SandboxWork *work, guint index, GError **error)
+gboolean
+_sandbox_share_make (SandboxWork *work, guint index, GError **error)
 {
   const SandboxPlanShare *share = work->plan->shares->pdata[index];
 
@@ -143,7 +143,7 @@ _sandbox_step_shares (gpointer data, GCancellable *cancellable, GError **error)
   if (_sandbox_pieces_running (&work->pieces) && !added)
     return TRUE;
   for (guint i = 0; i < work->plan->shares->len; i++)
-    if (!make_share (work, i, error))
+    if (!_sandbox_share_make (work, i, error))
       {
         g_prefix_error (error,
                         "share \"%s\": ", ((SandboxPlanShare *)work->plan->shares->pdata[i])->tag);
@@ -182,7 +182,8 @@ each_machine (SandboxHost *host, const char *except,
       if (g_strcmp0 (domain->name, except) == 0)
         continue;
       /* one that vanished meanwhile shares nothing */
-      xml = _sandbox_virt_domain_xml (host->virt, domain->name, FALSE, NULL);
+      /* as it runs: it may have got shares since it was started */
+      xml = _sandbox_virt_domain_xml (host->virt, domain->name, TRUE, NULL);
       meta = xml != NULL ? _sandbox_xml_read_domain (xml, NULL) : NULL;
       if (meta != NULL && !func (meta, user_data, error))
         return FALSE;

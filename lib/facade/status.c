@@ -22,6 +22,7 @@ share_status_free (gpointer data)
 
   g_free (share->edits);
   g_free (share->edits_reason);
+  g_free (share->problem);
   g_ptr_array_unref (share->stale);
   g_free (share->name);
   g_free (share->source);
@@ -76,6 +77,23 @@ new_status (SandboxMachine *machine)
   return status;
 }
 
+static SandboxShareStatus *
+add_share (SandboxMachineStatus *status, const SandboxPlanShare *share)
+{
+  SandboxShareStatus *shown = g_new0 (SandboxShareStatus, 1);
+
+  shown->name = g_strdup (share->tag);
+  shown->source = g_strdup (share->source);
+  shown->target = g_strdup (share->target);
+  shown->mode = g_strdup (_sandbox_share_mode_to_string (share->mode));
+  shown->edits = g_strdup ("");
+  shown->edits_reason = g_strdup ("");
+  shown->problem = g_strdup ("");
+  shown->stale = g_ptr_array_new_with_free_func (stale_path_free);
+  g_ptr_array_add (status->shares, shown);
+  return shown;
+}
+
 /* What start would make; the whole truth for a machine that was never started. */
 static void
 fill_from_plan (SandboxMachineStatus *status, const SandboxPlan *plan)
@@ -89,18 +107,32 @@ fill_from_plan (SandboxMachineStatus *status, const SandboxPlan *plan)
   status->memory_bytes = plan->memory_bytes;
   status->disk_limit_bytes = plan->disk_bytes;
   for (guint i = 0; i < plan->shares->len; i++)
-    {
-      const SandboxPlanShare *share = plan->shares->pdata[i];
-      SandboxShareStatus *shown = g_new0 (SandboxShareStatus, 1);
+    add_share (status, plan->shares->pdata[i]);
+}
 
-      shown->name = g_strdup (share->tag);
-      shown->source = g_strdup (share->source);
-      shown->target = g_strdup (share->target);
-      shown->mode = g_strdup (_sandbox_share_mode_to_string (share->mode));
-      shown->edits = g_strdup ("");
-      shown->edits_reason = g_strdup ("");
-      shown->stale = g_ptr_array_new_with_free_func (stale_path_free);
-      g_ptr_array_add (status->shares, shown);
+/* What it has got while it ran is not in its plan. */
+static void
+fill_live_shares (SandboxMachineStatus *status, const SandboxDomainMeta *meta, int state_fd)
+{
+  g_autoptr (GPtrArray) list = _sandbox_live_shares_read (state_fd);
+  g_autofree char *problem = _sandbox_live_state_read (state_fd);
+
+  for (guint i = 0; i < meta->shares->len; i++)
+    {
+      const SandboxPlanShare *share = meta->shares->pdata[i];
+      const SandboxLiveShare *live = _sandbox_live_shares_find (list, share->tag);
+      SandboxShareStatus *shown = NULL;
+
+      for (guint k = 0; k < status->shares->len && shown == NULL; k++)
+        if (strcmp (((SandboxShareStatus *)status->shares->pdata[k])->name, share->tag) == 0)
+          shown = status->shares->pdata[k];
+      if (shown == NULL)
+        shown = add_share (status, share);
+      if (live == NULL)
+        continue;
+      shown->until_usec = live->until_usec;
+      g_free (shown->problem);
+      shown->problem = sandbox_escape (problem != NULL ? problem : "", -1, 300);
     }
 }
 
@@ -251,6 +283,21 @@ fill_disk (SandboxMachine *machine, SandboxMachineStatus *status, GError **error
   return TRUE;
 }
 
+static gboolean
+fill_running (SandboxMachine *machine, SandboxMachineStatus *status, int state_fd, GError **error)
+{
+  g_autoptr (SandboxDomainMeta) live = NULL;
+  g_autofree char *xml = NULL;
+
+  if (!_sandbox_machine_read_live (machine, &xml, &live, error))
+    return FALSE;
+  if (live == NULL)
+    return TRUE;
+  fill_live_shares (status, live, state_fd);
+  fill_edits (status, live, state_fd);
+  return TRUE;
+}
+
 SandboxMachineStatus *
 sandbox_machine_get_status (SandboxMachine *machine, GCancellable *cancellable, GError **error)
 {
@@ -280,7 +327,8 @@ sandbox_machine_get_status (SandboxMachine *machine, GCancellable *cancellable, 
 
       status->ssh_ready = _sandbox_ssh_master_alive (ssh);
     }
-  if (_sandbox_pieces_running (&pieces) && state_fd >= 0 && meta != NULL)
-    fill_edits (status, meta, state_fd);
+  if (_sandbox_pieces_running (&pieces) && state_fd >= 0
+      && !fill_running (machine, status, state_fd, error))
+    return NULL;
   return g_steal_pointer (&status);
 }

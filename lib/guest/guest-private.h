@@ -64,6 +64,11 @@ int _sandbox_tcp_connect (const char *address, guint port, gint64 timeout_usec, 
 #define SANDBOX_GUEST_LOWER  "/run/vms/lower/"
 #define SANDBOX_GUEST_LAYERS "/var/lib/vms/shares/"
 
+/* --- live-shares.c: the whole command for ssh that mounts @shares (of SandboxPlanShare) in a
+ * machine whose user is @user, those that are not mounted yet. What fails it says on stderr, and by
+ * its exit status. NULL with @error. */
+char *_sandbox_mount_command (const SandboxSsh *ssh, const GPtrArray *shares, guint uid, guint gid,
+                              GError **error);
 /* --- shares.c: those of the plan that are not in this mount table, for a message; NULL when all
  * are. */
 char *_sandbox_mounts_missing (const char *table, const SandboxPlan *plan);

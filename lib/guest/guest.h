@@ -119,6 +119,43 @@ char *_sandbox_forwards_read_state (int state_fd, GArray *refused);
 /* The same ports; until when does not matter. */
 gboolean _sandbox_forwards_equal (const SandboxForwardEntry *a, const SandboxForwardEntry *b);
 
+/* --- live-shares.c: shares that come and go while a machine runs */
+/* Waits for the device, too. GUEST with what the machine said. */
+gboolean
+_sandbox_guest_mount_share (const SandboxSsh *ssh, const SandboxPlanShare *share, guint uid,
+                            guint gid, GCancellable *cancellable, GError **error);
+/* Whether this mount table, the guest's word, has it as it should be. */
+gboolean _sandbox_mounts_have (const char *table, const SandboxPlanShare *share);
+char *_sandbox_guest_read_mounts (const SandboxSsh *ssh, GCancellable *cancellable, GError **error);
+/* Those who hold something in it, "NAME (PID)" with commas, fit for a terminal, "" for none, as the
+ * machine says. */
+char *_sandbox_guest_find_holders (const SandboxSsh *ssh, const SandboxPlanShare *share,
+                                   GCancellable *cancellable, GError **error);
+/* @force: whoever holds it. Not mounted: success. */
+gboolean _sandbox_guest_unmount_share (const SandboxSsh *ssh, const SandboxPlanShare *share,
+                                       gboolean force, GCancellable *cancellable, GError **error);
+/* The machine's own layer of a share for review, which is not mounted. */
+gboolean _sandbox_guest_remove_layer (const SandboxSsh *ssh, const char *tag,
+                                      GCancellable *cancellable, GError **error);
+/* Those that a machine has beyond what it was started with, or for a time: a file of the state
+ * directory that the keeper follows. */
+#define SANDBOX_LIVE_SHARES "shares.live"
+typedef struct
+{
+  char *tag;
+  gint64 until_usec; /* real time; 0: for good, or until the machine stops */
+} SandboxLiveShare;
+void _sandbox_live_share_free (gpointer share);
+/* Of SandboxLiveShare; none when there is no list, or one that cannot be read. */
+GPtrArray *_sandbox_live_shares_read (int state_fd);
+gboolean _sandbox_live_shares_write (int state_fd, const GPtrArray *shares, GError **error);
+/* (nullable) */
+SandboxLiveShare *_sandbox_live_shares_find (const GPtrArray *shares, const char *tag);
+/* The keeper's word on them: why one is not mounted; NULL when it is, as far as known. */
+#define SANDBOX_LIVE_STATE "shares.live.state"
+char *_sandbox_live_state_read (int state_fd);
+gboolean _sandbox_live_state_write (int state_fd, const char *problem);
+
 /* --- share-state.c: what the keeper says of shares of mode=review */
 #define SANDBOX_SHARE_STATE "shares.state"
 /* A path in hexadecimal, and some more. */

@@ -92,6 +92,23 @@ is_mounted (char **lines, const SandboxPlanShare *share)
   return options != NULL;
 }
 
+gboolean
+_sandbox_mounts_have (const char *table, const SandboxPlanShare *share)
+{
+  g_auto (GStrv) lines = g_strsplit (table, "\n", -1);
+
+  return is_mounted (lines, share);
+}
+
+char *
+_sandbox_guest_read_mounts (const SandboxSsh *ssh, GCancellable *cancellable, GError **error)
+{
+  /* the shell reads it by itself: no process more in the guest */
+  return _sandbox_ssh_capture (
+      ssh, "while read -r line; do printf '%s\\n' \"$line\"; done </proc/self/mounts", -1,
+      TABLE_MAX, CHECK_USEC, cancellable, error);
+}
+
 char *
 _sandbox_mounts_missing (const char *table, const SandboxPlan *plan)
 {
@@ -123,10 +140,7 @@ _sandbox_guest_check_shares (const SandboxSsh *ssh, const SandboxPlan *plan,
 
   if (plan->shares->len == 0)
     return TRUE;
-  /* the shell reads it by itself: no process more in the guest */
-  table = _sandbox_ssh_capture (
-      ssh, "while read -r line; do printf '%s\\n' \"$line\"; done </proc/self/mounts", -1,
-      TABLE_MAX, CHECK_USEC, cancellable, error);
+  table = _sandbox_guest_read_mounts (ssh, cancellable, error);
   if (!table)
     {
       g_prefix_error (error, "checking the shares: ");

@@ -71,6 +71,12 @@ const SandboxProfileValues *_sandbox_profile_values (SandboxProfile *profile);
  * what would be made when it is missing. */
 gboolean
 _sandbox_profile_remove_shares (SandboxProfile *profile, gboolean created_only, GError **error);
+/* As sandbox_profile_add_share(); *@ret_name (nullable): the share's name (transfer full). */
+gboolean _sandbox_profile_add_share (SandboxProfile *profile, const char *spec, char **ret_name,
+                                     GError **error);
+/* With this share, in place of one of its name. */
+gboolean
+_sandbox_profile_put_share (SandboxProfile *profile, const SandboxShareSpec *share, GError **error);
 const char *_sandbox_accel_to_string (SandboxAccel accel);
 const char *_sandbox_share_mode_to_string (SandboxShareMode mode);
 /* Unknown text is the first one. */

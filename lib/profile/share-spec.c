@@ -113,7 +113,7 @@ find_by_source (SandboxProfile *profile, const char *source)
 }
 
 static gboolean
-apply_spec (SandboxProfile *profile, const Spec *spec, GError **error)
+apply_spec (SandboxProfile *profile, const Spec *spec, char **ret_name, GError **error)
 {
   g_autoptr (SandboxProfile) changed = NULL;
   g_autofree char *source = NULL, *name = NULL, *group = NULL, *target = NULL;
@@ -142,15 +142,46 @@ apply_spec (SandboxProfile *profile, const Spec *spec, GError **error)
       || !_sandbox_profile_finish (changed, error))
     return FALSE;
   _sandbox_profile_swap (profile, changed);
+  if (ret_name != NULL)
+    *ret_name = g_steal_pointer (&name);
   return TRUE;
 }
 
 gboolean
 sandbox_profile_add_share (SandboxProfile *profile, const char *spec, GError **error)
 {
+  return _sandbox_profile_add_share (profile, spec, NULL, error);
+}
+
+gboolean
+_sandbox_profile_put_share (SandboxProfile *profile, const SandboxShareSpec *share, GError **error)
+{
+  g_autoptr (SandboxProfile) changed = sandbox_profile_copy (profile);
+  g_autofree char *group = g_strconcat (SHARE_GROUP_PREFIX, share->name, NULL);
+  const char *const pairs[][2] = {
+    { "source", share->source },
+    { "target", share->target },
+    { "mode", _sandbox_share_mode_to_string (share->mode) },
+    { "create", share->create ? "yes" : "no" },
+  };
+
+  for (guint i = 0; i < G_N_ELEMENTS (pairs); i++)
+    if (!_sandbox_profile_assign (changed, group, pairs[i][0], pairs[i][1], SANDBOX_ORIGIN_SET,
+                                  error))
+      return FALSE;
+  if (!_sandbox_profile_finish (changed, error))
+    return FALSE;
+  _sandbox_profile_swap (profile, changed);
+  return TRUE;
+}
+
+gboolean
+_sandbox_profile_add_share (SandboxProfile *profile, const char *spec, char **ret_name,
+                            GError **error)
+{
   g_auto (Spec) parsed = { NULL };
 
-  if (read_spec (spec, &parsed, error) && apply_spec (profile, &parsed, error))
+  if (read_spec (spec, &parsed, error) && apply_spec (profile, &parsed, ret_name, error))
     return TRUE;
   {
     g_autofree char *shown = sandbox_escape (spec, -1, 120);

@@ -62,6 +62,17 @@ gboolean _sandbox_virt_domain_kill (SandboxVirt *virt, const char *name,
                                     GError **error); /* stopped or none: success */
 gboolean _sandbox_virt_domain_undefine (SandboxVirt *virt, const char *name,
                                         GError **error); /* none: success */
+/* devices.c: @xml of one device, for a machine that runs, and for this run of it. */
+gboolean
+_sandbox_virt_device_attach (SandboxVirt *virt, const char *name, const char *xml, GError **error);
+/* Asks the guest to let go of it. It is gone when the live XML does not have it any more: that may
+ * be later, or never. */
+gboolean
+_sandbox_virt_device_detach (SandboxVirt *virt, const char *name, const char *xml, GError **error);
+/* Replaces the element of the namespace @uri, for this run. @element without namespaces. */
+gboolean
+_sandbox_virt_domain_set_metadata (SandboxVirt *virt, const char *name, const char *element,
+                                   const char *prefix, const char *uri, GError **error);
 /* A machine that runs writes to the volume of @xml (_sandbox_xml_disk_switch) from now on, which
  * must stand on the one that it wrote to before. */
 gboolean _sandbox_virt_domain_switch_disk (SandboxVirt *virt, const char *name, const char *xml,

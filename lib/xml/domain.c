@@ -3,10 +3,6 @@
 #include "xml/metadata.h"
 
 #define SEED_NAME "opt/org.libsandbox/seed"
-/* Devices that each take a PCIe root port: disk, network card, entropy, balloon, console. */
-#define FIXED_PORTS 5
-/* Free ones: shares that are attached while the machine runs. */
-#define SPARE_PORTS 8
 /* What virtiofsd and the guest's driver agree on at most. */
 #define VIRTIOFS_QUEUE "1024"
 
@@ -174,7 +170,7 @@ add_disk (xmlNode *devices, const SandboxPlan *plan)
 static void
 add_controllers (xmlNode *devices, const SandboxPlan *plan)
 {
-  guint ports = FIXED_PORTS + plan->shares->len + SPARE_PORTS;
+  guint ports = SANDBOX_FIXED_PORTS + plan->shares->len + SANDBOX_SPARE_PORTS;
   char number[24];
 
   sandbox_xml_add (devices, "controller", "type", "usb", "index", "0", "model", "none", NULL);
@@ -187,15 +183,15 @@ add_controllers (xmlNode *devices, const SandboxPlan *plan)
 /* libvirt starts our helper in place of virtiofsd, and tells it the door: what is really shared,
  * and how, the helper finds there. xattr off: a guest's root must not set capabilities on files of
  * the host. */
-static void
-add_share (xmlNode *devices, const SandboxPlan *plan, const SandboxPlanShare *share)
+void
+_sandbox_xml_add_share (xmlNode *devices, const char *helper, const SandboxPlanShare *share)
 {
   xmlNode *filesystem =
       sandbox_xml_add (devices, "filesystem", "type", "mount", "accessmode", "passthrough", NULL);
   xmlNode *binary;
 
   sandbox_xml_add (filesystem, "driver", "type", "virtiofs", "queue", VIRTIOFS_QUEUE, NULL);
-  binary = sandbox_xml_add (filesystem, "binary", "path", plan->share_helper, "xattr", "off", NULL);
+  binary = sandbox_xml_add (filesystem, "binary", "path", helper, "xattr", "off", NULL);
   sandbox_xml_add (binary, "sandbox", "mode", "namespace", NULL);
   sandbox_xml_add (filesystem, "source", "dir", share->door, NULL);
   sandbox_xml_add (filesystem, "target", "dir", share->tag, NULL);
@@ -238,7 +234,7 @@ add_devices (xmlNode *domain, const SandboxPlan *plan)
   add_disk (devices, plan);
   add_controllers (devices, plan);
   for (guint i = 0; i < plan->shares->len; i++)
-    add_share (devices, plan, g_ptr_array_index (plan->shares, i));
+    _sandbox_xml_add_share (devices, plan->share_helper, g_ptr_array_index (plan->shares, i));
   add_card (devices, plan);
   add_consoles (devices);
   /* gives memory that the guest has freed back to the host */

@@ -61,6 +61,14 @@ add_root (xmlNode *parent, const char *name)
 }
 
 void
+_sandbox_metadata_add_share (xmlNode *root, const SandboxPlanShare *share)
+{
+  sandbox_xml_add (root, "share", "name", share->tag, "source", share->source, "target",
+                   share->target, "mode", _sandbox_share_mode_to_string (share->mode), "create",
+                   share->create ? "yes" : "no", NULL);
+}
+
+void
 _sandbox_metadata_add_domain (xmlNode *domain, const SandboxPlan *plan)
 {
   xmlNode *root = add_root (domain, "machine");
@@ -92,13 +100,7 @@ _sandbox_metadata_add_domain (xmlNode *domain, const SandboxPlan *plan)
     }
   sandbox_xml_add_text (root, "disk-bytes", _sandbox_xml_number (number, plan->disk_bytes), NULL);
   for (guint i = 0; i < plan->shares->len; i++)
-    {
-      const SandboxPlanShare *share = g_ptr_array_index (plan->shares, i);
-
-      sandbox_xml_add (root, "share", "name", share->tag, "source", share->source, "target",
-                       share->target, "mode", _sandbox_share_mode_to_string (share->mode), "create",
-                       share->create ? "yes" : "no", NULL);
-    }
+    _sandbox_metadata_add_share (root, g_ptr_array_index (plan->shares, i));
 }
 
 void

@@ -14,6 +14,13 @@ void _sandbox_metadata_add_domain (xmlNode *domain, const SandboxPlan *plan);
 void _sandbox_metadata_add_network (xmlNode *network, const SandboxPlan *plan);
 /* A new document with its root element. */
 xmlDoc *_sandbox_xml_new (const char *root, xmlNode **ret_root);
+/* One more <share> in our element, which says what a machine has. */
+void _sandbox_metadata_add_share (xmlNode *root, const SandboxPlanShare *share);
+/* Devices that each take a PCIe root port: disk, network card, entropy, balloon, console. */
+#define SANDBOX_FIXED_PORTS 5
+/* The device of a share, one more below @devices. @helper: the program that libvirt starts for it.
+ */
+void _sandbox_xml_add_share (xmlNode *devices, const char *helper, const SandboxPlanShare *share);
 /* What lies below a disk: @paths of qcow2 layers, the uppermost first. Written out and ended, so
  * that no format and no further layer is ever probed from what a guest wrote. None: nothing is
  * added. */

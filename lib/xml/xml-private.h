@@ -60,3 +60,20 @@ gboolean _sandbox_xml_read_network (const char *network_xml, SandboxCidr *ret_su
 /* How the wanted domain differs from the defined one, in lines for people; "" when it does not.
  * Ignores what libvirt fills in. */
 char *_sandbox_xml_domain_changes (const char *defined_xml, const char *wanted_xml, GError **error);
+
+/* --- share.c: one share of a machine that is there already. @domain_xml: libvirt's. All (transfer
+ * full) */
+/* The device alone, as libvirt attaches it. */
+char *_sandbox_xml_share_device (const char *helper, const SandboxPlanShare *share);
+/* The same of a share that a machine has, as libvirt wrote it; NULL when it has none of that tag.
+ */
+char *_sandbox_xml_find_share_device (const char *domain_xml, const char *tag);
+/* With one share more, or one less: device and metadata. NULL with @error. */
+char *_sandbox_xml_with_share (const char *domain_xml, const SandboxPlan *plan,
+                               const SandboxPlanShare *share, GError **error);
+char *_sandbox_xml_without_share (const char *domain_xml, const char *tag, GError **error);
+/* Our element in the form in which libvirt takes a new one. */
+char *_sandbox_xml_metadata_element (const char *domain_xml, GError **error);
+/* How many shares it can have at once while it runs: those that it was started with, and these. */
+#define SANDBOX_SPARE_PORTS 8
+guint _sandbox_xml_shares_max (const char *domain_xml);

@@ -114,6 +114,47 @@ def test_forwards_in_the_profile():
     expect(lines() == [] and home.vms("forward", "list", "web").out == "", lines())
 
 
+def test_shares_in_the_profile():
+    """Of a machine that is off the profile is what changes: a group of it, the rest stays as it was written."""
+    home = Home()
+    home.vms("create", "web", "--profile", "work")
+    before = home.read("web.profile")
+    code, data, other = (os.path.join(home.path, name) for name in ("src/code", "src/data", "other/code"))
+    for name in (code, data, other):
+        os.makedirs(name)
+
+    def shares():
+        listed = home.vms("share", "list", "web", "--json").json()
+        check_documented("vms share list", listed)
+        return {s["name"]: s for s in listed["shares"]}
+
+    expect(list(shares()) == ["shared"], shares())
+    expect_status(home.vms("share", "add", "web", code), 0)
+    expect_status(home.vms("share", "add", "web", data + ":~/in,mode=ro"), 0)
+    expect_status(home.vms("share", "add", "web", other + ":~/other,mode=rw"), 0)
+    have = {(s["name"], s["source"], s["target"], s["mode"], s["state"], s["until"], s["in_profile"])
+            for s in shares().values() if s["name"] != "shared"}
+    expect(have == {("code", code, "/home/dev/code", "review", "off", "", True),
+                    ("data", data, "/home/dev/in", "ro", "off", "", True),
+                    ("code-2", other, "/home/dev/other", "rw", "off", "", True)}, have)
+    text = home.read("web.profile")
+    expect_status(home.vms("share", "add", "web", code), 0)
+    expect(home.read("web.profile") == text, "added twice")
+    for words, status, reason in (([home.path], 2, "separate"), ([os.path.join(code, "below")], 2, "separate"),
+                                  ([code + ":~/in"], 2, "data"), ([data + ",mode=what"], 2, "what"),
+                                  ([code, "--for", "8d"], 2, "8d"), ([code, "--for", "1h"], 4, "vms start web"), ([""], 2, "DIR")):
+        r = home.vms("share", "add", "web", *words)
+        expect(r.status == status and reason in r.err, r)
+    expect(home.read("web.profile") == text, home.read("web.profile"))
+    r = home.vms("share", "remove", "web", "shared")
+    expect(r.status == 2 and "work" in r.err, r)
+    expect_status(home.vms("share", "remove", "web", "nothing"), 3)
+    expect_status(home.vms("share", "remove", "web", "data"), 0)
+    expect_status(home.vms("share", "remove", "web", code), 0)
+    expect_status(home.vms("share", "remove", "web", "code-2", "--discard-changes"), 0)
+    expect(home.read("web.profile").strip() == before.strip(), home.read("web.profile"))
+
+
 def test_an_inherited_forward_is_removed_from_this_machine_only():
     home = Home()
     home.write("mine.profile", "[profile]\ninherits=work\n[network]\nforward=3000;3001\n")

@@ -415,6 +415,13 @@ const VmsVerb vms_verbs[] = {
     "mode=review are on its disk, and go back with it.",
     revert_options, vms_cmd_revert },
 
+  { "provision", NULL, NULL, VMS_GROUP_USE, "NAME...", 1, VMS_MANY, VMS_COMPLETE_MACHINE, 0,
+    "bring a running machine up to its profile's [provision]",
+    "Runs in the machine itself, on its own disk and with its own network, the steps that were not "
+    "done on it, or that have changed since: packages; npm packages; then files, variables and "
+    "scripts. Fresh machines get all of it from a layer; this is for one that is to keep its disk. "
+    "What the profile no longer lists is not removed: `vms recreate` does that.",
+    NULL, vms_cmd_provision },
   { "image", "build", NULL, VMS_GROUP_PARTS, "[IMAGE|PROFILE]", 0, 1, VMS_COMPLETE_IMAGE, 0,
     "build an image from its recipe, or the layers of a profile",
     "The default is debian-13. Packages come from the mirror that the host itself uses.\n\n"

@@ -123,6 +123,7 @@ VMS_HANDLER (vms_cmd_restart);
 VMS_HANDLER (vms_cmd_run);
 VMS_HANDLER (vms_cmd_destroy);
 VMS_HANDLER (vms_cmd_recreate);
+VMS_HANDLER (vms_cmd_provision);
 VMS_HANDLER (vms_cmd_ssh);
 VMS_HANDLER (vms_cmd_exec);
 VMS_HANDLER (vms_cmd_cp);

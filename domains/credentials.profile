@@ -9,3 +9,11 @@ summary=Passwords, signing keys and admin consoles; shares nothing with the host
 disk=10GiB
 # It runs when you have said so (vms start), never because some script wanted to use it.
 start-on-exec=no
+
+# No way out. What it needs you list, such as mode=nat with egress=443/tcp, or with allow=10.0.0.5:636/tcp.
+[network]
+mode=none
+
+# What must not be in it: provisioning and the machine's apt refuse it, `vms verify` looks for it.
+[policy]
+forbid=nodejs*;node;npm;npx;corepack;yarn*;docker*;podman*;containerd*;buildah*;claude*;@anthropic-ai/*;codex*;@openai/*;gemini*;@google/gemini-cli;aider*;ollama*

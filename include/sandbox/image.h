@@ -54,6 +54,14 @@ typedef struct
   {                                                                                                \
     .struct_size = sizeof (SandboxProvisionOptions)                                                \
   }
+/* Runs the steps of a running machine's [provision] that its disk does not have, or has with
+ * something else in them, in the machine itself: with its network, its shares mounted. What a
+ * profile no longer lists stays. Nothing of it becomes a layer. WRONG_STATE when it does not run;
+ * INVALID when its profile provisions nothing, or what it forbids; GUEST or TIMED_OUT when a step
+ * fails: the next call begins with that one. @ret_n_steps (nullable): how many were run. */
+gboolean sandbox_machine_provision (SandboxMachine *machine, SandboxProgressFunc progress,
+                                    gpointer user_data, GCancellable *cancellable,
+                                    guint *ret_n_steps, GError **error);
 /* Makes the layers of @profile_name's [provision], as far as they are not there, on the newest
  * image of that profile; the image too, if there is none. INVALID when the profile provisions
  * nothing; GUEST or TIMED_OUT when a step fails: its layer is not made, those before it stay.

@@ -398,6 +398,18 @@ gboolean _sandbox_forwards_wait_followed (int state_fd, const char *digest,
 gboolean _sandbox_forwards_wait (SandboxMachine *machine, const SandboxSsh *ssh, int state_fd,
                                  const GArray *entries, GCancellable *cancellable, GError **error);
 
+/* --- policy.c: [policy] forbid= */
+/* The program of the seed by which apt says what is forbidden; *ret_hook NULL: nothing is. */
+gboolean
+_sandbox_policy_hook (SandboxHost *host, const SandboxPlan *plan, char **ret_hook, GError **error);
+/* The first of @patterns that fits @name, a package or a command; NULL: none does. */
+const char *_sandbox_policy_find (char *const *patterns, const char *name);
+/* What of @patterns is in the machine, in words, fit for a terminal: at most 100, empty: nothing.
+ * As root in the guest, which may be hostile: then it is no more than its word. NULL with @error.
+ * (element-type utf8) (transfer full) */
+GPtrArray *_sandbox_policy_look (SandboxHost *host, const SandboxSsh *ssh, char *const *patterns,
+                                 GCancellable *cancellable, GError **error);
+
 /* --- ssh-config.c */
 gboolean _sandbox_ssh_config_refresh (SandboxHost *host, GError **error);
 

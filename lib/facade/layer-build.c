@@ -4,18 +4,11 @@
 // all that is its own, becomes the layer.
 #include "facade/provision-private.h"
 
-#include "base/child.h"
-
 #include <string.h>
-#include <sys/mman.h>
-#include <unistd.h>
 
 #define CLEAN_USEC (5 * 60 * G_USEC_PER_SEC)
 #define STOP_USEC  (3 * 60 * G_USEC_PER_SEC)
 #define START_USEC (10 * 60 * G_USEC_PER_SEC)
-#define TAIL_LINES 30
-#define LINE_BYTES 400
-#define PLACE      "/run/vms-provision"
 
 typedef struct
 {
@@ -25,20 +18,16 @@ typedef struct
   char *digest, *id;
   char *parent; /* id of the layer or the image below */
   SandboxMachine *machine;
-  SandboxSsh *ssh;
-  char *tail[TAIL_LINES]; /* the last lines of the guest's, fit for a terminal */
-  guint n_lines;
+  SandboxGroupRun run;
   SandboxLock *lock;
 } Build;
 
 static void
 build_clear (Build *build)
 {
-  g_clear_pointer (&build->ssh, _sandbox_ssh_free);
+  _sandbox_group_run_clear (&build->run);
   /* with the last reference the machine goes */
   g_clear_pointer (&build->machine, sandbox_machine_unref);
-  for (guint i = 0; i < TAIL_LINES; i++)
-    g_clear_pointer (&build->tail[i], g_free);
   g_clear_pointer (&build->lock, sandbox_lock_remove);
   g_free (build->digest);
   g_free (build->id);
@@ -68,6 +57,7 @@ profile_text (const Build *build)
 {
   const SandboxProfileValues *values = _sandbox_profile_values (build->layering->profile);
   GString *text = g_string_new ("[profile]\ninherits=base\n");
+  g_autofree char *forbid = g_strjoinv (";", values->forbid);
 
   g_string_append_printf (text,
                           "[machine]\nimage=%s\nuser=%s\naccel=%s\ndisk=%" G_GUINT64_FORMAT "KiB\n",
@@ -79,6 +69,7 @@ profile_text (const Build *build)
     g_string_append_printf (text, "memory=%" G_GUINT64_FORMAT "KiB\n", values->memory_bytes / 1024);
   g_string_append (text, "[network]\nmode=nat\negress=\nallow=\nforward=\nhost=\n"
                          "[provision]\nuse=\npackages=\nnpm=\nsetup=\nfiles=\nenv=\n");
+  g_string_append_printf (text, "[policy]\nforbid=%s\n", forbid);
   return g_string_free (text, FALSE);
 }
 
@@ -96,8 +87,8 @@ start_machine (gpointer data, GCancellable *cancellable, GError **error)
                                            cancellable, error);
   if (build->machine == NULL)
     return FALSE;
-  build->ssh = _sandbox_machine_ssh (build->machine, error);
-  return build->ssh != NULL;
+  return _sandbox_group_run_init (&build->run, build->machine, build->layering, build->group,
+                                  error);
 }
 
 static void
@@ -105,166 +96,16 @@ end_machine (gpointer data)
 {
   Build *build = data;
 
-  g_clear_pointer (&build->ssh, _sandbox_ssh_free);
+  _sandbox_group_run_clear (&build->run);
   g_clear_pointer (&build->machine, sandbox_machine_unref);
 }
 
 /* --- what runs in it */
 
-static void
-on_line (const char *line, gpointer user_data)
-{
-  Build *build = user_data;
-  char *shown = sandbox_escape (g_strstrip ((char *)line), -1, LINE_BYTES);
-  g_autofree char *note = NULL;
-  char **slot = &build->tail[build->n_lines % TAIL_LINES];
-
-  if (*shown == '\0')
-    {
-      g_free (shown);
-      return;
-    }
-  g_free (*slot);
-  *slot = shown;
-  build->n_lines++;
-  note = g_strdup_printf ("%s: %.200s", build->group->id, shown);
-  say (build, note);
-}
-
-static char *
-tail_text (const Build *build)
-{
-  GString *text = g_string_new (NULL);
-  guint first = build->n_lines > TAIL_LINES ? build->n_lines - TAIL_LINES : 0;
-
-  for (guint i = first; i < build->n_lines; i++)
-    g_string_append_printf (text, "\n  %s", build->tail[i % TAIL_LINES]);
-  return g_string_free (text, FALSE);
-}
-
-/* Why a step failed, its last words, and what to do. With `debug` the machine stays. */
-static gboolean
-fail_step (Build *build, SandboxError code, const char *why, GError **error)
-{
-  const char *profile = _sandbox_profile_values (build->layering->profile)->name;
-  const char *name = sandbox_machine_get_name (build->machine);
-  g_autofree char *tail = tail_text (build), *next = NULL;
-
-  if (build->layering->debug && sandbox_machine_keep (build->machine, NULL))
-    next = g_strdup_printf ("The machine was kept: `vms ssh %s` enters it, " PLACE " has what was "
-                            "sent, `vms destroy %s` removes it",
-                            name, name);
-  else
-    next = g_strdup_printf ("`vms image build %s --debug` keeps the machine in which it fails",
-                            profile);
-  return sandbox_fail (error, code,
-                       "provisioning %s: the step \"%s\" %s; no layer was made. Its "
-                       "last words:%s\n%s",
-                       profile, build->group->id, why, *tail != '\0' ? tail : " none", next);
-}
-
-/* A command of ours as root in the machine, its output line by line. FALSE with @error only when
- * the machine cannot be talked to. */
-static gboolean
-run_in_guest (Build *build, const char *const *argv, char *const *env, int stdin_fd,
-              gint64 timeout_usec, GCancellable *cancellable, int *ret_status, GError **error)
-{
-  SandboxChildOptions child = SANDBOX_CHILD_OPTIONS_INIT;
-  g_autoptr (GPtrArray) ssh =
-      _sandbox_ssh_argv (build->ssh, FALSE, _sandbox_ssh_master_alive (build->ssh));
-  g_autofree char *tail = NULL, *shown = NULL;
-
-  g_ptr_array_add (ssh, _sandbox_ssh_command (argv, NULL, (const char *const *)env));
-  g_ptr_array_add (ssh, NULL);
-  child.argv = (const char *const *)ssh->pdata;
-  child.stdin_fd = stdin_fd;
-  child.timeout_usec = timeout_usec;
-  if (!sandbox_child_run_lines (&child, on_line, build, cancellable, ret_status, &tail, error))
-    return FALSE;
-  if (*ret_status != 255)
-    return TRUE;
-  shown = sandbox_escape (g_strchomp (tail), -1, LINE_BYTES);
-  return sandbox_fail (error, SANDBOX_ERROR_GUEST, "lost its machine: %s", shown);
-}
-
-static int
-bundle_fd (const Build *build, GError **error)
-{
-  int fd = memfd_create ("bundle", MFD_CLOEXEC);
-  gsize length, at = 0;
-  const char *data = g_bytes_get_data (build->group->bundle, &length);
-
-  while (fd >= 0 && at < length)
-    {
-      gssize n = write (fd, data + at, length - at);
-
-      if (n <= 0)
-        sandbox_close_fd (&fd);
-      else
-        at += (gsize)n;
-    }
-  if (fd < 0 || lseek (fd, 0, SEEK_SET) != 0)
-    {
-      sandbox_fail (error, SANDBOX_ERROR_FAILED, "provisioning: no memory for what is sent");
-      sandbox_close_fd (&fd);
-    }
-  return fd;
-}
-
 static gboolean
 send_bundle (gpointer data, GCancellable *cancellable, GError **error)
 {
-  static const char *const argv[] = { "sudo", "sh", "-c",
-                                      "rm -rf " PLACE " && mkdir -m 0755 " PLACE
-                                      " && tar -x -o -f - -C " PLACE " 2>&1",
-                                      NULL };
-  Build *build = data;
-  sandbox_autofd int fd = bundle_fd (build, error);
-  int status = 0;
-
-  if (fd < 0 || !run_in_guest (build, argv, NULL, fd, CLEAN_USEC, cancellable, &status, error))
-    return FALSE;
-  return status == 0 || fail_step (build, SANDBOX_ERROR_GUEST, "could not be sent", error);
-}
-
-/* "run" or "clean" of the bundle. */
-static gboolean
-run_script (Build *build, const char *script, char *const *env, gint64 timeout_usec,
-            GCancellable *cancellable, GError **error)
-{
-  const char *user = _sandbox_profile_values (build->layering->profile)->user;
-  g_autofree char *path = g_strconcat ("exec " PLACE "/", script, " 2>&1 </dev/null", NULL);
-  g_autofree char *as = g_strconcat ("VMS_USER=", user, NULL);
-  g_autoptr (GPtrArray) argv = g_ptr_array_new ();
-  g_autoptr (GError) local = NULL;
-  g_autofree char *why = NULL;
-  int status = 0;
-
-  g_ptr_array_add (argv, "sudo");
-  g_ptr_array_add (argv, "env");
-  g_ptr_array_add (argv, as);
-  for (; env != NULL && *env != NULL; env++)
-    g_ptr_array_add (argv, *env);
-  g_ptr_array_add (argv, "sh");
-  g_ptr_array_add (argv, "-c");
-  g_ptr_array_add (argv, path);
-  g_ptr_array_add (argv, NULL);
-  if (run_in_guest (build, (const char *const *)argv->pdata, NULL, -1, timeout_usec, cancellable,
-                    &status, &local))
-    {
-      why = g_strdup_printf ("failed with exit status %d", status);
-      return status == 0 || fail_step (build, SANDBOX_ERROR_GUEST, why, error);
-    }
-  if (g_error_matches (local, SANDBOX_ERROR, SANDBOX_ERROR_TIMED_OUT))
-    {
-      why = g_strdup_printf ("did not end within %" G_GINT64_FORMAT " s (timeout= in [provision])",
-                             timeout_usec / G_USEC_PER_SEC);
-      return fail_step (build, SANDBOX_ERROR_TIMED_OUT, why, error);
-    }
-  if (local->domain == SANDBOX_ERROR)
-    return fail_step (build, local->code, local->message, error);
-  g_propagate_error (error, g_steal_pointer (&local));
-  return FALSE;
+  return _sandbox_group_send (&((Build *)data)->run, cancellable, error);
 }
 
 static gboolean
@@ -273,18 +114,22 @@ run_group (gpointer data, GCancellable *cancellable, GError **error)
   Build *build = data;
   g_autoptr (SandboxPlan) plan =
       sandbox_machine_plan (build->machine, NULL, NULL, cancellable, error);
-  g_auto (GStrv) env = plan != NULL ? _sandbox_provision_env (plan, cancellable) : NULL;
 
-  return env != NULL
-         && run_script (build, "run", env,
-                        _sandbox_profile_values (build->layering->profile)->provision.timeout_usec,
-                        cancellable, error);
+  return plan != NULL && _sandbox_group_run (&build->run, plan, cancellable, error);
+}
+
+/* Scripts, and what packages bring with them, have put in what they like. */
+static gboolean
+check_policy (gpointer data, GCancellable *cancellable, GError **error)
+{
+  return _sandbox_group_look (&((Build *)data)->run, cancellable, error);
 }
 
 static gboolean
 clean_guest (gpointer data, GCancellable *cancellable, GError **error)
 {
-  return run_script (data, "clean", NULL, CLEAN_USEC, cancellable, error);
+  return _sandbox_group_script (&((Build *)data)->run, "clean", NULL, CLEAN_USEC, cancellable,
+                                error);
 }
 
 /* --- the layer */
@@ -358,6 +203,7 @@ static const SandboxStep steps[] = {
   { "machine", "starting a machine for it", start_machine, end_machine },
   { "send", "sending what it needs", send_bundle, NULL },
   { "run", "installing", run_group, NULL },
+  { "policy", "looking for what is forbidden", check_policy, NULL },
   { "clean", "removing what is the machine's own", clean_guest, NULL },
   { "stop", "powering off", stop_machine, NULL },
   { "copy", "keeping the disk", copy_disk, remove_layer },
@@ -425,8 +271,7 @@ _sandbox_layers_ensure (const SandboxLayering *layering, SandboxImageRef *image,
       g_auto (Build) build = { .layering = &one, .group = groups->pdata[i], .image = image };
 
       build.parent = parent;
-      build.digest =
-          _sandbox_provision_digest (parent, build.group, values->user, host->uid, host->gid);
+      build.digest = _sandbox_provision_digest (parent, build.group, values, host->uid, host->gid);
       /* the first one anew: then the next ones stand on another parent, and are new by themselves
        */
       one.update = layering->update && i == 0;

@@ -14,19 +14,63 @@ typedef struct
 } SandboxGroup;
 void _sandbox_group_free (SandboxGroup *group);
 
+typedef struct
+{
+  SandboxHost *host;
+  const SandboxReport *report;
+  SandboxProfile *profile;
+  gboolean update;   /* make all anew */
+  gboolean debug;    /* a machine in which a step failed is kept */
+  gboolean no_build; /* NOT_FOUND instead of making a layer */
+} SandboxLayering;
+
 /* --- provision.c */
 /* What [provision] of @profile comes to, in the order in which it is done; files and scripts of the
  * user's are read now. (element-type SandboxGroup) Empty: nothing. */
 GPtrArray *_sandbox_provision_groups (SandboxHost *host, SandboxProfile *profile, GError **error);
 /* Name of the layer that @group makes on @parent (the id of an image or of a layer): of all that
  * goes into it. 32 hexadecimal digits. */
-char *_sandbox_provision_digest (const char *parent, const SandboxGroup *group, const char *user,
-                                 guint uid, guint gid);
+char *_sandbox_provision_digest (const char *parent, const SandboxGroup *group,
+                                 const SandboxProfileValues *values, guint uid, guint gid);
+/* By which a machine's own disk says that @group was done on it: what makes the group, whatever is
+ * below. (transfer full) */
+char *_sandbox_group_marker (const SandboxLayering *layering, const SandboxGroup *group);
 /* --- provision-env.c */
 /* What this host knows of the way to packages, as variables for the guest's scripts: the npm
  * registry of the user's configuration, and the addresses of the package sources, as far as @plan
  * lets a guest reach them. Never fails. (array zero-terminated=1) (transfer full) */
 char **_sandbox_provision_env (SandboxPlan *plan, GCancellable *cancellable);
+
+/* --- provision-run.c: one group at work in a machine */
+#define SANDBOX_GROUP_TAIL 30 /* lines */
+typedef struct
+{
+  SandboxMachine *machine; /* the caller's, as are the next two */
+  const SandboxLayering *layering;
+  const SandboxGroup *group;
+  gboolean in_place; /* in the user's own machine, not for a layer */
+  SandboxSsh *ssh;
+  char *tail[SANDBOX_GROUP_TAIL]; /* the last lines of the guest's, fit for a terminal */
+  guint n_lines;
+} SandboxGroupRun;
+gboolean _sandbox_group_run_init (SandboxGroupRun *run, SandboxMachine *machine,
+                                  const SandboxLayering *layering, const SandboxGroup *group,
+                                  GError **error);
+void _sandbox_group_run_clear (SandboxGroupRun *run);
+G_DEFINE_AUTO_CLEANUP_CLEAR_FUNC (SandboxGroupRun, _sandbox_group_run_clear)
+gboolean _sandbox_group_send (SandboxGroupRun *run, GCancellable *cancellable, GError **error);
+/* All of it, as root; GUEST with its last words when it fails, TIMED_OUT. */
+gboolean _sandbox_group_run (SandboxGroupRun *run, SandboxPlan *plan, GCancellable *cancellable,
+                             GError **error);
+/* "run" or "clean" of what was sent. */
+gboolean _sandbox_group_script (SandboxGroupRun *run, const char *script, char *const *env,
+                                gint64 timeout_usec, GCancellable *cancellable, GError **error);
+/* INVALID when what the profile forbids is in the machine now. */
+gboolean _sandbox_group_look (SandboxGroupRun *run, GCancellable *cancellable, GError **error);
+
+/* --- provision-machine.c */
+/* Whether @machine's disk was brought by sandbox_machine_provision() to what its profile says. */
+gboolean _sandbox_provision_is_noted (const SandboxLayering *layering, SandboxMachine *machine);
 
 /* --- layer.c: a layer is the volume layer.ID.qcow2, and layer.ID.json, which is written last. ID
  * is DIGEST-TIME. */
@@ -59,15 +103,6 @@ _sandbox_layers_repair (SandboxHost *host, gboolean remove, GPtrArray *orphans, 
 /* The directory in which a builder holds a lock "DIGEST.lock". */
 int _sandbox_layer_lock_fd (SandboxHost *host, gboolean create, GError **error);
 
-typedef struct
-{
-  SandboxHost *host;
-  const SandboxReport *report;
-  SandboxProfile *profile;
-  gboolean update;   /* make all anew */
-  gboolean debug;    /* a machine in which a step failed is kept */
-  gboolean no_build; /* NOT_FOUND instead of making a layer */
-} SandboxLayering;
 /* Finds or makes the layers that the profile wants on @image, which stands on the last of them
  * afterwards. @ret_id (nullable): its id; NULL: the profile wants nothing. */
 gboolean _sandbox_layers_ensure (const SandboxLayering *layering, SandboxImageRef *image,

@@ -41,10 +41,12 @@ _sandbox_step_provision (gpointer data, GCancellable *cancellable, GError **erro
   if (!work->image->pinned)
     return _sandbox_layers_ensure (&layering, work->image, NULL, cancellable, error);
   /* what cannot be found out (a script that is gone) is no reason not to start */
-  if (_sandbox_provision_differs (work->host, work->profile, work->image, &differs, NULL)
-      && differs)
+  if (_sandbox_provision_differs (work->host, work->profile, work->image, &differs, NULL) && differs
+      && !_sandbox_provision_is_noted (&layering, work->machine))
     _sandbox_report (&work->report, "changes",
-                     "what its profile provisions has changed (applies at recreate)", 0, 0);
+                     "what its profile provisions has changed (applies at recreate, or at once by "
+                     "`vms provision`)",
+                     0, 0);
   return TRUE;
 }
 

@@ -137,6 +137,28 @@ add_piece (Wanted *wanted, const char *name, guint depth, GError **error)
   return TRUE;
 }
 
+/* --- [policy] */
+
+static gboolean
+check_allowed (const SandboxProfileValues *values, const char *kind, GPtrArray *list,
+               GError **error)
+{
+  for (guint i = 0; i < list->len; i++)
+    {
+      const char *item = list->pdata[i];
+      /* without its version: NAME=1, NAME@1, @SCOPE/NAME@1 */
+      g_autofree char *name = g_strndup (item, 1 + strcspn (item + 1, "=@"));
+      const char *pattern = _sandbox_policy_find (values->forbid, name);
+
+      if (pattern != NULL)
+        return sandbox_fail (error, SANDBOX_ERROR_INVALID,
+                             "provisioning %s: its profile forbids the %s %s (\"%s\" in forbid= "
+                             "of [policy]); take one of the two out of the profile",
+                             values->name, kind, name, pattern);
+    }
+  return TRUE;
+}
+
 static gboolean
 collect (Wanted *wanted, GError **error)
 {
@@ -154,9 +176,9 @@ collect (Wanted *wanted, GError **error)
   for (char **name = provision->use; *name != NULL; name++)
     if (!add_piece (wanted, *name, 0, error))
       return FALSE;
-  add_words (wanted->npm, provision->npm);
-  if (wanted->npm->len > 0 && !add_piece (wanted, PIECE_NODE, 0, error))
+  if (provision->npm[0] != NULL && !add_piece (wanted, PIECE_NODE, 0, error))
     return FALSE;
+  add_words (wanted->npm, provision->npm);
   add_words (wanted->packages, provision->packages);
   return TRUE;
 }
@@ -342,7 +364,8 @@ add_group (GPtrArray *groups, Wanted *wanted, const char *id, const char *words,
   Bundle bundle = { wanted, tar };
   SandboxGroup *group;
 
-  if (!add_shipped (&bundle, wanted->scripts_fd, script, "run", error)
+  if (!add_shipped (&bundle, wanted->scripts_fd, "run", "run", error)
+      || !add_shipped (&bundle, wanted->scripts_fd, script, "step", error)
       || !add_shipped (&bundle, wanted->scripts_fd, "clean", "clean", error)
       || !fill (&bundle, error))
     return FALSE;
@@ -380,7 +403,8 @@ words_of (GPtrArray *words)
 GPtrArray *
 _sandbox_provision_groups (SandboxHost *host, SandboxProfile *profile, GError **error)
 {
-  const SandboxProvision *provision = &_sandbox_profile_values (profile)->provision;
+  const SandboxProfileValues *values = _sandbox_profile_values (profile);
+  const SandboxProvision *provision = &values->provision;
   g_autoptr (GPtrArray) groups =
       g_ptr_array_new_with_free_func ((GDestroyNotify)_sandbox_group_free);
   g_auto (Wanted)
@@ -390,7 +414,9 @@ _sandbox_provision_groups (SandboxHost *host, SandboxProfile *profile, GError **
   if (provision->use[0] == NULL && provision->packages[0] == NULL && provision->npm[0] == NULL
       && provision->setup[0] == NULL && provision->files[0] == NULL && provision->env[0] == NULL)
     return g_steal_pointer (&groups);
-  if (!collect (&wanted, error))
+  if (!collect (&wanted, error) || !check_allowed (values, "npm package", wanted.npm, error)
+      || !check_allowed (values, "piece", wanted.pieces, error)
+      || !check_allowed (values, "package", wanted.packages, error))
     return NULL;
   packages = words_of (wanted.packages);
   npm = words_of (wanted.npm);
@@ -404,16 +430,28 @@ _sandbox_provision_groups (SandboxHost *host, SandboxProfile *profile, GError **
 }
 
 char *
-_sandbox_provision_digest (const char *parent, const SandboxGroup *group, const char *user,
-                           guint uid, guint gid)
+_sandbox_provision_digest (const char *parent, const SandboxGroup *group,
+                           const SandboxProfileValues *values, guint uid, guint gid)
 {
+  g_autofree char *forbid = g_strjoinv (";", values->forbid);
   g_autoptr (GChecksum) sum = g_checksum_new (G_CHECKSUM_SHA256);
   g_autofree char *head =
-      g_strdup_printf (FORMAT "\n%s\n%s\n%s %u %u\n", parent, group->id, user, uid, gid);
+      g_strdup_printf (FORMAT "\n%s\n%s\n%s %u %u\n", parent, group->id, values->user, uid, gid);
   gsize length;
   const guchar *data = g_bytes_get_data (group->bundle, &length);
 
   g_checksum_update (sum, (const guchar *)head, (gssize)strlen (head));
+  /* what was made when less was forbidden is not what would be made now */
+  g_checksum_update (sum, (const guchar *)forbid, (gssize)strlen (forbid));
   g_checksum_update (sum, data, (gssize)length);
   return g_strndup (g_checksum_get_string (sum), 32);
+}
+
+char *
+_sandbox_group_marker (const SandboxLayering *layering, const SandboxGroup *group)
+{
+  const SandboxHost *host = layering->host;
+
+  return _sandbox_provision_digest ("", group, _sandbox_profile_values (layering->profile),
+                                    host->uid, host->gid);
 }

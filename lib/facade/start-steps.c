@@ -314,14 +314,16 @@ _sandbox_step_seed (gpointer data, GCancellable *cancellable, GError **error)
   const char *name = work->plan->seed_volume;
   sandbox_autofd int state_fd = -1;
   g_autoptr (GBytes) seed = NULL;
-  g_autofree char *xml = NULL;
+  g_autofree char *xml = NULL, *hook = NULL;
 
   if (_sandbox_pieces_running (&work->pieces))
     return TRUE;
   state_fd = _sandbox_machine_state_fd (work->machine, FALSE, error);
   if (state_fd < 0)
     return FALSE;
-  seed = _sandbox_seed_build (work->plan, state_fd, error);
+  if (!_sandbox_policy_hook (work->host, work->plan, &hook, error))
+    return FALSE;
+  seed = _sandbox_seed_build (work->plan, state_fd, hook, error);
   if (seed == NULL)
     return FALSE;
   /* Made anew for each boot: mounts and address may have changed, and its length with them. */

@@ -40,6 +40,7 @@ static const struct
   { "confinement", "AppArmor or SELinux around QEMU" },
   { "qemu-user", "the user that QEMU runs as" },
   { "forwards", "ports of this host that lead into the machine" },
+  { "forbidden", "packages and commands that forbid= lists" },
   { "inside", "who says all this" },
 };
 

@@ -379,6 +379,56 @@ check_host (Verify *verify, GError **error)
   return TRUE;
 }
 
+/* What @machine has of what its profile forbids. */
+static gboolean
+look_for_forbidden (Verify *verify, SandboxMachine *machine, GCancellable *cancellable,
+                    GError **error)
+{
+  char *const *forbid = verify->plan->forbid;
+  g_autofree char *expected =
+      g_strdup_printf ("none of %u patterns", g_strv_length ((char **)forbid));
+  g_autoptr (SandboxSsh) ssh = _sandbox_machine_ready (machine, cancellable, error);
+  g_autoptr (GPtrArray) found = NULL;
+
+  if (ssh == NULL)
+    return FALSE;
+  found = _sandbox_policy_look (machine->host, ssh, forbid, cancellable, error);
+  if (found == NULL)
+    return FALSE;
+  for (guint i = 0; i < found->len; i++)
+    _sandbox_finding_add (verify->findings, "forbidden", machine->name, expected,
+                          SANDBOX_VERDICT_FAIL, "%s", (char *)found->pdata[i]);
+  if (found->len == 0)
+    _sandbox_finding_add (verify->findings, "forbidden", machine->name, expected,
+                          SANDBOX_VERDICT_PASS, "nothing of these names, as it says itself");
+  return TRUE;
+}
+
+/* In the fresh machine, which shows what the profile makes, and in the machine itself, which may
+ * have got more since. */
+static gboolean
+check_forbidden (Verify *verify, GCancellable *cancellable, GError **error)
+{
+  SandboxPieces pieces;
+
+  if (*verify->plan->forbid == NULL)
+    return TRUE;
+  _sandbox_report (&verify->report, "forbidden", "looking for what is forbidden", 0, 0);
+  if (!look_for_forbidden (verify, verify->probed, cancellable, error))
+    return FALSE;
+  if (verify->probed == verify->machine)
+    return TRUE;
+  if (!_sandbox_machine_pieces (verify->machine, &pieces, error))
+    return FALSE;
+  if (_sandbox_pieces_running (&pieces))
+    return look_for_forbidden (verify, verify->machine, cancellable, error);
+  if (pieces.disk)
+    _sandbox_finding_add (verify->findings, "forbidden", verify->machine->name, "nothing",
+                          SANDBOX_VERDICT_UNKNOWN,
+                          "it does not run, so nobody can look: start it before");
+  return TRUE;
+}
+
 GPtrArray *
 sandbox_machine_verify (SandboxMachine *machine, const SandboxVerifyOptions *options,
                         SandboxProgressFunc progress, gpointer user_data, GCancellable *cancellable,
@@ -396,7 +446,7 @@ sandbox_machine_verify (SandboxMachine *machine, const SandboxVerifyOptions *opt
     return NULL;
   verify.plan = sandbox_machine_plan (verify.probed, NULL, NULL, cancellable, error);
   if (verify.plan == NULL || !set_scene (&verify, error) || !probe_all (&verify, cancellable, error)
-      || !check_host (&verify, error))
+      || !check_host (&verify, error) || !check_forbidden (&verify, cancellable, error))
     return NULL;
   if (!verify.options.inside)
     _sandbox_report (&verify.report, "destroy", "removing the throwaway machine", 0, 0);

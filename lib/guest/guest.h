@@ -16,7 +16,9 @@ char *_sandbox_key_public (int state_fd, const char *key,
 
 /* --- the seed: ustar archive, see docs/guest-contract.md. Contains private keys: goes into a 0600
  * volume only. */
-GBytes *_sandbox_seed_build (const SandboxPlan *plan, int state_fd, GError **error);
+/* @apt_hook (nullable): the program by which apt says what the plan forbids. */
+GBytes *
+_sandbox_seed_build (const SandboxPlan *plan, int state_fd, const char *apt_hook, GError **error);
 
 /* --- ssh: one target per machine */
 typedef struct

@@ -9,7 +9,14 @@
 
 #include <string.h>
 
+#define PREFERENCES    "root/etc/apt/preferences.d/vms-policy"
+#define APT_CONFIG     "root/etc/apt/apt.conf.d/80vms-policy"
+#define APT_HOOK       "/usr/lib/vms/apt-hook"
 #define FORWARD_CONFIG "GatewayPorts clientspecified\n"
+#define APT_CONFIG_TEXT                                                                            \
+  "AptCli::Hooks::Install:: \"" APT_HOOK " asked\";\n"                                             \
+  "DPkg::Pre-Install-Pkgs:: \"" APT_HOOK " install\";\n"                                           \
+  "DPkg::Tools::Options::" APT_HOOK "::Version \"2\";\n"
 #define IDENTITY_CHARS "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789._:/+=,@-"
 
 /* The guest reads the lines with a shell: what this lets through means nothing to one. */
@@ -130,8 +137,40 @@ append_keys (GByteArray *out, const SandboxPlan *plan, int state_fd, GError **er
   return append_pair (out, state_fd, "guest_key", "home/.ssh/id_ed25519", error);
 }
 
+/* For apt, which takes names with * and ? as they are; npm's have a slash or an at sign. Written
+ * when nothing is forbidden, too: it replaces what an earlier boot has left. */
+static void
+append_pins (GByteArray *out, const SandboxPlan *plan, const char *hook)
+{
+  g_autoptr (GString) text =
+      g_string_new ("# what the machine's profile forbids: made at each boot\n");
+  g_autoptr (GString) names = g_string_new (NULL);
+  static const char *const dirs[] = { "root/etc/apt",
+                                      "root/etc/apt/preferences.d",
+                                      "root/etc/apt/apt.conf.d",
+                                      "root/usr",
+                                      "root/usr/lib",
+                                      "root/usr/lib/vms" };
+
+  for (char **pattern = plan->forbid; *pattern; pattern++)
+    if (!strpbrk (*pattern, "@/"))
+      g_string_append_printf (names, " %s", *pattern);
+  if (names->len > 0)
+    g_string_append_printf (text,
+                            "Explanation: forbidden by the profile %s\n"
+                            "Package:%s\nPin: version *\nPin-Priority: -1\n",
+                            plan->profile, names->str);
+  for (gsize i = 0; i < G_N_ELEMENTS (dirs); i++)
+    sandbox_tar_append (out, dirs[i], 0755, NULL, 0);
+  sandbox_tar_append (out, PREFERENCES, 0644, text->str, text->len);
+  if (names->len == 0 || !hook)
+    return;
+  sandbox_tar_append (out, APT_CONFIG, 0644, APT_CONFIG_TEXT, strlen (APT_CONFIG_TEXT));
+  sandbox_tar_append (out, "root" APT_HOOK, 0755, hook, strlen (hook));
+}
+
 GBytes *
-_sandbox_seed_build (const SandboxPlan *plan, int state_fd, GError **error)
+_sandbox_seed_build (const SandboxPlan *plan, int state_fd, const char *apt_hook, GError **error)
 {
   g_autoptr (GByteArray) out = g_byte_array_new ();
 
@@ -140,6 +179,7 @@ _sandbox_seed_build (const SandboxPlan *plan, int state_fd, GError **error)
   append_mounts (out, plan);
   if (!append_keys (out, plan, state_fd, error))
     return NULL;
+  append_pins (out, plan, apt_hook);
   sandbox_tar_append_end (out);
   return g_byte_array_free_to_bytes (g_steal_pointer (&out));
 }

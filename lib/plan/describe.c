@@ -43,6 +43,7 @@ sandbox_plan_unref (SandboxPlan *plan)
   for (guint i = 0; i < G_N_ELEMENTS (texts); i++)
     g_free (*texts[i]);
   g_strfreev (plan->layers);
+  g_strfreev (plan->forbid);
   g_ptr_array_unref (plan->shares);
   g_array_unref (plan->flows);
   g_array_unref (plan->forward);
@@ -149,6 +150,12 @@ sandbox_plan_describe (SandboxPlan *plan)
       add_line (text, key, "%s on %s, %s%s", share->source, share->target,
                 _sandbox_share_mode_to_string (share->mode),
                 share->create ? ", made when missing" : "");
+    }
+  if (*plan->forbid)
+    {
+      g_autofree char *forbid = g_strjoinv (" ", plan->forbid);
+
+      add_line (text, "forbidden", "%s", forbid);
     }
   return g_string_free (g_steal_pointer (&text), FALSE);
 }

@@ -91,6 +91,7 @@ struct _SandboxPlan
   char *share_helper;           /* what libvirt starts for each */
   gboolean memfd;               /* shared memory, so that shares can be attached later too */
   GPtrArray *shares;            /* of SandboxPlanShare */
+  char **forbid;                /* patterns of what must not be installed; never NULL */
 };
 
 /* Pure. INVALID for what the profile gets wrong, UNSUPPORTED or HOST for what this host cannot do.

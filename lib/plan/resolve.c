@@ -220,6 +220,7 @@ _sandbox_plan_resolve (SandboxProfile *profile, const SandboxFacts *facts,
   plan->flows = g_array_new (FALSE, FALSE, sizeof (SandboxFlow));
   plan->forward = g_array_ref (_sandbox_profile_values (profile)->forward);
   plan->host = g_array_ref (_sandbox_profile_values (profile)->host);
+  plan->forbid = g_strdupv (_sandbox_profile_values (profile)->forbid);
   resolve_names (plan, profile, identity);
   resolve_image (plan, identity);
   if (!resolve_driver (plan, facts, error) || !resolve_accel (plan, profile, facts, error)

@@ -43,6 +43,7 @@ sandbox_profile_format (SandboxProfile *profile)
   format_group (text, profile, NULL, "machine");
   format_group (text, profile, NULL, "network");
   format_written_group (text, profile, "provision");
+  format_written_group (text, profile, "policy");
   for (guint i = 0; i < profile->shares->len; i++)
     format_group (text, profile, g_ptr_array_index (profile->shares, i), SHARE_GROUP_ANY);
   return g_string_free (text, FALSE);

@@ -108,6 +108,11 @@ static const SandboxProfileKey rows[N_KEYS] = {
   [KEY_PROVISION_TIMEOUT] = { "provision", "timeout", "time",
                               "a whole number with s, m or h, from 1s to 24h", "60m",
                               "How long one step of the provisioning may take" },
+  [KEY_POLICY_FORBID] = { "policy", "forbid", "list of names",
+                          "empty, or names of packages and commands separated by ;, with * and ? "
+                          "for what may vary, such as docker*;npm; + in front adds to "
+                          "the inherited list",
+                          "", "What must not be installed in it: packages, commands" },
   [KEY_SHARE_SOURCE] = { SHARE_GROUP_ANY, "source", "path",
                          "a directory of yours, from / or ~/; %n is the machine's name", NULL,
                          "The shared directory on the host" },

@@ -39,6 +39,7 @@ typedef enum
   KEY_PROVISION_FILES,
   KEY_PROVISION_ENV, /* the last one of words */
   KEY_PROVISION_TIMEOUT,
+  KEY_POLICY_FORBID,
   KEY_SHARE_SOURCE, /* the first one of shares */
   KEY_SHARE_TARGET,
   KEY_SHARE_MODE,
@@ -61,7 +62,8 @@ const SandboxProfileKey *_sandbox_key_row (KeyId id);
 guint64 _sandbox_key_number (const char *value);
 SandboxAccel _sandbox_accel_from_string (const char *text);
 
-/* Keys whose value is a list of network rules, of ports, or of words of [provision]. */
+/* Keys whose value is a list of network rules, of ports, or of words of [provision] and
+ * [policy]. */
 gboolean _sandbox_key_is_list (KeyId id);
 /* @ret_value: (transfer full): the list in canonical form, with its + if it has one. */
 gboolean _sandbox_list_check (KeyId id, const char *value, char **ret_value, GError **error);
@@ -73,7 +75,8 @@ GArray *_sandbox_list_rules (KeyId id, const char *value);
 /* The same, of SandboxPortMap. (transfer full) */
 GArray *_sandbox_list_ports (KeyId id, const char *value);
 
-/* word-list.c: items of [provision]. The one form of @item (transfer full); NULL with @error. */
+/* word-list.c: items of [provision] and [policy]. The one form of @item (transfer full); NULL with
+ * @error. */
 gboolean _sandbox_key_is_words (KeyId id);
 char *_sandbox_word_canonical (KeyId id, const char *item, GError **error);
 gboolean _sandbox_time_limit_check (const char *value, GError **error);

@@ -65,6 +65,7 @@ typedef struct
   gboolean autostart_on_exec;
   GPtrArray *shares; /* of SandboxShareSpec */
   SandboxProvision provision;
+  char **forbid; /* patterns of names; array zero-terminated=1 */
 } SandboxProfileValues;
 const SandboxProfileValues *_sandbox_profile_values (SandboxProfile *profile);
 /* Of a profile that nobody else has: what it shares, inherited or not, is gone; @created_only: only

@@ -70,6 +70,7 @@ clear_values (SandboxProfileValues *values)
   g_clear_pointer (&values->provision.setup, g_strfreev);
   g_clear_pointer (&values->provision.files, g_strfreev);
   g_clear_pointer (&values->provision.env, g_strfreev);
+  g_clear_pointer (&values->forbid, g_strfreev);
 }
 
 SandboxProfile *
@@ -386,6 +387,7 @@ make_values (SandboxProfile *profile)
     .autostart_on_exec = g_str_equal (VALUE (KEY_START_ON_EXEC), "yes"),
     .shares = g_ptr_array_new_with_free_func (free_share_spec),
     .provision = make_provision (profile),
+    .forbid = g_strsplit (VALUE (KEY_POLICY_FORBID), ";", -1),
   };
 #undef VALUE
   for (guint i = 0; i < profile->shares->len; i++)

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
-// Items of the lists in [provision]: names of pieces and packages, scripts, files, variables. What
-// passes here is safe as a line of a file and as a word of a command in the guest.
+// Items of the lists in [provision] and [policy]: names of pieces and packages, scripts, files,
+// variables, patterns. What passes here is safe as a line of a file and as a word of a command in
+// the guest.
 #include "profile/profile-internal.h"
 
 #include "base/error.h"
@@ -15,6 +16,7 @@
 #define VERSION     LETTERS DIGITS ".+~:-"
 #define NPM_NAME    LOWER DIGITS "._-"
 #define NPM_VERSION LETTERS DIGITS "._+~^-"
+#define PATTERN     LETTERS DIGITS "@/._+-*?"
 #define PATH_CHARS  LETTERS DIGITS "/._+~@-"
 /* what pam_env(8), and a shell in double quotes, take as it is */
 #define ENV_CHARS LETTERS DIGITS " !%&()*+,-./:<=>?@[]^_{|}~"
@@ -22,7 +24,7 @@
 gboolean
 _sandbox_key_is_words (KeyId id)
 {
-  return id >= KEY_PROVISION_USE && id <= KEY_PROVISION_ENV;
+  return (id >= KEY_PROVISION_USE && id <= KEY_PROVISION_ENV) || id == KEY_POLICY_FORBID;
 }
 
 static gboolean
@@ -82,6 +84,22 @@ is_env (const char *item)
 
   return item[name] == '=' && is_of (item, name, LETTERS DIGITS "_") && !g_ascii_isdigit (item[0])
          && strspn (item + name + 1, ENV_CHARS) == strlen (item + name + 1);
+}
+
+/* NAME or @SCOPE/NAME, with * and ?. What fits nearly everything is a mistake: with two characters
+ * of its own it does not. */
+static gboolean
+is_pattern (const char *item)
+{
+  const char *slash = strchr (item, '/');
+  guint own = 0;
+
+  for (const char *p = item; *p; p++)
+    own += *p != '*' && *p != '?' ? 1 : 0;
+  return own >= 2 && is_of (item, strlen (item), PATTERN) && strchr ("-+./", item[0]) == NULL
+         && strrchr (item, '@') == (item[0] == '@' ? item : NULL)
+         && (slash ? item[0] == '@' && slash > item + 1 && slash == strrchr (item, '/') && slash[1]
+                   : item[0] != '@');
 }
 
 /* --- setup= and files= */
@@ -208,6 +226,12 @@ _sandbox_word_canonical (KeyId id, const char *item, GError **error)
   else if (id == KEY_PROVISION_ENV)
     good = is_env (item)
            || fail_item (item, "variable: use NAME=VALUE, without quotes, backslashes, $, # and `",
+                         error);
+  else if (id == KEY_POLICY_FORBID)
+    good = is_pattern (item)
+           || fail_item (item,
+                         "name of packages or commands: use NAME or @SCOPE/NAME, with * and ? for "
+                         "what may vary and at least two other characters",
                          error);
   else if (id == KEY_PROVISION_SETUP)
     good = _sandbox_setup_item_parse (item, &file, error);

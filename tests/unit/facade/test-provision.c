@@ -36,7 +36,8 @@ chain (SandboxHost *host, const char *name, const char *image, guint uid)
   for (guint i = 0; i < groups->len; i++)
     {
       SandboxGroup *group = groups->pdata[i];
-      char *digest = _sandbox_provision_digest (parent, group, "dev", uid, uid);
+      char *digest =
+          _sandbox_provision_digest (parent, group, _sandbox_profile_values (profile), uid, uid);
 
       g_assert_cmpuint (strlen (digest), ==, 32);
       g_string_append_printf (text, "%s=%s\n", group->id, digest);
@@ -155,6 +156,40 @@ test_errors (void)
   fails (host, "setup=~/vms/work/x.sh\n", "x.sh");
 }
 
+/* The error names the profile, the thing and the pattern. */
+static void
+test_forbidden (void)
+{
+  static const struct
+  {
+    const char *forbid, *provision, *words;
+  } cases[] = {
+    { "node", "use=claude-code\n", "forbids the piece node (\"node\"" },
+    { "nodejs*", "npm=left-pad\n", "forbids the package nodejs (\"nodejs*\"" },
+    { "docker*", "use=docker\n", "forbids the piece docker (\"docker*\"" },
+    { "docker.io", "packages=jq;docker.io=26.1\n", "forbids the package docker.io" },
+    { "@openai/*", "npm=@openai/codex@1.2\n", "forbids the npm package @openai/codex (" },
+    { "left-*", "npm=left-pad@^2\n", "forbids the npm package left-pad (" },
+  };
+  g_autoptr (SandboxHost) host = driver_test_open (TEST_URI, NULL);
+  g_autofree char *free_of_it = NULL, *with = NULL;
+
+  for (gsize i = 0; i < G_N_ELEMENTS (cases); i++)
+    {
+      g_autofree char *text =
+          g_strconcat (cases[i].provision, "[policy]\nforbid=", cases[i].forbid, "\n", NULL);
+
+      fails (host, text, cases[i].words);
+      fails (host, text, "provisioning bad: its profile");
+    }
+  /* what fits nothing is no hindrance, but another layer */
+  write_profile ("a.profile", BASE "packages=jq\n");
+  free_of_it = chain (host, "a", "image", 1000);
+  write_profile ("a.profile", BASE "packages=jq\n[policy]\nforbid=docker*;npm\n");
+  with = chain (host, "a", "image", 1000);
+  g_assert_cmpstr (free_of_it, !=, with);
+}
+
 int
 main (int argc, char **argv)
 {
@@ -166,6 +201,7 @@ main (int argc, char **argv)
   g_test_add_func ("/provision/inherits", test_inherits);
   g_test_add_func ("/provision/pieces", test_pieces);
   g_test_add_func ("/provision/errors", test_errors);
+  g_test_add_func ("/provision/forbidden", test_forbidden);
   result = g_test_run ();
   driver_test_remove_home (home);
   return result;

@@ -214,6 +214,8 @@ fixture_plan (void)
   SandboxPlan *plan = g_new0 (SandboxPlan, 1);
 
   plan->name = g_strdup ("work");
+  plan->profile = g_strdup ("work");
+  plan->forbid = g_new0 (char *, 1);
   plan->object = g_strdup ("vms-1000-work");
   g_strlcpy (plan->uuid, UUID, sizeof plan->uuid);
   plan->user = g_strdup ("dev");
@@ -244,6 +246,8 @@ void
 fixture_plan_free (SandboxPlan *plan)
 {
   g_free (plan->name);
+  g_free (plan->profile);
+  g_strfreev (plan->forbid);
   g_free (plan->object);
   g_free (plan->user);
   g_free (plan->network_mode);

@@ -74,7 +74,7 @@ test_content (void)
   fixture_plan_add_share (plan, "shared", "/home/dev/shared");
   fixture_plan_add_share (plan, "odd", "/srv/a b\\c#\td\ne");
   fixture_plan_add_share (plan, "src", "/home/dev/src")->mode = SANDBOX_SHARE_REVIEW;
-  seed = _sandbox_seed_build (plan, fixture.fd, &error);
+  seed = _sandbox_seed_build (plan, fixture.fd, NULL, &error);
   g_assert_no_error (error);
   for (gsize i = 0; i < G_N_ELEMENTS (programs); i++)
     {
@@ -114,7 +114,7 @@ test_no_user_key (void)
   gsize length = 0;
 
   fixture_set_up (&fixture);
-  seed = _sandbox_seed_build (plan, fixture.fd, NULL);
+  seed = _sandbox_seed_build (plan, fixture.fd, NULL, NULL);
   g_assert_true (sandbox_file_read_at (fixture.fd, "user_key", 4096, &key, &length, NULL));
   g_assert_null (memmem (g_bytes_get_data (seed, NULL), g_bytes_get_size (seed), key + 60, 100));
   fixture_tear_down (&fixture);
@@ -131,9 +131,41 @@ test_no_network (void)
   fixture_set_up (&fixture);
   g_free (plan->network_mode);
   plan->network_mode = g_strdup ("none");
-  seed = _sandbox_seed_build (plan, fixture.fd, NULL);
+  seed = _sandbox_seed_build (plan, fixture.fd, NULL, NULL);
   g_assert_nonnull (
       memmem (g_bytes_get_data (seed, NULL), g_bytes_get_size (seed), expected, strlen (expected)));
+  fixture_tear_down (&fixture);
+}
+
+/* For apt: names without what only npm has; taken back when nothing is forbidden. */
+static void
+test_forbidden (void)
+{
+  static const char *const tar[] = { "tar", NULL }, *const busybox[] = { "busybox", "tar", NULL };
+  static const char hook[] = "#!/bin/sh\n";
+  Fixture fixture;
+  g_autoptr (FixturePlan) plan = fixture_plan ();
+  g_autoptr (GBytes) none = NULL, some = NULL;
+  g_autofree char *into = NULL, *text = NULL;
+
+  fixture_set_up (&fixture);
+  none = _sandbox_seed_build (plan, fixture.fd, NULL, NULL);
+  unpack (&fixture, none, tar, &into);
+  assert_file (into, "root/etc/apt/preferences.d/vms-policy", 0644,
+               "# what the machine's profile forbids: made at each boot\n");
+  text = g_build_filename (into, "root/usr/lib/vms/apt-hook", NULL);
+  g_assert_false (g_file_test (text, G_FILE_TEST_EXISTS));
+  g_clear_pointer (&into, g_free);
+  g_strfreev (plan->forbid);
+  plan->forbid = g_strsplit ("docker*;@openai/*;npm", ";", -1);
+  some = _sandbox_seed_build (plan, fixture.fd, hook, NULL);
+  unpack (&fixture, some, busybox, &into);
+  assert_file (into, "root/etc/apt/preferences.d/vms-policy", 0644,
+               "# what the machine's profile forbids: made at each boot\n"
+               "Explanation: forbidden by the profile work\n"
+               "Package: docker* npm\nPin: version *\nPin-Priority: -1\n");
+  assert_file (into, "root/usr/lib/vms/apt-hook", 0755, hook);
+  assert_file (into, "root/etc/apt/apt.conf.d/80vms-policy", 0644, NULL);
   fixture_tear_down (&fixture);
 }
 
@@ -153,7 +185,7 @@ test_refused (void)
 
       g_free (plan->user);
       plan->user = g_strdup (users[i]);
-      g_assert_null (_sandbox_seed_build (plan, fixture.fd, &error));
+      g_assert_null (_sandbox_seed_build (plan, fixture.fd, NULL, &error));
       g_assert_error (error, SANDBOX_ERROR, SANDBOX_ERROR_INVALID);
       g_clear_error (&error);
     }
@@ -161,7 +193,7 @@ test_refused (void)
     g_autoptr (FixturePlan) plan = fixture_plan ();
 
     plan->uid = 0;
-    g_assert_null (_sandbox_seed_build (plan, fixture.fd, &error));
+    g_assert_null (_sandbox_seed_build (plan, fixture.fd, NULL, &error));
     g_assert_error (error, SANDBOX_ERROR, SANDBOX_ERROR_INVALID);
   }
   fixture_tear_down (&fixture);
@@ -174,6 +206,7 @@ main (int argc, char **argv)
   g_test_add_func ("/guest/seed/content", test_content);
   g_test_add_func ("/guest/seed/no-user-key", test_no_user_key);
   g_test_add_func ("/guest/seed/no-network", test_no_network);
+  g_test_add_func ("/guest/seed/forbidden", test_forbidden);
   g_test_add_func ("/guest/seed/refused", test_refused);
   return g_test_run ();
 }

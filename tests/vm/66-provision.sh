@@ -67,12 +67,20 @@ makes_scripts() {
 }
 
 makes_a_layer() {
-	vms -v start p1 2>"$T/said"
+	vms -v image build p1 2>"$T/said"
 	contains "$(cat "$T/said")" 'setup: starting a machine'
 	eq "$(layers | wc -l)" 1 layers
 	layer_sum "$(layers)" >"$T/sum"
 	eq "$(stat -c %a "/var/lib/libvirt/images/vms/layer.$(layers | sed s/layer-//).qcow2")" 444 mode
-	eq "$(in_guest p1 'cat /opt/root-ran user-ran .config/x/greeting; stat -c "%a %U" /etc/greeting .config/x/greeting; echo $GREETING')" \
+	lacks "$(vms list)" '^run-'
+	nothing_remains p1
+	nothing_remains p2
+}
+
+starts_from_the_layer() {
+	vms -v start p2 2>"$T/said"
+	lacks "$(cat "$T/said")" 'starting a machine for'
+	eq "$(in_guest p2 'cat /opt/root-ran user-ran .config/x/greeting; stat -c "%a %U" /etc/greeting .config/x/greeting; echo $GREETING')" \
 		"root
 good morning
 dev
@@ -81,31 +89,61 @@ good morning
 640 root
 644 dev
 hello there"
-	lacks "$(vms list)" '^run-'
-	nothing_remains p2
+	contains "$(vms image list)" "$(object p2)"
+	status 4 vms image remove "$(layers)" 2>"$T/errors"
+	contains "$(cat "$T/errors")" "used by.*$(object p2)"
 }
 
 # Whatever was the throwaway machine's own: not in this one, which stands on its disk.
 has_its_own_identity() {
-	eq "$(in_guest p1 'hostname; cat /etc/hostname')" "p1
-p1"
-	lacks "$(in_guest p1 'sudo grep -rlE "run-[0-9a-f]{8}" /etc /var/log /home /root /opt 2>/dev/null')" .
-	lacks "$(in_guest p1 'ls -d /run/vms-provision /var/lib/systemd/random-seed 2>/dev/null')" provision
-	eq "$(in_guest p1 'cat /etc/machine-id')" "$(root_virsh domuuid "$(object p1)" | tr -d '\n-')"
-	eq "$(in_guest p1 'cut -d" " -f2 .ssh/id_ed25519.pub')" "$(vms key p1 | cut -d' ' -f2)"
+	eq "$(in_guest p2 'hostname; cat /etc/hostname')" "p2
+p2"
+	lacks "$(in_guest p2 'sudo grep -rlE "run-[0-9a-f]{8}" /etc /var/log /home /root /opt 2>/dev/null')" .
+	lacks "$(in_guest p2 'ls -d /run/vms-provision /var/lib/systemd/random-seed 2>/dev/null')" provision
+	eq "$(in_guest p2 'cat /etc/machine-id')" "$(root_virsh domuuid "$(object p2)" | tr -d '\n-')"
+	eq "$(in_guest p2 'cut -d" " -f2 .ssh/id_ed25519.pub')" "$(vms key p2 | cut -d' ' -f2)"
 }
 
-second_from_the_layer() {
-	vms stop --timeout 5m p1
-	vms -v start p2 2>"$T/said"
-	lacks "$(cat "$T/said")" 'starting a machine for'
-	eq "$(in_guest p2 'head -1 /opt/root-ran; sudo touch /opt/mine; hostname')" "root
-p2"
+# A machine that keeps its disk: the disk says what was done on it.
+brings_up_to_date() {
+	contains "$(vms provision p2 2>&1)" 'as its profile says already'
+	write_script user.sh <<<$'#!/bin/sh\necho again >user-ran'
+	as_user sed -i 's/hello there/hello again/' "$PROFILES/p2.profile"
+	contains "$(vms provision p2 2>&1)" '1 step done'
+	eq "$(in_guest p2 'cat user-ran; echo $GREETING; grep -c GREETING /etc/environment; cat /etc/hostname; wc -l </etc/hosts')" "again
+hello again
+1
+p2
+2"
+	contains "$(vms provision p2 2>&1)" 'as its profile says already'
+	write_script user.sh <<<$'#!/bin/sh\necho it broke; exit 9'
+	status 1 vms provision p2 2>"$T/errors"
+	contains "$(cat "$T/errors")" 'exit status 9'
+	contains "$(cat "$T/errors")" 'it broke'
+	contains "$(cat "$T/errors")" 'vms ssh p2'
+	eq "$(in_guest p2 'ls /var/lib/vms/provisioned')" ""
+	write_script user.sh <<<$'#!/bin/sh\necho mended >user-ran'
+	contains "$(vms provision p2 2>&1)" '1 step done'
+	eq "$(in_guest p2 'cat user-ran')" mended
+	lacks "$(vms -v start p2 2>&1)" 'provisions has changed'
+}
+
+leaves_the_layer_alone() {
+	in_guest p2 'sudo touch /opt/mine; sync'
 	vms stop --timeout 5m p2
 	eq "$(layer_sum "$(layers)")" "$(cat "$T/sum")" "the layer's checksum"
-	contains "$(vms image list)" "$(object p1)"
-	status 4 vms image remove "$(layers)" 2>"$T/errors"
-	contains "$(cat "$T/errors")" "used by.*$(object p2)"
+}
+
+update_makes_it_anew() {
+	local old new
+	old=$(layers)
+	vms destroy --yes --if-exists p1 p2
+	write_script user.sh <<<$'#!/bin/sh\n{ id -un && pwd; } >user-ran'
+	new=$(vms image build p1 --update)
+	[ "$new" != "$old" ] || fail "it is the same: $new"
+	contains "$(layers)" "$new"
+	contains "$(vms image prune 2>&1)" "${old%% *}: removed"
+	eq "$(layers)" "$new" "layers"
 }
 
 # failing [TIMEOUT]: the script stands in bad.sh; starts p3, which must fail and leave nothing
@@ -143,6 +181,34 @@ a_hanging_step() {
 	contains "$(cat "$T/errors")" 'did not end within 10 s'
 }
 
+# A machine in which a step failed is kept when one asks for it.
+debug_keeps_the_machine() {
+	local name
+	write_script bad.sh <<<$'#!/bin/sh\ntouch /opt/half-done\nexit 3'
+	write_profile p3 <<<"setup=bad.sh"
+	status 1 vms image build p3 --debug 2>"$T/errors"
+	name=$(grep -oE 'vms ssh run-[0-9a-f]+' "$T/errors" | cut -d' ' -f3)
+	in_guest "$name" 'ls /opt/half-done /run/vms-provision/step'
+	vms destroy --yes "$name"
+	lacks "$(vms list)" '^run-'
+}
+
+# What was made before the step that failed is not made again.
+goes_on_where_it_failed() {
+	local before
+	before=$(layers | wc -l)
+	write_script bad.sh <<<$'#!/bin/sh\nexit 7'
+	write_profile p3 <<<$'packages=tree\nsetup=bad.sh'
+	status 1 vms start p3 2>"$T/errors"
+	eq "$(layers | wc -l)" $((before + 1)) "the first step's layer"
+	write_script bad.sh <<<$'#!/bin/sh\ntree --version'
+	vms -v start p3 2>"$T/said"
+	contains "$(cat "$T/said")" 'setup: starting a machine'
+	lacks "$(cat "$T/said")" 'packages: starting'
+	in_guest p3 'tree /opt'
+	vms destroy --yes p3
+}
+
 is_killed_at() {
 	local before have=0
 	before=$(layer_files)
@@ -159,7 +225,7 @@ killed_everywhere() {
 	local step
 	write_script bad.sh <<<$'#!/bin/sh\ntrue'
 	write_profile p3 <<<"setup=bad.sh"
-	for step in machine send run clean stop copy manifest; do
+	for step in machine send run policy clean stop copy manifest; do
 		is_killed_at "$step" before
 	done
 	is_killed_at copy after
@@ -170,13 +236,19 @@ killed_everywhere() {
 
 t "scripts and profiles" makes_scripts
 passed || finish
-t "the first start makes a layer: files, variables, scripts as root and as the user" makes_a_layer
+t "building makes a layer: files, variables, scripts as root and as the user" makes_a_layer
+passed || finish
+t "a machine starts from it without building" starts_from_the_layer
 passed || finish
 t "nothing of the throwaway machine's identity is in it" has_its_own_identity
-t "a second machine starts from it without building, and it stays as it is" second_from_the_layer
+t "provision: only the steps that changed, in the machine itself; a failing one is told and done again" brings_up_to_date
 if full; then
+	t "the layer stays as it is" leaves_the_layer_alone
+	t "update makes it anew, and the old one goes when nobody needs it" update_makes_it_anew
 	t "a failing step: no layer, its last words, escaped and bounded" a_failing_step
 	t "a hanging step ends at its time limit" a_hanging_step
+	t "debug keeps the machine in which a step fails" debug_keeps_the_machine
+	t "the next try goes on after the last good step" goes_on_where_it_failed
 	t "killed at each step: no layer, nothing left after a repair, the next try works" killed_everywhere
 fi
 t "all of it is removed" remove_layers

@@ -401,7 +401,7 @@ static const SandboxStep steps[] = {
   { "metadata", "noting the share", step_metadata, undo_metadata },
   { "tell", "telling the machine's keeper", step_tell, undo_tell },
   { "device", "plugging in the share", step_device, undo_device },
-  { "mount", "mounting it in the machine", step_mount, undo_mount },
+  { "mounts", "mounting it in the machine", step_mount, undo_mount },
   { "define", "keeping it for the next start", step_define, undo_define },
   { "time", "noting when it ends", step_time, NULL },
 };

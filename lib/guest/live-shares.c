@@ -10,25 +10,28 @@
 
 #include <string.h>
 
-#define MOUNT_USEC   (120 * G_USEC_PER_SEC)
+#define MOUNT_USEC   (240 * G_USEC_PER_SEC)
 #define UNMOUNT_USEC (60 * G_USEC_PER_SEC)
 #define ANSWER_MAX   (16 * 1024)
 #define HOLDERS_MAX  16
 
 /* Behind the functions of the image's mount-share; "$@": TAG TARGET MODE... A device that was
- * plugged in just now takes the guest's kernel a moment, and an emulated one some more. */
+ * plugged in just now takes the guest's kernel a moment, and an emulated one some more. One at a
+ * time: the keeper may be at it, too. */
 static const char MOUNT[] =
     "\nnew=''; user=$1; uid=$2; gid=$3; bad=0; shift 3\n"
     "load_modules() { modprobe \"$1\" 2>/dev/null || :; }\n"
-    "umask 022\n"
+    "uptime() { read -r now _ </proc/uptime; now=${now%.*}; }\n"
+    "exec 9>/run/vms/mount.lock; flock -w 200 9; umask 022; uptime; end=$((now + 90))\n"
     "while [ $# -gt 2 ]; do\n"
-    "  tries=0; type=virtiofs; [ \"$3\" != review ] || type=overlay\n"
-    "  until grep -q \"^$1 [^ ]* $type \" /proc/self/mounts || said=$(mount_share \"$1\" \"$2\" "
-    "\"$3\" 2>&1); do\n"
-    "    tries=$((tries + 1)); ! [ \"$3\" = review ] || umount \"/run/vms/lower/$1\" 2>/dev/null\n"
-    "    [ $tries -lt 40 ] || { printf '%s: %s\\n' \"$1\" \"$said\" >&2; bad=1; break; }\n"
-    "    sleep 0.25\n"
-    "  done\n"
+    "  type=virtiofs; [ \"$3\" != review ] || type=overlay\n"
+    "  grep -q \"^$1 [^ ]* $type \" /proc/self/mounts ||\n"
+    "    until said=$(mount_share \"$1\" \"$2\" \"$3\" 2>&1); do\n"
+    "      [ \"$3\" != review ] || umount \"/run/vms/lower/$1\" 2>/dev/null\n"
+    "      uptime; [ -d \"$2\" ] && [ \"$now\" -lt $end ] || { bad=1; break; }\n"
+    "      sleep 1\n"
+    "    done\n"
+    "  [ $bad = 0 ] || printf '%s: %s\\n' \"$1\" \"$said\" >&2\n"
     "  shift 3\n"
     "done\n"
     "exit $bad\n";

@@ -40,7 +40,7 @@ until_guest() {
 }
 
 starts() {
-	vms create live
+	vms create live --profile work
 	vms start live
 	root_virsh dumpxml --inactive "$(object live)" >"$T/before.xml"
 	cp "$PROFILES/live.profile" "$T/before.profile"
@@ -92,7 +92,7 @@ removes() {
 
 failure_leaves_nothing() {
 	local step
-	for step in $(printf '%s\n' record door metadata tell device mount define time | sample 4); do
+	for step in $(printf '%s\n' record door metadata tell device mounts define time | sample 4); do
 		SANDBOX_FAULT=share-add:$step:after:fail status 1 vms share add live "$HERE/code"
 		nothing_of code
 		[ ! -e "$STATE/live/review/code.manifest" ] || fail "a record is there after $step"
@@ -122,25 +122,12 @@ refuses() {
 # As root in the machine, on a share that it may write to.
 hostile_root() {
 	vms share add live "$HERE/data,mode=rw"
-	in_guest live 'cd data && sudo python3 - <<"P"
-import os, stat
-def tried(call, *args):
-    try: call(*args); return "done"
-    except OSError as e: return e.strerror
-open("f", "w").write("x"); tried(os.chmod, "f", 0o4755); tried(os.chown, "f", 0, 0); tried(os.chmod, "f", 0o6755)
-tried(os.mknod, "c", stat.S_IFCHR | 0o666, os.makedev(1, 3)); tried(os.mknod, "b", stat.S_IFBLK | 0o666, os.makedev(8, 0))
-tried(os.setxattr, "f", "security.capability", b"\x01\0\0\2\xff\xff\xff\xff\0\0\0\0\0\0\0\0\0\0\0\0")
-tried(os.symlink, "/etc/shadow", "link"); tried(os.symlink, "../../../../../../etc", "up")
-print(open("link").read() == open("/etc/shadow").read())
-P'
+	eq "$(in_guest live 'cd data && sudo sh -c "echo x >f; chmod 4755 f; chown 0:0 f; chmod 6755 f; mknod c c 1 3; mknod b b 8 0
+		setfattr -n user.x -v y f; ln -s /etc/shadow link; ln -s ../../../../../../etc up; cmp -s link /etc/shadow && echo own" 2>/dev/null')" own "what a link leads to"
 	eq "$(find "$HERE/data" -user 0 -o -perm /6000 -o -type b -o -type c)" "" "root's, setuid or devices"
 	eq "$(getfattr -R -P -m - -d "$HERE/data" 2>/dev/null)" "" "attributes"
 	# the helper in front of virtiofsd is the same as for a share of the profile
 	contains "$(live_xml)" "<binary path='$VMS_TESTS_PREFIX/sbin/vms-virtiofsd' xattr='off'>"
-	for pid in $(pgrep -f 'virtiofsd.*/live/shares/data|virtiofsd.*--fd'); do
-		[ "$(stat -c %u "/proc/$pid" 2>/dev/null)" != 0 ] || tr '\0' ' ' <"/proc/$pid/cmdline" | grep -qv "live/shares/data" ||
-			fail "a helper runs as root: $pid"
-	done
 }
 
 # It says that it is not mounted, and holds it in a place of its own: the device goes all the same.

@@ -123,6 +123,9 @@ check_options (const VmsArgs *args, const VmsReview *review, GError **error)
   if (vms_args_has (args, "force") && review->paths[0] == NULL)
     return vms_fail (error, SANDBOX_ERROR_INVALID,
                      "apply --force: name the paths: what changed on this host, too, is replaced");
+  if (vms_args_has (args, "undo") && review->saved != NULL)
+    return vms_fail (error, SANDBOX_ERROR_INVALID,
+                     "apply --undo: what was applied with --from is not put back");
   if (vms_args_has (args, "undo") && review->paths[0] != NULL)
     return vms_fail (error, SANDBOX_ERROR_INVALID,
                      "apply --undo: takes back all of the last "

@@ -2,6 +2,8 @@
 // vms destroy, recreate
 #include "parallel.h"
 
+#include <string.h>
+
 /* TRUE when there is more of it than a shipped profile. Unknown counts as more: then the library
  * finds out. */
 static gboolean
@@ -49,6 +51,7 @@ destroy_one (VmsContext *context, const VmsArgs *args, SandboxHost *host, const 
       return FALSE;
     }
   something = is_something (context, machine);
+  vms_decide_changes (args, machine);
   /* even when nothing is known of it: what a killed command left behind goes now */
   if (!sandbox_machine_destroy (machine, !vms_args_has (args, "keep-profile"),
                                 something ? vms_progress_update : say_nothing, progress,
@@ -60,6 +63,7 @@ destroy_one (VmsContext *context, const VmsArgs *args, SandboxHost *host, const 
         "destroying %s: there is no such machine; it is only the name of a shipped profile", name);
   if (something)
     vms_progress_done (progress, "destroyed");
+  vms_say_saved (machine);
   return TRUE;
 }
 
@@ -70,10 +74,16 @@ recreate_one (VmsContext *context, const VmsArgs *args, SandboxHost *host, const
   g_autoptr (SandboxMachine) machine =
       sandbox_host_lookup (host, name, context->cancellable, error);
 
-  if (machine == NULL
-      || !sandbox_machine_recreate (machine, vms_progress_update, progress, context->cancellable,
-                                    error))
+  if (machine == NULL)
     return FALSE;
+  vms_decide_changes (args, machine);
+  if (!sandbox_machine_recreate (machine, vms_progress_update, progress, context->cancellable,
+                                 error))
+    {
+      vms_say_saved (machine);
+      return FALSE;
+    }
+  vms_say_saved (machine);
   vms_progress_done (progress, "has a fresh disk");
   return TRUE;
 }
@@ -99,7 +109,8 @@ name_losses (VmsContext *context, const VmsArgs *args)
                                 : NULL;
 
       n += status != NULL ? status->snapshots : 0;
-      reviews = reviews || (tags != NULL && tags[0] != NULL);
+      reviews =
+          reviews || (tags != NULL && tags[0] != NULL && strcmp (status->unapplied, "none") != 0);
     }
   if (reviews)
     g_string_append (text, ", any unapplied changes to shares");

@@ -113,7 +113,7 @@ show_json (const Show *show)
 {
   g_autoptr (JsonBuilder) builder = vms_json_begin ();
 
-  vms_json_string (builder, "name", sandbox_machine_get_name (show->review->machine));
+  vms_json_string (builder, "name", show->review->name);
   json_builder_set_member_name (builder, "shares");
   json_builder_begin_array (builder);
   for (guint i = 0; i < show->review->sets->len; i++)

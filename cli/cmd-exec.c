@@ -170,11 +170,50 @@ copy_result (VmsContext *context, SandboxMachine *machine, const char *word, GEr
                                    context->cancellable, error);
 }
 
+/* Before the machine goes. When nobody knows what it has, it stays. Not ended by the interrupt that
+ * ended the command: a second one does. */
+static void
+save_changes (VmsContext *context, const VmsArgs *args, SandboxMachine *machine)
+{
+  g_autoptr (VmsProgress) progress = NULL;
+  g_autoptr (GError) local = NULL;
+  const char *name = sandbox_machine_get_name (machine);
+
+  if (vms_args_has (args, "keep") || vms_args_has (args, "discard-changes"))
+    return;
+  progress = vms_progress_new (context, "run", TRUE);
+  if (sandbox_machine_save_changes (machine, vms_progress_update, progress, NULL, &local))
+    {
+      vms_say_saved (machine);
+      return;
+    }
+  vms_say ("vms: %s", local->message);
+  if (sandbox_machine_keep (machine, NULL))
+    vms_say (
+        "vms: the machine was kept as %s; `vms diff %s` tries again, `vms destroy %s` removes it",
+        name, name, name);
+}
+
+/* Runs it, and copies out what is wanted. */
+static int
+run_in (VmsContext *context, const VmsArgs *args, SandboxMachine *machine,
+        SandboxExecOptions *options, GError **error)
+{
+  g_autofree char **results = vms_args_get_all (args, "out");
+  int status = run_command (context, machine, options, error);
+
+  if (*error != NULL && results != NULL)
+    vms_say ("vms: the command did not end by itself: nothing is copied out");
+  for (char **word = results; *error == NULL && word != NULL && *word != NULL; word++)
+    if (!copy_result (context, machine, *word, error))
+      return 1;
+  return status;
+}
+
 int
 vms_cmd_run (VmsContext *context, const VmsArgs *args, GError **error)
 {
   g_auto (GStrv) env = read_env (args);
-  g_autofree char **results = vms_args_get_all (args, "out");
   g_autofree char *mapped = NULL;
   SandboxExecOptions options = SANDBOX_EXEC_OPTIONS_INIT;
   g_autoptr (SandboxMachine) machine = NULL;
@@ -187,11 +226,7 @@ vms_cmd_run (VmsContext *context, const VmsArgs *args, GError **error)
     return 1;
   if (options.cwd == NULL)
     options.cwd = mapped = guest_directory (machine);
-  status = run_command (context, machine, &options, error);
-  if (*error != NULL && results != NULL)
-    vms_say ("vms: the command did not end by itself: nothing is copied out");
-  for (char **word = results; *error == NULL && word != NULL && *word != NULL; word++)
-    if (!copy_result (context, machine, *word, error))
-      return 1;
+  status = run_in (context, args, machine, &options, error);
+  save_changes (context, args, machine);
   return status;
 }

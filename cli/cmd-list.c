@@ -37,6 +37,7 @@ print_json (GPtrArray *machines, gboolean disk)
       vms_json_string (builder, "state", sandbox_state_to_string (info->state));
       vms_json_string (builder, "profile", info->profile);
       vms_json_string (builder, "uuid", info->uuid);
+      vms_json_string (builder, "unapplied", info->unapplied);
       if (disk)
         {
           vms_json_int (builder, "disk_bytes", (gint64)info->disk_bytes);

@@ -204,9 +204,14 @@ vms_cmd_revert (VmsContext *context, const VmsArgs *args, GError **error)
   options.discard = vms_args_has (args, "discard");
   options.force = vms_args_has (args, "force");
   progress = vms_progress_new (context, args->operands[0], TRUE);
+  vms_decide_changes (args, machine);
   if (!sandbox_machine_revert (machine, &options, vms_progress_update, progress,
                                context->cancellable, &kept, error))
-    return 1;
+    {
+      vms_say_saved (machine);
+      return 1;
+    }
+  vms_say_saved (machine);
   shares = status->shares != NULL && status->shares->len > 0;
   vms_progress_done (
       progress, "reverted%s%s%s", kept != NULL ? "; the state before is snapshot " : "",

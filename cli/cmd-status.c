@@ -69,6 +69,7 @@ json_status (JsonBuilder *builder, const SandboxMachineStatus *status)
   vms_json_int (builder, "snapshots", status->snapshots);
   vms_json_int (builder, "keeper_pid", status->keeper_pid);
   vms_json_bool (builder, "ssh_ready", status->ssh_ready);
+  vms_json_string (builder, "unapplied", status->unapplied);
   vms_json_strings (builder, "changes", *status->changes != '\0' ? changes : NULL);
   json_builder_set_member_name (builder, "shares");
   json_builder_begin_array (builder);
@@ -183,6 +184,11 @@ print_status (const SandboxMachineStatus *status, gboolean guarded)
   if (status->state == SANDBOX_STATE_RUNNING || status->state == SANDBOX_STATE_PAUSED)
     line ("guard", guarded ? "runs" : "does not run: see `vms doctor`");
   print_shares (status);
+  line ("unapplied", strcmp (status->unapplied, "some") == 0
+                         ? "changes in shares: `vms diff` shows them"
+                     : strcmp (status->unapplied, "unknown") == 0
+                         ? "not known, as it was not stopped by `vms stop`: `vms diff` tells"
+                         : status->unapplied);
   print_forwards (status);
   line ("libvirt", status->object);
   line ("uuid", status->uuid);

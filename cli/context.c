@@ -154,3 +154,23 @@ vms_confirm (VmsContext *context, const VmsArgs *args, const char *question, GEr
     return vms_fail (error, SANDBOX_ERROR_FAILED, "%s: not done, as you said no", args->verb->verb);
   return TRUE;
 }
+
+void
+vms_say_saved (SandboxMachine *machine)
+{
+  const char *saved = sandbox_machine_get_saved_changes (machine);
+  const char *name = sandbox_machine_get_name (machine);
+
+  if (saved != NULL)
+    vms_say (
+        "%s: changes that were not applied are saved in %s; `vms diff --from %s %s` shows them, "
+        "`vms apply --from %s %s` brings them into the shared directory",
+        name, saved, saved, name, saved, name);
+}
+
+void
+vms_decide_changes (const VmsArgs *args, SandboxMachine *machine)
+{
+  if (vms_args_has (args, "discard-changes") || (!vms_args_has (args, "yes") && vms_can_ask ()))
+    sandbox_machine_forgo_changes (machine);
+}

@@ -29,6 +29,12 @@ char **vms_share_specs (const VmsArgs *args);
 /* Where profiles are, without a host. */
 extern const SandboxProfileDirs vms_profile_dirs;
 
+/* Whether what was not applied may go with @machine: when --discard-changes says so, or when
+ * somebody was asked, as the question names it. */
+void vms_decide_changes (const VmsArgs *args, SandboxMachine *machine);
+/* Where changes were saved that would be lost, if some were. */
+void vms_say_saved (SandboxMachine *machine);
+
 /* TRUE when somebody can be asked: stdin and stderr are terminals. */
 gboolean vms_can_ask (void);
 /* Asks on the terminal, "no" by default. FALSE with @error when interrupted; else the answer is in

@@ -11,6 +11,7 @@ void
 vms_review_clear (VmsReview *review)
 {
   g_clear_pointer (&review->sets, g_ptr_array_unref);
+  g_clear_pointer (&review->host, sandbox_host_unref);
   g_clear_pointer (&review->machine, sandbox_machine_unref);
   g_clear_pointer (&review->tags, g_strfreev);
   g_clear_pointer (&review->paths, g_strfreev);
@@ -31,6 +32,32 @@ clean (const char *path)
   return copy;
 }
 
+/* The shares that can be asked for: of the machine, or of what was saved of it. */
+static char **
+open_shares (VmsContext *context, const VmsArgs *args, VmsReview *review, GError **error)
+{
+  review->name = args->operands[0];
+  review->saved = vms_args_get (args, "from");
+  if (review->saved != NULL)
+    {
+      g_autofree char *base = g_path_get_basename (review->saved);
+      gsize length = strlen (review->name);
+
+      if (strncmp (base, review->name, length) != 0 || base[length] != '-')
+        {
+          vms_fail (error, SANDBOX_ERROR_INVALID, "%s --from: %s has no changes of %s",
+                    args->verb->verb, review->saved, review->name);
+          return NULL;
+        }
+      review->host = vms_open_host (context, error);
+      return review->host == NULL
+                 ? NULL
+                 : sandbox_host_list_saved_shares (review->host, review->saved, error);
+    }
+  review->machine = vms_open_machine (context, review->name, error);
+  return review->machine == NULL ? NULL : sandbox_machine_list_reviews (review->machine, error);
+}
+
 gboolean
 vms_review_open (VmsContext *context, const VmsArgs *args, VmsReview *review, GError **error)
 {
@@ -39,8 +66,7 @@ vms_review_open (VmsContext *context, const VmsArgs *args, VmsReview *review, GE
   g_auto (GStrv) tags = NULL;
   guint first = 1;
 
-  review->machine = vms_open_machine (context, name, error);
-  tags = review->machine == NULL ? NULL : sandbox_machine_list_reviews (review->machine, error);
+  tags = open_shares (context, args, review, error);
   if (tags == NULL)
     return FALSE;
   if (tags[0] == NULL)
@@ -63,20 +89,31 @@ vms_review_open (VmsContext *context, const VmsArgs *args, VmsReview *review, GE
   return TRUE;
 }
 
-gboolean
-vms_review_read (VmsContext *context, VmsReview *review, VmsProgress *progress, GError **error)
+static gboolean
+read_saved (VmsContext *context, VmsReview *review, GError **error)
 {
   review->sets = g_ptr_array_new_with_free_func ((GDestroyNotify)sandbox_changes_unref);
   for (char **tag = review->tags; *tag != NULL; tag++)
     {
-      SandboxChanges *changes = sandbox_machine_read_changes (
-          review->machine, *tag, vms_progress_update, progress, context->cancellable, error);
+      SandboxChanges *changes = sandbox_host_read_saved_changes (review->host, review->saved, *tag,
+                                                                 context->cancellable, error);
 
       if (changes == NULL)
         return FALSE;
       g_ptr_array_add (review->sets, changes);
     }
   return TRUE;
+}
+
+gboolean
+vms_review_read (VmsContext *context, VmsReview *review, VmsProgress *progress, GError **error)
+{
+  if (review->saved != NULL)
+    return read_saved (context, review, error);
+  review->sets =
+      sandbox_machine_read_all_changes (review->machine, (const char *const *)review->tags,
+                                        vms_progress_update, progress, context->cancellable, error);
+  return review->sets != NULL;
 }
 
 static gboolean
@@ -134,8 +171,7 @@ vms_review_check_paths (const VmsReview *review, GError **error)
         return vms_fail (error, SANDBOX_ERROR_NOT_FOUND,
                          "%s: nothing changed at \"%s\"; paths begin at the shared directory, and "
                          "`vms diff --stat %s` lists them",
-                         sandbox_machine_get_name (review->machine), shown,
-                         sandbox_machine_get_name (review->machine));
+                         review->name, shown, review->name);
       }
   return TRUE;
 }
@@ -151,7 +187,7 @@ vms_review_note (const SandboxChange *change)
 void
 vms_review_remarks (VmsContext *context, const VmsReview *review)
 {
-  const char *name = sandbox_machine_get_name (review->machine);
+  const char *name = review->name;
 
   for (guint i = 0; i < review->sets->len && !context->quiet; i++)
     {

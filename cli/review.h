@@ -13,7 +13,9 @@
  */
 typedef struct
 {
-  SandboxMachine *machine;
+  SandboxHost *host;
+  SandboxMachine *machine;  /* NULL with --from */
+  const char *name, *saved; /* of @args; saved: (nullable) */
   GPtrArray *sets;
   char **tags, **paths;
 } VmsReview;

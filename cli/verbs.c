@@ -32,7 +32,15 @@ const char *const vms_group_titles[VMS_N_GROUPS] = {
 };
 
 #define SHARE_SUMMARY "share a directory of yours: DIR[:TARGET][,mode=M]; may be repeated"
+#define SAVES \
+  "What the machine changed in shares with mode=review and was not applied is named when it asks. " \
+  "When it does not ask, that is saved first, in a directory that it says, for `vms apply --from`; " \
+  "a machine that does not run is read by a throwaway one for that, which takes as long as a boot, " \
+  "unless `vms stop` found nothing. When it cannot be saved nothing is done, unless " \
+  "--discard-changes is given.\n\n"
 #define YES_SUMMARY "do not ask"
+#define FORGO_SUMMARY "do not save changes in shares that were not applied"
+#define FROM_SUMMARY "what destroy, recreate, revert or run saved, instead of the machine"
 #define ENV_SUMMARY "set an environment variable, or pass on yours; may be repeated"
 
 static const VmsOption create_options[] = {
@@ -62,9 +70,12 @@ static const VmsOption destroy_options[] = {
   FLAG (0, "if-exists", "it is no error when there is no such machine"),
   FLAG ('y', "yes", YES_SUMMARY),
   FLAG (0, "keep-profile", "keep the profile file, so that start makes the machine again"),
+  FLAG (0, "discard-changes", FORGO_SUMMARY),
   END
 };
-static const VmsOption recreate_options[] = { FLAG ('y', "yes", YES_SUMMARY), END };
+static const VmsOption recreate_options[] = {
+  FLAG ('y', "yes", YES_SUMMARY), FLAG (0, "discard-changes", FORGO_SUMMARY), END
+};
 static const VmsOption ssh_options[] = {
   FLAG ('t', "tty", "give the command a terminal (default: when stdin and stdout are terminals)"),
   FLAG ('T', "no-tty", "give it none"),
@@ -86,6 +97,7 @@ static const VmsOption run_options[] = {
   VALUES ('o', "out", "GUEST[:HOST]", VMS_COMPLETE_NONE,
           "copy this out when the command has ended; may be repeated"),
   FLAG (0, "keep", "let the machine stay, as one like others"),
+  FLAG (0, "discard-changes", FORGO_SUMMARY),
   FLAG ('t', "tty", "give the command a terminal (default: when stdin and stdout are terminals)"),
   FLAG ('T', "no-tty", "give it none"),
   VALUE ('C', "directory", "DIR", VMS_COMPLETE_NONE, "directory in the guest to run it in"),
@@ -132,6 +144,7 @@ static const VmsOption snapshot_create_options[] = {
 };
 static const VmsOption revert_options[] = {
   FLAG (0, "discard", "throw the present state away, instead of keeping it as a snapshot"),
+  FLAG (0, "discard-changes", "with --discard: " FORGO_SUMMARY),
   FLAG ('f', "force", "pull the plug of a running machine instead of asking it to power off"),
   FLAG ('y', "yes", YES_SUMMARY),
   END
@@ -139,6 +152,7 @@ static const VmsOption revert_options[] = {
 static const VmsOption diff_options[] = {
   FLAG (0, "stat", "one line for each change, with what stands against it"),
   FLAG (0, "executable", "only what this host would run, or builds with"),
+  VALUE (0, "from", "DIR", VMS_COMPLETE_DIR, FROM_SUMMARY),
   END
 };
 static const VmsOption apply_options[] = {
@@ -147,6 +161,7 @@ static const VmsOption apply_options[] = {
   FLAG ('n', "dry-run", "list what would be applied; change nothing"),
   FLAG ('i', "interactive", "show each change, or each part of one, and ask"),
   FLAG (0, "undo", "put back what the last apply replaced"),
+  VALUE (0, "from", "DIR", VMS_COMPLETE_DIR, FROM_SUMMARY),
   END
 };
 static const VmsOption discard_options[] = { FLAG ('y', "yes", YES_SUMMARY), END };
@@ -219,13 +234,13 @@ const VmsVerb vms_verbs[] = {
   { "destroy", NULL, NULL, VMS_GROUP_MACHINES, "NAME...", 1, VMS_MANY, VMS_COMPLETE_MACHINE, 0,
     "remove machines with their disks and keys",
     "Removes the machine, its disk, its network, its keys and its profile file. The directories "
-    "that it shared stay as they are.\n\n"
+    "that it shared stay as they are.\n\n" SAVES
     "Asks before it does so; without a terminal --yes is needed.",
     destroy_options, vms_cmd_destroy },
   { "recreate", NULL, NULL, VMS_GROUP_MACHINES, "NAME...", 1, VMS_MANY, VMS_COMPLETE_MACHINE, 0,
     "give machines a fresh disk, with the same identity",
     "The disk is made anew from the newest image; keys, address and profile stay. A machine that "
-    "ran is started again.\n\n"
+    "ran is started again.\n\n" SAVES
     "Asks before it does so; without a terminal --yes is needed.",
     recreate_options, vms_cmd_recreate },
 
@@ -251,8 +266,9 @@ const VmsVerb vms_verbs[] = {
     "run a command in a machine that exists for this command only",
     "Makes a fresh machine of PROFILE, runs COMMAND in it as exec does (without one: a shell), "
     "passes on its exit status, and removes the machine with all that was in it. With --share of "
-    "the current directory the command runs there; what it changes in a share goes with the machine, "
-    "unless that has mode=rw.\n\n"
+    "the current directory the command runs there; what it changes in a share is saved in a directory "
+    "that is said at the end (for `vms apply --from`), unless that has mode=rw or "
+    "--discard-changes is given.\n\n"
     "What is named with --out is copied out before, whatever the exit status, as cp does it: "
     "distrusted, not over what is there, and a path that is not absolute begins at the guest's "
     "home. After --timeout or an interrupt nothing is: it would be half-done, and a machine that "
@@ -326,7 +342,8 @@ const VmsVerb vms_verbs[] = {
     "conflict, when they do not, or when it is not known what the machine began with; refused, for what is never applied (devices, setuid files, links "
     "that leave the directory, names with control characters). What is in directories of git's "
     "is left out.\n\n"
-    "The machine must run.",
+    "Of a machine that does not run the disk is read, by a throwaway machine without shares and "
+    "network: that takes as long as a boot.",
     diff_options, vms_cmd_diff },
   { "apply", NULL, NULL, VMS_GROUP_USE, "NAME [SHARE] [PATH...]", 1, VMS_MANY,
     VMS_COMPLETE_MACHINE, 0,
@@ -337,14 +354,15 @@ const VmsVerb vms_verbs[] = {
     "is a conflict without --force. The exit status is 1 when something stayed "
     "behind.\n\n"
     "With --undo the files that the last apply replaced come back, but for those that changed "
-    "since.",
+    "since.\n\n"
+    "The machine need not run, as with diff.",
     apply_options, vms_cmd_apply },
   { "discard", NULL, NULL, VMS_GROUP_USE, "NAME [SHARE] [PATH...]", 1, VMS_MANY,
     VMS_COMPLETE_MACHINE, 0,
     "throw away what a machine changed, so that it sees this host's files again",
     "The machine gets copies of this host's files, through its own file system, so that no process "
     "in it loses what it writes. Later edits of these files on this host are not seen by the "
-    "machine.\n\n"
+    "machine. It must run.\n\n"
     "Asks before it does so; without a terminal --yes is needed.",
     discard_options, vms_cmd_discard },
   { "forward", "list", NULL, VMS_GROUP_USE, "NAME", 1, 1, VMS_COMPLETE_MACHINE, VMS_VERB_JSON,
@@ -409,7 +427,8 @@ const VmsVerb vms_verbs[] = {
     "make a machine's disk what it was",
     "Without SNAPSHOT: what it was at the one that the present state goes on from. The present "
     "state is kept as a snapshot of its own (auto-TIME; the newest five are), unless --discard is "
-    "given. A machine that runs is switched off, after asking, and started again.\n\n"
+    "given. A machine that runs is switched off, after asking, and started again. With --discard, "
+    "changes in shares that were not applied are saved as destroy does it.\n\n"
     "Keys, address and profile stay as they are now. What is in shared directories does, too: they "
     "are this host's, and no part of the disk. Changes that the machine made in a share with "
     "mode=review are on its disk, and go back with it.",

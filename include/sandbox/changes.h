@@ -95,13 +95,19 @@ typedef struct
 /* Tags of the machine's shares in mode "review". (array zero-terminated=1) (transfer full) */
 char **sandbox_machine_list_reviews (SandboxMachine *machine, GError **error);
 
-/* Reads what the running machine changed in the share @share, and compares it with this host's
- * record of what was there before, and with what is there now. Writes nothing outside the machine's
- * state directory. NOT_FOUND for no such share, WRONG_STATE when the machine does not run, GUEST
+/* Reads what the machine changed in the share @share, and compares it with this host's record of
+ * what was there before, and with what is there now. Writes nothing outside the machine's state
+ * directory. NOT_FOUND for no such share, WRONG_STATE when the machine was never started, GUEST
  * when what it sends is no change set or more than the limits. (transfer full) */
 SandboxChanges *sandbox_machine_read_changes (SandboxMachine *machine, const char *share,
                                               SandboxProgressFunc progress, gpointer user_data,
                                               GCancellable *cancellable, GError **error);
+/* The same for several shares: of a machine that does not run, its disk is read once, in a
+ * throwaway machine without shares and network. @shares: array zero-terminated=1. (transfer full)
+ * (element-type SandboxChanges) In the order of @shares. */
+GPtrArray *sandbox_machine_read_all_changes (SandboxMachine *machine, const char *const *shares,
+                                             SandboxProgressFunc progress, gpointer user_data,
+                                             GCancellable *cancellable, GError **error);
 SandboxChanges *sandbox_changes_ref (SandboxChanges *changes);
 void sandbox_changes_unref (SandboxChanges *changes);
 
@@ -162,6 +168,26 @@ gboolean sandbox_changes_apply (SandboxChanges *changes, const SandboxApplyOptio
  * The machine need not run. NOT_FOUND when there is nothing to undo. */
 gboolean sandbox_machine_undo_apply (SandboxMachine *machine, const char *share, guint *ret_undone,
                                      guint *ret_left, GCancellable *cancellable, GError **error);
+
+/* Saves what destroy, recreate and revert would lose, as these do by themselves unless
+ * sandbox_machine_forgo_changes() was called: see sandbox_machine_get_saved_changes(). Fails when
+ * nobody can tell whether there is something to be saved, as with a guest that does not answer. */
+gboolean
+sandbox_machine_save_changes (SandboxMachine *machine, SandboxProgressFunc progress,
+                              gpointer user_data, GCancellable *cancellable, GError **error);
+/* From now on, through this handle, changes that were not applied may go with the machine. */
+void sandbox_machine_forgo_changes (SandboxMachine *machine);
+/* The directory in which the last call through this handle saved changes, %NULL when there were
+ * none. Belongs to @machine. */
+const char *sandbox_machine_get_saved_changes (SandboxMachine *machine);
+/* The shares of which @saved, such a directory, has changes. (array zero-terminated=1) (transfer
+ * full) */
+char **sandbox_host_list_saved_shares (SandboxHost *host, const char *saved, GError **error);
+/* What was saved, compared with what is on this host now, as sandbox_machine_read_changes() does
+ * it: the machine may be gone. (transfer full) */
+SandboxChanges *
+sandbox_host_read_saved_changes (SandboxHost *host, const char *saved, const char *share,
+                                 GCancellable *cancellable, GError **error);
 
 /* Makes the machine see this host's files again in place of the changes @chosen (as for apply;
  * @n_chosen indexes, %NULL: all). Through the machine's own file system: no process there loses

@@ -85,12 +85,14 @@ const char *sandbox_state_to_string (SandboxState state);
  * @state: see #SandboxState
  * @disk_bytes: bytes the machine's disk takes on the host; 0 unless asked for
  * @disk_limit_bytes: its virtual size; 0 unless asked for
+ * @unapplied: as in #SandboxMachineStatus; static
  */
 typedef struct
 {
   char *name, *profile, *uuid;
   SandboxState state;
   guint64 disk_bytes, disk_limit_bytes;
+  const char *unapplied;
 } SandboxMachineInfo;
 void sandbox_machine_info_free (SandboxMachineInfo *info);
 

@@ -111,6 +111,9 @@ typedef struct
  * @disk_bytes: of all layers of its disk, snapshots included
  * @keeper_pid: 0 when none runs
  * @snapshots: how many there are
+ * @unapplied: whether a machine that does not run holds changes in shares for review that were not
+ * applied: "none", "some" or "unknown" (it was not stopped by us, or did not answer then; reading
+ * them tells). "" while it runs, and when it never had such a share
  * @forwards: what is forwarded, or would be after a start; whether it works is not looked at, so
  * the states are all "off": see sandbox_machine_list_forwards()
  */
@@ -126,6 +129,7 @@ typedef struct
   GPtrArray *shares;   /* (element-type SandboxShareStatus) */
   GPtrArray *forwards; /* (element-type SandboxForward) */
   guint snapshots;
+  const char *unapplied; /* static */
 } SandboxMachineStatus;
 void sandbox_machine_status_free (SandboxMachineStatus *status);
 /* Works for a machine that was never started, too, and for one whose profile has a mistake in it

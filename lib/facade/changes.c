@@ -1,30 +1,27 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
 // Shares for review: the record that a start takes, and the way back from a machine to this host.
-#include "facade/facade-private.h"
-
-#include "guest/tar.h"
-#include "share/share.h"
+#include "facade/keep.h"
 
 #include <errno.h>
 #include <fcntl.h>
 #include <string.h>
 #include <unistd.h>
 
-#define RECORDS_DIR "review"
+#define RECORDS_DIR SANDBOX_RECORDS_DIR
 /* Which directory a record is of, for a share that came while the machine ran. */
 #define SOURCE_SUFFIX ".source"
 #define OPEN_ROOT     (O_RDONLY | O_DIRECTORY | O_CLOEXEC)
 
-static int
-open_records (SandboxMachine *machine, GError **error)
+int
+_sandbox_records_fd (SandboxMachine *machine, GError **error)
 {
   sandbox_autofd int fd = _sandbox_machine_state_fd (machine, FALSE, error);
 
   return fd < 0 ? -1 : sandbox_dir_open_at (fd, RECORDS_DIR, TRUE, error);
 }
 
-static int
-open_root (const char *source, GError **error)
+int
+_sandbox_share_root_fd (const char *source, GError **error)
 {
   int fd = open (source, OPEN_ROOT);
 
@@ -43,7 +40,7 @@ record_share (SandboxWork *work, const SandboxPlanShare *share, int dir_fd,
    * anew, before there is one */
   if (work->pieces.disk && _sandbox_manifest_exists (dir_fd, share->tag))
     return TRUE;
-  root_fd = open_root (share->source, error);
+  root_fd = _sandbox_share_root_fd (share->source, error);
   return root_fd >= 0 && _sandbox_manifest_take (root_fd, dir_fd, share->tag, cancellable, error);
 }
 
@@ -77,7 +74,7 @@ gboolean
 _sandbox_record_share (SandboxMachine *machine, const SandboxPlanShare *share, gboolean *ret_made,
                        GCancellable *cancellable, GError **error)
 {
-  sandbox_autofd int dir_fd = open_records (machine, error);
+  sandbox_autofd int dir_fd = _sandbox_records_fd (machine, error);
   sandbox_autofd int root_fd = -1;
 
   if (dir_fd < 0)
@@ -87,14 +84,14 @@ _sandbox_record_share (SandboxMachine *machine, const SandboxPlanShare *share, g
   *ret_made = TRUE;
   if (!write_source (dir_fd, share, error))
     return FALSE;
-  root_fd = open_root (share->source, error);
+  root_fd = _sandbox_share_root_fd (share->source, error);
   return root_fd >= 0 && _sandbox_manifest_take (root_fd, dir_fd, share->tag, cancellable, error);
 }
 
 gboolean
 _sandbox_record_remove (SandboxMachine *machine, const char *tag, GError **error)
 {
-  sandbox_autofd int dir_fd = open_records (machine, error);
+  sandbox_autofd int dir_fd = _sandbox_records_fd (machine, error);
   g_autofree char *file = g_strconcat (tag, SOURCE_SUFFIX, NULL);
 
   return dir_fd >= 0 && _sandbox_manifest_remove (dir_fd, tag, error)
@@ -104,7 +101,7 @@ _sandbox_record_remove (SandboxMachine *machine, const char *tag, GError **error
 gboolean
 _sandbox_record_exists (SandboxMachine *machine, const char *tag)
 {
-  sandbox_autofd int dir_fd = open_records (machine, NULL);
+  sandbox_autofd int dir_fd = _sandbox_records_fd (machine, NULL);
 
   return dir_fd >= 0 && _sandbox_manifest_exists (dir_fd, tag);
 }
@@ -117,6 +114,12 @@ _sandbox_step_record (gpointer data, GCancellable *cancellable, GError **error)
 
   if (_sandbox_pieces_running (&work->pieces))
     return TRUE;
+  /* a disk that nobody has started has none; what one holds that was started, nobody knows */
+  if (!_sandbox_unapplied_write (work->machine,
+                                 work->boot || work->pieces.disk ? SANDBOX_UNAPPLIED_UNKNOWN
+                                                                 : SANDBOX_UNAPPLIED_NONE,
+                                 error))
+    return FALSE;
   for (guint i = 0; i < work->plan->shares->len; i++)
     {
       const SandboxPlanShare *share = work->plan->shares->pdata[i];
@@ -124,7 +127,7 @@ _sandbox_step_record (gpointer data, GCancellable *cancellable, GError **error)
       if (share->mode != SANDBOX_SHARE_REVIEW)
         continue;
       if (dir_fd < 0)
-        dir_fd = open_records (work->machine, error);
+        dir_fd = _sandbox_records_fd (work->machine, error);
       if (dir_fd < 0 || !record_share (work, share, dir_fd, cancellable, error))
         return FALSE;
     }
@@ -144,7 +147,7 @@ _sandbox_records_clone (SandboxMachine *from, SandboxMachine *to, GError **error
     from_fd = openat (from_state, RECORDS_DIR, OPEN_ROOT | O_NOFOLLOW);
   if (from_fd < 0)
     return TRUE;
-  to_fd = open_records (to, error);
+  to_fd = _sandbox_records_fd (to, error);
   names = to_fd < 0 ? NULL : sandbox_dir_list (from_fd, error);
   for (guint i = 0; names && names[i]; i++)
     {
@@ -153,7 +156,8 @@ _sandbox_records_clone (SandboxMachine *from, SandboxMachine *to, GError **error
 
       if (g_str_has_suffix (names[i], ".index"))
         _sandbox_merge_copy_index (from_fd, names[i], to_fd, names[i]);
-      if (!g_str_has_suffix (names[i], ".manifest") && !g_str_has_suffix (names[i], ".applied"))
+      if (!g_str_has_suffix (names[i], ".manifest") && !g_str_has_suffix (names[i], ".applied")
+          && strcmp (names[i], SANDBOX_UNAPPLIED_FILE) != 0)
         continue;
       if (!sandbox_file_read_at (from_fd, names[i], SANDBOX_MANIFEST_FILE_MAX, &text, &length,
                                  error)
@@ -179,7 +183,10 @@ _sandbox_records_revert (SandboxMachine *machine, GError **error)
     return TRUE;
   names = sandbox_dir_list (dir_fd, error);
   for (guint i = 0; names && names[i]; i++)
-    if (g_str_has_suffix (names[i], ".applied") && !sandbox_remove_at (dir_fd, names[i], error))
+    if ((g_str_has_suffix (names[i], ".applied")
+         || g_str_has_suffix (names[i], SANDBOX_SETTLED_SUFFIX)
+         || strcmp (names[i], SANDBOX_UNAPPLIED_FILE) == 0)
+        && !sandbox_remove_at (dir_fd, names[i], error))
       return FALSE;
   return names != NULL;
 }
@@ -219,14 +226,12 @@ find_share (SandboxMachine *machine, const GPtrArray *shares, const char *tag, G
   return share != NULL && share->mode == SANDBOX_SHARE_REVIEW ? share : NULL;
 }
 
-/* What is needed to read, and later to discard. */
+/* What is needed to discard. */
 typedef struct
 {
   SandboxMachine *machine;
-  SandboxSsh *ssh;
-  char *tag, *target, *left_out;
-  int dir_fd;
-  SandboxUpper *upper;
+  SandboxSsh *ssh; /* NULL: it does not run */
+  char *tag, *target;
 } Reading;
 
 static void
@@ -236,54 +241,9 @@ reading_free (gpointer data)
 
   g_clear_pointer (&reading->machine, sandbox_machine_unref);
   g_clear_pointer (&reading->ssh, _sandbox_ssh_free);
-  g_clear_pointer (&reading->upper, _sandbox_upper_free);
-  sandbox_close_fd (&reading->dir_fd);
   g_free (reading->tag);
   g_free (reading->target);
-  g_free (reading->left_out);
   g_free (reading);
-}
-G_DEFINE_AUTOPTR_CLEANUP_FUNC (Reading, reading_free)
-
-static gboolean
-read_archive (SandboxTarReadFunc read, gpointer source, gpointer user_data, GError **error)
-{
-  Reading *reading = user_data;
-
-  reading->upper = _sandbox_upper_read (read, source, reading->dir_fd, error);
-  return reading->upper != NULL;
-}
-
-/* Lines "TYPE ./PATH". */
-static gboolean
-add_left_out (Reading *reading, GError **error)
-{
-  g_auto (GStrv) lines = g_strsplit (reading->left_out, "\n", -1);
-
-  for (guint i = 0; lines[i]; i++)
-    if (strlen (lines[i]) > 2
-        && !_sandbox_upper_add_left_out (reading->upper, lines[i] + 2, lines[i][0] == 'f', error))
-      return FALSE;
-  return TRUE;
-}
-
-static gboolean
-read_upper (Reading *reading, GCancellable *cancellable, GError **error)
-{
-  gboolean unsettled = FALSE;
-
-  reading->left_out = _sandbox_guest_list_left_out (reading->ssh, reading->tag, cancellable, error);
-  if (reading->left_out == NULL)
-    {
-      g_prefix_error (error, "reading the machine's changes in \"%s\": ", reading->tag);
-      return FALSE;
-    }
-  if (!_sandbox_guest_read_upper (reading->ssh, reading->tag, read_archive, reading, &unsettled,
-                                  cancellable, error)
-      || !add_left_out (reading, error))
-    return FALSE;
-  reading->upper->unsettled = unsettled;
-  return TRUE;
 }
 
 static void
@@ -326,6 +286,11 @@ discard (SandboxChanges *changes, const guint *chosen, gsize n_chosen, gpointer 
   GString *list;
   gboolean ok;
 
+  if (reading->ssh == NULL)
+    return sandbox_fail (error, SANDBOX_ERROR_WRONG_STATE,
+                         "discarding changes of %s: it does not run, and only itself writes to its "
+                         "disk; start it with `vms start %s`, and discard them then",
+                         changes->machine, changes->machine);
   for (gsize i = 0; i < (chosen ? n_chosen : changes->rows->len); i++)
     wanted[chosen ? chosen[i] : i] = TRUE;
   list = discard_list (changes, wanted);
@@ -335,43 +300,104 @@ discard (SandboxChanges *changes, const guint *chosen, gsize n_chosen, gpointer 
   return ok && _sandbox_changes_forget (changes, wanted, cancellable, error);
 }
 
+/* @fetched is taken. */
+static SandboxChanges *
+compare (SandboxMachine *machine, const SandboxPlanShare *share, SandboxSsh *ssh, int dir_fd,
+         SandboxFetched *fetched, GCancellable *cancellable, GError **error)
+{
+  sandbox_autofd int root_fd = _sandbox_share_root_fd (share->source, error);
+  SandboxChanges *changes;
+  Reading *reading;
+
+  if (root_fd < 0)
+    return NULL;
+  changes = _sandbox_changes_new (machine->name, share->tag, g_steal_pointer (&fetched->upper),
+                                  root_fd, dir_fd, cancellable, error);
+  if (changes == NULL)
+    return NULL;
+  changes->fingerprint = g_steal_pointer (&fetched->fingerprint);
+  _sandbox_changes_settle (changes);
+  reading = g_new0 (Reading, 1);
+  reading->machine = sandbox_machine_ref (machine);
+  reading->ssh = ssh != NULL ? _sandbox_machine_ssh (machine, NULL) : NULL;
+  reading->tag = g_strdup (share->tag);
+  reading->target = g_strdup (share->target);
+  changes->discard = discard;
+  changes->user_data = reading;
+  changes->free_user_data = reading_free;
+  return changes;
+}
+
+/* From where @source says, share by share. */
+static GPtrArray *
+read_shares (SandboxMachine *machine, const SandboxSource *source, const GPtrArray *shares,
+             const SandboxReport *report, GCancellable *cancellable, GError **error)
+{
+  g_autoptr (GPtrArray) sets =
+      g_ptr_array_new_with_free_func ((GDestroyNotify)sandbox_changes_unref);
+  sandbox_autofd int dir_fd = _sandbox_records_fd (machine, error);
+
+  for (guint i = 0; dir_fd >= 0 && i < shares->len; i++)
+    {
+      const SandboxPlanShare *share = shares->pdata[i];
+      g_auto (SandboxFetched) fetched = { NULL };
+      SandboxChanges *changes;
+
+      _sandbox_report (report, "read", "reading what changed", 0, 0);
+      if (!_sandbox_changes_fetch (source, share->tag, dir_fd, -1, &fetched, cancellable, error))
+        return NULL;
+      _sandbox_report (report, "compare", "comparing it with this host", 0, 0);
+      changes = compare (machine, share, source->own, dir_fd, &fetched, cancellable, error);
+      if (changes == NULL)
+        return NULL;
+      g_ptr_array_add (sets, changes);
+    }
+  return dir_fd < 0 ? NULL : g_steal_pointer (&sets);
+}
+
+/* Those of @all that @tags name. */
+static GPtrArray *
+find_shares (SandboxMachine *machine, const GPtrArray *all, const char *const *tags, GError **error)
+{
+  g_autoptr (GPtrArray) shares = g_ptr_array_new ();
+
+  for (const char *const *tag = tags; *tag != NULL; tag++)
+    {
+      const SandboxPlanShare *share = find_share (machine, all, *tag, error);
+
+      if (share == NULL)
+        return NULL;
+      g_ptr_array_add (shares, (gpointer)share);
+    }
+  return g_steal_pointer (&shares);
+}
+
+GPtrArray *
+sandbox_machine_read_all_changes (SandboxMachine *machine, const char *const *tags,
+                                  SandboxProgressFunc progress, gpointer user_data,
+                                  GCancellable *cancellable, GError **error)
+{
+  SandboxReport report = { progress, user_data, machine->name };
+  g_autoptr (GPtrArray) all = _sandbox_machine_shares (machine, error);
+  g_autoptr (GPtrArray) shares = all ? find_shares (machine, all, tags, error) : NULL;
+  g_auto (SandboxSource) source = { NULL };
+
+  if (shares == NULL
+      || !_sandbox_source_open (&source, machine, FALSE, &report, cancellable, error))
+    return NULL;
+  return read_shares (machine, &source, shares, &report, cancellable, error);
+}
+
 SandboxChanges *
 sandbox_machine_read_changes (SandboxMachine *machine, const char *share_tag,
                               SandboxProgressFunc progress, gpointer user_data,
                               GCancellable *cancellable, GError **error)
 {
-  SandboxReport report = { progress, user_data, machine->name };
-  g_autoptr (GPtrArray) shares = _sandbox_machine_shares (machine, error);
-  g_autoptr (Reading) reading = g_new0 (Reading, 1);
-  const SandboxPlanShare *share = shares ? find_share (machine, shares, share_tag, error) : NULL;
-  sandbox_autofd int root_fd = -1;
-  SandboxChanges *changes;
+  const char *tags[] = { share_tag, NULL };
+  g_autoptr (GPtrArray) sets =
+      sandbox_machine_read_all_changes (machine, tags, progress, user_data, cancellable, error);
 
-  reading->dir_fd = -1;
-  if (share == NULL)
-    return NULL;
-  reading->machine = sandbox_machine_ref (machine);
-  reading->tag = g_strdup (share->tag);
-  reading->target = g_strdup (share->target);
-  reading->ssh = _sandbox_machine_ready (machine, cancellable, error);
-  if (reading->ssh == NULL)
-    return NULL;
-  reading->dir_fd = open_records (machine, error);
-  root_fd = reading->dir_fd < 0 ? -1 : open_root (share->source, error);
-  if (root_fd < 0)
-    return NULL;
-  _sandbox_report (&report, "read", "reading what changed", 0, 0);
-  if (!read_upper (reading, cancellable, error))
-    return NULL;
-  _sandbox_report (&report, "compare", "comparing it with this host", 0, 0);
-  changes = _sandbox_changes_new (machine->name, share->tag, g_steal_pointer (&reading->upper),
-                                  root_fd, reading->dir_fd, cancellable, error);
-  if (changes == NULL)
-    return NULL;
-  changes->discard = discard;
-  changes->user_data = g_steal_pointer (&reading);
-  changes->free_user_data = reading_free;
-  return changes;
+  return sets != NULL ? sandbox_changes_ref (sets->pdata[0]) : NULL;
 }
 
 gboolean
@@ -380,8 +406,8 @@ sandbox_machine_undo_apply (SandboxMachine *machine, const char *share_tag, guin
 {
   g_autoptr (GPtrArray) shares = _sandbox_machine_shares (machine, error);
   const SandboxPlanShare *share = shares ? find_share (machine, shares, share_tag, error) : NULL;
-  sandbox_autofd int root_fd = share ? open_root (share->source, error) : -1;
-  sandbox_autofd int dir_fd = root_fd < 0 ? -1 : open_records (machine, error);
+  sandbox_autofd int root_fd = share ? _sandbox_share_root_fd (share->source, error) : -1;
+  sandbox_autofd int dir_fd = root_fd < 0 ? -1 : _sandbox_records_fd (machine, error);
 
   return dir_fd >= 0
          && _sandbox_changes_undo (root_fd, dir_fd, share_tag, ret_undone, ret_left, cancellable,

@@ -2,7 +2,7 @@
 // Destroy: removes all that belongs to a machine. Every step succeeds when there is nothing left to
 // remove, so that a destroy that was killed is finished by the next one. The domain goes late: with
 // it, what is left is still a machine.
-#include "facade/layers.h"
+#include "facade/keep.h"
 
 #include <unistd.h>
 
@@ -27,7 +27,10 @@ remove_volume (SandboxWork *work, const char *suffix, GError **error)
 static gboolean
 remove_seed (gpointer data, GCancellable *cancellable, GError **error)
 {
-  return remove_volume (data, ".seed", error);
+  SandboxWork *work = data;
+
+  return _sandbox_reader_remove_scratch (work->machine, error)
+         && remove_volume (work, ".seed", error);
 }
 
 gboolean
@@ -119,6 +122,8 @@ remove_user_profile (gpointer data, GCancellable *cancellable, GError **error)
 }
 
 static const SandboxRow destroy_rows[] = {
+  { { "changes", "looking for changes that were not applied", _sandbox_step_save_changes, NULL },
+    SANDBOX_ROW_REAL },
   { { "keeper", "ending the keeper", _sandbox_step_stop_keeper, NULL }, SANDBOX_ROW_REAL },
   { { "kill", "switching it off", kill_domain, NULL }, SANDBOX_ROW_ALWAYS },
   { { "seed", "removing its identity", remove_seed, NULL }, SANDBOX_ROW_ALWAYS },
@@ -146,6 +151,7 @@ sandbox_machine_destroy (SandboxMachine *machine, gboolean with_profile,
 
   _sandbox_work_init (&work, machine, progress, user_data);
   work.remove_profile = with_profile;
+  work.keep_changes = "destroy";
   return _sandbox_work_begin (&work, "destroy", cancellable, error)
          && _sandbox_destroy_locked (&work, cancellable, error);
 }

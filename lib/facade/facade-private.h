@@ -45,6 +45,9 @@ struct _SandboxMachine
   char uuid[37];
   SandboxLock *throwaway_lock; /* (nullable): destroyed with its last reference */
   gboolean without_shares;     /* whatever its profile says */
+  gboolean forgo_changes;      /* what was not applied may go with it */
+  char *saved;                 /* (nullable): where that was saved last */
+  GPtrArray *reads;            /* (nullable) of SandboxPlanRead: it is a reader (reader.h) */
 };
 
 /* Copies the caller's option struct, which may be of an older, shorter version, over the defaults
@@ -186,6 +189,9 @@ struct _SandboxWork
   gboolean boot;         /* recreate: it ran */
   gboolean force;
   gboolean remove_profile;
+  const char *keep_changes; /* (nullable): the verb that saves what was not applied */
+  int unapplied;            /* stop: SandboxUnapplied, when @asked_unapplied */
+  gboolean asked_unapplied;
   gint64 timeout_usec, lock_wait_usec;
   struct _SandboxSnapshotWork *snapshot; /* (nullable): snapshot verbs, and what removes disks */
   SandboxLock *lock;
@@ -341,11 +347,12 @@ _sandbox_machine_end_share (SandboxHost *host, const char *name, const char *tag
 SandboxMachine *_sandbox_host_run_throwaway (SandboxHost *host, const SandboxRunOptions *options,
                                              gboolean without_shares, const SandboxReport *report,
                                              GCancellable *cancellable, GError **error);
-/* A throwaway machine of the profile @text, without shares, on what @image says. Its progress is
- * not told. */
+/* A throwaway machine of the profile @text, without shares, on what @image says. @reads (nullable):
+ * disks that it reads, of SandboxPlanRead. Its progress is not told. */
 SandboxMachine *
 _sandbox_host_run_bare (SandboxHost *host, const char *text, const SandboxImageRef *image,
-                        gint64 start_timeout_usec, GCancellable *cancellable, GError **error);
+                        GPtrArray *reads, gint64 start_timeout_usec, GCancellable *cancellable,
+                        GError **error);
 /* --- forward.c: without @look nobody is asked, and all are "off" */
 GPtrArray *_sandbox_machine_forwards (SandboxMachine *machine, gboolean look,
                                       GCancellable *cancellable, GError **error);

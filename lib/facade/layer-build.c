@@ -83,8 +83,8 @@ start_machine (gpointer data, GCancellable *cancellable, GError **error)
       g_strdup_printf ("%s: starting a machine for: %s", build->group->id, build->group->what);
 
   say (build, note);
-  build->machine = _sandbox_host_run_bare (build->layering->host, text, build->image, START_USEC,
-                                           cancellable, error);
+  build->machine = _sandbox_host_run_bare (build->layering->host, text, build->image, NULL,
+                                           START_USEC, cancellable, error);
   if (build->machine == NULL)
     return FALSE;
   return _sandbox_group_run_init (&build->run, build->machine, build->layering, build->group,

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
 // The caller's machines, found with three calls to libvirt however many there are.
-#include "facade/layers.h"
+#include "facade/keep.h"
 
 #include <string.h>
 
@@ -242,6 +242,17 @@ sandbox_machine_info_free (SandboxMachineInfo *info)
   g_free (info);
 }
 
+static const char *
+unapplied_of (SandboxHost *host, const char *name, const SandboxEntry *entry)
+{
+  g_autoptr (SandboxMachine) machine = NULL;
+
+  if (!entry->pieces.state_dir || _sandbox_pieces_running (&entry->pieces))
+    return "";
+  machine = _sandbox_machine_new (host, name);
+  return _sandbox_unapplied_to_string (_sandbox_unapplied_read (machine));
+}
+
 GPtrArray *
 sandbox_host_list (SandboxHost *host, SandboxListFlags flags, GCancellable *cancellable,
                    GError **error)
@@ -270,6 +281,7 @@ sandbox_host_list (SandboxHost *host, SandboxListFlags flags, GCancellable *canc
       info->uuid = g_strdup (uuid);
       info->profile = g_strdup (entry->profile != NULL ? entry->profile : "");
       info->state = _sandbox_pieces_state (host, &entry->pieces);
+      info->unapplied = unapplied_of (host, key, entry);
       g_ptr_array_add (infos, info);
     }
   g_ptr_array_sort (infos, compare_infos);

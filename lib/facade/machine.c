@@ -58,6 +58,8 @@ sandbox_machine_unref (SandboxMachine *machine)
       destroy_throwaway (machine);
       g_clear_pointer (&machine->throwaway_lock, sandbox_lock_release);
     }
+  g_free (machine->saved);
+  g_clear_pointer (&machine->reads, g_ptr_array_unref);
   sandbox_host_unref (machine->host);
   g_free (machine->name);
   g_free (machine->object);

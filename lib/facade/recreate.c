@@ -2,7 +2,7 @@
 // Recreate: the same machine on a fresh disk of the newest image. Everything that can be refused is
 // refused before the old disk goes; from then on there is no way back, and a start finishes what
 // was interrupted.
-#include "facade/facade-private.h"
+#include "facade/keep.h"
 
 /* What is on the disk goes anyway; the time is for what the guest still writes into its shares. */
 #define GRACE_USEC (20 * G_USEC_PER_SEC)
@@ -48,6 +48,8 @@ static const SandboxRow recreate_rows[] = {
   { { "ports", "checking forwarded ports", _sandbox_step_ports, NULL },
     SANDBOX_ROW_REAL | SANDBOX_ROW_BOOT },
   { { "keys", "checking keys", _sandbox_step_keys, _sandbox_undo_keys }, SANDBOX_ROW_REAL },
+  { { "changes", "looking for changes that were not applied", _sandbox_step_save_changes, NULL },
+    SANDBOX_ROW_REAL },
   { { "shutdown", "waiting for the guest to power off", _sandbox_step_shutdown, NULL },
     SANDBOX_ROW_ALWAYS },
   { { "stop-keeper", "ending the keeper", _sandbox_step_stop_keeper, NULL }, SANDBOX_ROW_REAL },
@@ -85,6 +87,7 @@ sandbox_machine_recreate (SandboxMachine *machine, SandboxProgressFunc progress,
   _sandbox_work_init (&work, machine, progress, user_data);
   work.newest_image = TRUE;
   work.force = TRUE;
+  work.keep_changes = "recreate";
   work.timeout_usec = GRACE_USEC;
   if (!_sandbox_work_begin (&work, "recreate", cancellable, error))
     return FALSE;

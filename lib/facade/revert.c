@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
 // Revert: a new layer on an older one. What was written since is kept as a snapshot, unless it
 // shall go. Everything that can be refused is refused before the machine is switched off.
-#include "facade/layers.h"
+#include "facade/keep.h"
 
 #include <string.h>
 
@@ -167,6 +167,8 @@ tidy (gpointer data, GCancellable *cancellable, GError **error)
 
 static const SandboxRow revert_rows[] = {
   { { "find", "looking for the snapshot", find_target, NULL }, SANDBOX_ROW_ALWAYS },
+  { { "changes", "looking for changes that were not applied", _sandbox_step_save_changes, NULL },
+    SANDBOX_ROW_REAL },
   { { "shutdown", "waiting for the guest to power off", _sandbox_step_shutdown, NULL },
     SANDBOX_ROW_ALWAYS },
   { { "keeper", "ending the keeper", _sandbox_step_stop_keeper, NULL }, SANDBOX_ROW_REAL },
@@ -214,6 +216,8 @@ sandbox_machine_revert (SandboxMachine *machine, const SandboxRevertOptions *opt
   work.snapshot->name = g_strdup (own.snapshot);
   work.snapshot->discard = own.discard;
   work.force = TRUE;
+  /* otherwise they are in the snapshot that is made of the present state */
+  work.keep_changes = own.discard ? "revert" : NULL;
   work.timeout_usec = own.force ? 1 : GRACE_USEC;
   if (!_sandbox_work_begin (&work, "revert", cancellable, error))
     return FALSE;

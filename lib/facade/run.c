@@ -98,7 +98,8 @@ start_locked (SandboxWork *work, const char *text, GCancellable *cancellable, GE
 
 SandboxMachine *
 _sandbox_host_run_bare (SandboxHost *host, const char *text, const SandboxImageRef *image,
-                        gint64 start_timeout_usec, GCancellable *cancellable, GError **error)
+                        GPtrArray *reads, gint64 start_timeout_usec, GCancellable *cancellable,
+                        GError **error)
 {
   g_autoptr (SandboxMachine) machine = new_machine (host, error);
   g_auto (SandboxWork) work = { 0 };
@@ -106,6 +107,7 @@ _sandbox_host_run_bare (SandboxHost *host, const char *text, const SandboxImageR
   if (machine == NULL)
     return NULL;
   machine->without_shares = TRUE;
+  machine->reads = reads != NULL ? g_ptr_array_ref (reads) : NULL;
   _sandbox_work_init (&work, machine, NULL, NULL);
   work.boot = TRUE;
   work.options.timeout_usec = start_timeout_usec;

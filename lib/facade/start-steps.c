@@ -3,6 +3,7 @@
 // domain. Each finds out what is there already, and remembers what it made, so that it can be
 // undone.
 #include "facade/layers.h"
+#include "facade/reader.h"
 
 #include "xml/allowed.h"
 
@@ -276,10 +277,9 @@ _sandbox_work_forget_snapshots (SandboxWork *work, GError **error)
   return FALSE;
 }
 
-gboolean
-_sandbox_step_disk (gpointer data, GCancellable *cancellable, GError **error)
+static gboolean
+make_disk (SandboxWork *work, GError **error)
 {
-  SandboxWork *work = data;
   g_autofree char *xml = NULL;
 
   if (_sandbox_pieces_running (&work->pieces))
@@ -297,11 +297,18 @@ _sandbox_step_disk (gpointer data, GCancellable *cancellable, GError **error)
   return TRUE;
 }
 
+gboolean
+_sandbox_step_disk (gpointer data, GCancellable *cancellable, GError **error)
+{
+  return make_disk (data, error) && _sandbox_reader_make_scratch (data, error);
+}
+
 void
 _sandbox_undo_disk (gpointer data)
 {
   SandboxWork *work = data;
 
+  _sandbox_reader_remove_scratch (work->machine, NULL);
   if (work->made.disk)
     _sandbox_virt_volume_remove (work->host->virt, work->plan->disk_volume, NULL);
 }
@@ -382,7 +389,8 @@ _sandbox_step_domain (gpointer data, GCancellable *cancellable, GError **error)
   if (running)
     return TRUE;
   /* whatever went wrong before this, a device that no machine of ours has never gets to libvirt */
-  if (!_sandbox_xml_check_domain (xml, error))
+  if (work->plan->reads->len > 0 ? !_sandbox_xml_check_reader (xml, error)
+                                 : !_sandbox_xml_check_domain (xml, error))
     return FALSE;
   work->made.redefined = work->old_xml != NULL;
   work->made.domain = work->old_xml == NULL;

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
 // Status: what is defined, what runs, and how the profile differs from it.
-#include "facade/layers.h"
+#include "facade/keep.h"
 #include "base/xml.h"
 
 #include <string.h>
@@ -70,6 +70,7 @@ new_status (SandboxMachine *machine)
   for (gsize i = 0; i < G_N_ELEMENTS (strings); i++)
     *strings[i] = g_strdup ("");
   status->name = g_strdup (machine->name);
+  status->unapplied = "";
   status->uuid = g_strdup (machine->uuid);
   status->object = g_strdup (machine->object);
   status->shares = g_ptr_array_new_with_free_func (share_status_free);
@@ -318,6 +319,8 @@ sandbox_machine_get_status (SandboxMachine *machine, GCancellable *cancellable, 
     fill_from_domain (status, xml, meta);
   if (pieces.disk && !fill_disk (machine, status, error))
     return NULL;
+  if (!_sandbox_pieces_running (&pieces))
+    status->unapplied = _sandbox_unapplied_to_string (_sandbox_unapplied_read (machine));
   if (state_fd >= 0)
     status->keeper_pid = _sandbox_keeper_pid (state_fd);
   if (_sandbox_pieces_running (&pieces) && status->keeper_pid != 0)

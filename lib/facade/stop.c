@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
 // Stop: asks the guest to power off, pulls the plug when told to, and puts away what only a running
 // machine needs.
-#include "facade/facade-private.h"
+#include "facade/keep.h"
 
 /* A guest that has not come far enough in its boot does not hear the power button: it is pressed
  * again. */
@@ -88,8 +88,12 @@ _sandbox_step_stop_network (gpointer data, GCancellable *cancellable, GError **e
 }
 
 static const SandboxRow stop_rows[] = {
+  { { "changes", "asking for changes that were not applied", _sandbox_step_ask_changes, NULL },
+    SANDBOX_ROW_REAL },
   { { "shutdown", "waiting for the guest to power off", _sandbox_step_shutdown, NULL },
     SANDBOX_ROW_ALWAYS },
+  { { "note", "noting whether there are any", _sandbox_step_note_changes, NULL },
+    SANDBOX_ROW_REAL },
   { { "keeper", "ending the keeper", _sandbox_step_stop_keeper, NULL }, SANDBOX_ROW_REAL },
   { { "network", "taking the network down", _sandbox_step_stop_network, NULL },
     SANDBOX_ROW_ALWAYS },

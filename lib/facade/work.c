@@ -215,6 +215,7 @@ _sandbox_work_plan (SandboxMachine *machine, SandboxProfile *profile, const Sand
   identity.subnet = subnet;
   identity.disk_volume = volume;
   identity.layers = (const char *const *)below;
+  identity.reads = machine->reads;
   if (image != NULL)
     {
       identity.image_id = image->id;

@@ -13,25 +13,39 @@
 #include <sys/mman.h>
 #include <unistd.h>
 
-#define UPPER         "/var/lib/vms/shares/"
-#define LOWER         "/run/vms/lower/"
-#define LIST_MAX      (1024 * 1024)
-#define LIST_USEC     (10 * 60 * G_USEC_PER_SEC)
-#define DISCARD_USEC  (30 * 60 * G_USEC_PER_SEC)
-#define STATUS_NO_DIR 90
+#define UPPER        "/var/lib/vms/shares/"
+#define LOWER        "/run/vms/lower/"
+#define LIST_MAX     (1024 * 1024)
+#define LIST_USEC    (10 * 60 * G_USEC_PER_SEC)
+#define DISCARD_USEC (30 * 60 * G_USEC_PER_SEC)
+/* The kernel of a reader goes through the journal of a disk. */
+#define MOUNT_USEC      (5 * 60 * G_USEC_PER_SEC)
+#define FINGERPRINT_MAX 1024
+#define STATUS_NO_DIR   90
 /* Larger files are not sent, in KiB. */
 #define FILE_KIB "4194304"
 
 /* What no archive can hold, or is too large for one. */
 #define LEFT_OUT "\\( -type s -o -type f -size +" FILE_KIB "k \\)"
-static const char LIST[] =
-    "cd \"$1\" || exit 90; exec find . -xdev " LEFT_OUT " -printf '%y %p\\n'";
+/* $1: "", or where the disk of another machine is mounted, $2: a directory there. No link that the
+ * disk holds leads out of it. */
+#define ENTER "cd \"$1$2\" || exit 90; [ -z \"$1\" ] || [ \"$(pwd -P)\" = \"$1$2\" ] || exit 90; "
+static const char LIST[] = ENTER "exec find . -xdev " LEFT_OUT " -printf '%y %p\\n'";
 /* A directory comes before what is in it. */
 static const char SEND[] =
-    "cd \"$1\" || exit 90; find . -xdev " LEFT_OUT " -prune -o -print0 | LC_ALL=C sort -z | "
-    "exec tar --null --no-recursion --verbatim-files-from -T - -c -f - --format=pax "
-    "--pax-option=delete=atime,delete=ctime --numeric-owner --xattrs "
-    "--xattrs-include='trusted.overlay.*'";
+    ENTER "find . -xdev " LEFT_OUT " -prune -o -print0 | LC_ALL=C sort -z | "
+          "exec tar --null --no-recursion --verbatim-files-from -T - -c -f - --format=pax "
+          "--pax-option=delete=atime,delete=ctime --numeric-owner --xattrs "
+          "--xattrs-include='trusted.overlay.*'";
+/* What names, kinds, sizes and times it has, as one word. */
+static const char FINGERPRINT[] =
+    ENTER "[ -n \"$(find . -xdev -mindepth 1 -print -quit)\" ] || { echo empty; exit; }\n"
+          "find . -xdev -printf '%y %m %U %G %s %T@ %C@ %l %p\\0' | LC_ALL=C sort -z | sha256sum";
+/* $1: the device, $2: where. Nothing of it is run; what it says should happen when it is damaged
+ * does not. */
+static const char MOUNT[] =
+    "mkdir -p \"$2\" && exec mount -t ext4 -o ro,noexec,nodev,nosuid,errors=remount-ro "
+    "\"$1\" \"$2\"";
 /* $1: the shared directory, $2: where it is mounted. Its input: "r" or "c" and a path, each with a
  * NUL: removes them, or copies them from the one to the other. */
 static const char DISCARD[] =
@@ -54,13 +68,45 @@ command (const char *shell, const char *script, const char *first, const char *s
 }
 
 char *
-_sandbox_guest_list_left_out (const SandboxSsh *ssh, const char *tag, GCancellable *cancellable,
-                              GError **error)
+_sandbox_guest_list_left_out (const SandboxSsh *ssh, const char *root, const char *tag,
+                              GCancellable *cancellable, GError **error)
 {
   g_autofree char *dir = g_strconcat (UPPER, tag, "/upper", NULL);
-  g_autofree char *line = command ("sh", LIST, dir, NULL);
+  g_autofree char *line = command ("sh", LIST, root, dir);
 
   return _sandbox_ssh_capture (ssh, line, -1, LIST_MAX, LIST_USEC, cancellable, error);
+}
+
+char *
+_sandbox_guest_fingerprint (const SandboxSsh *ssh, const char *tag, gint64 timeout_usec,
+                            GCancellable *cancellable, GError **error)
+{
+  g_autofree char *dir = g_strconcat (UPPER, tag, "/upper", NULL);
+  g_autofree char *line = command ("sh", FINGERPRINT, "", dir);
+  g_autofree char *out =
+      _sandbox_ssh_capture (ssh, line, -1, FINGERPRINT_MAX, timeout_usec, cancellable, error);
+  gsize length = out ? strspn (out, "0123456789abcdef") : 0;
+
+  if (!out)
+    return NULL;
+  if (strcmp (out, SANDBOX_FINGERPRINT_EMPTY "\n") == 0)
+    return g_strdup (SANDBOX_FINGERPRINT_EMPTY);
+  if (length == 64 && out[length] == ' ')
+    return g_strndup (out, length);
+  sandbox_fail (error, SANDBOX_ERROR_GUEST,
+                "asking the machine for its changes: it answered something else");
+  return NULL;
+}
+
+gboolean
+_sandbox_guest_mount_disk (const SandboxSsh *ssh, const char *device, const char *directory,
+                           GCancellable *cancellable, GError **error)
+{
+  g_autofree char *line = command ("sh", MOUNT, device, directory);
+  g_autofree char *out =
+      _sandbox_ssh_capture (ssh, line, -1, LIST_MAX, MOUNT_USEC, cancellable, error);
+
+  return out != NULL;
 }
 
 /* tar ends with 1 when a file changed while it was read. */
@@ -74,7 +120,7 @@ judge (const SandboxSsh *ssh, const char *tag, int status, const char *text,
   if (status <= 1)
     return TRUE;
   if (status == STATUS_NO_DIR)
-    return sandbox_fail (error, SANDBOX_ERROR_GUEST,
+    return sandbox_fail (error, SANDBOX_ERROR_NOT_FOUND,
                          "reading the machine's changes: it has no layer for the share \"%s\"; if "
                          "that was added since the start, restart the machine",
                          tag);
@@ -84,12 +130,12 @@ judge (const SandboxSsh *ssh, const char *tag, int status, const char *text,
 }
 
 gboolean
-_sandbox_guest_read_upper (const SandboxSsh *ssh, const char *tag, SandboxGuestReadFunc func,
-                           gpointer user_data, gboolean *ret_unsettled, GCancellable *cancellable,
-                           GError **error)
+_sandbox_guest_read_upper (const SandboxSsh *ssh, const char *root, const char *tag,
+                           SandboxGuestReadFunc func, gpointer user_data, gboolean *ret_unsettled,
+                           GCancellable *cancellable, GError **error)
 {
   g_autofree char *dir = g_strconcat (UPPER, tag, "/upper", NULL);
-  g_autofree char *line = command ("sh", SEND, dir, NULL);
+  g_autofree char *line = command ("sh", SEND, root, dir);
   g_autofree char *text = NULL;
   g_autoptr (GError) local = NULL;
   g_autoptr (SandboxStream) stream = _sandbox_stream_open (ssh, line, TRUE, cancellable, error);

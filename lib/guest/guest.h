@@ -84,18 +84,27 @@ gboolean _sandbox_guest_bundle (const SandboxSsh *ssh, const char *path, int kno
                                 guint64 max_bytes, SandboxBytesFunc on_bytes, gpointer user_data,
                                 gboolean *ret_news, GCancellable *cancellable, GError **error);
 
-/* --- changes.c: the layer of a share for review, /var/lib/vms/shares/TAG/upper of the guest */
+/* --- changes.c: the layer of a share for review, /var/lib/vms/shares/TAG/upper of the guest.
+ * @root: "", or where the guest, which is a reader then, has the disk of another machine. */
 /* Lines "TYPE ./PATH" of the files that an archive of it leaves out ("f": too large). */
-char *_sandbox_guest_list_left_out (const SandboxSsh *ssh, const char *tag,
+char *_sandbox_guest_list_left_out (const SandboxSsh *ssh, const char *root, const char *tag,
                                     GCancellable *cancellable, GError **error);
+/* Without reading it: a word that is another one when something in it has changed. */
+#define SANDBOX_FINGERPRINT_EMPTY "empty"
+char *_sandbox_guest_fingerprint (const SandboxSsh *ssh, const char *tag, gint64 timeout_usec,
+                                  GCancellable *cancellable, GError **error);
+/* In a reader: a file system that is as hostile as who wrote it, read-only at @directory. */
+gboolean
+_sandbox_guest_mount_disk (const SandboxSsh *ssh, const char *device, const char *directory,
+                           GCancellable *cancellable, GError **error);
 /* Calls @func once to read an archive of it, with @read and @source. *@ret_unsettled: files changed
- * while they were read. */
+ * while they were read. NOT_FOUND when there is no such layer. */
 typedef gboolean (*SandboxGuestReadFunc) (SandboxTarReadFunc read, gpointer source,
                                           gpointer user_data, GError **error);
 gboolean
-_sandbox_guest_read_upper (const SandboxSsh *ssh, const char *tag, SandboxGuestReadFunc func,
-                           gpointer user_data, gboolean *ret_unsettled, GCancellable *cancellable,
-                           GError **error);
+_sandbox_guest_read_upper (const SandboxSsh *ssh, const char *root, const char *tag,
+                           SandboxGuestReadFunc func, gpointer user_data, gboolean *ret_unsettled,
+                           GCancellable *cancellable, GError **error);
 /* @list: "r" or "c" and a path of the share, each with a NUL: what is mounted at @target loses it,
  * or gets it from the shared directory. */
 gboolean _sandbox_guest_discard (const SandboxSsh *ssh, const char *tag, const char *target,

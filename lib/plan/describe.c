@@ -18,6 +18,27 @@ _sandbox_plan_share_free (gpointer data)
   g_free (share);
 }
 
+static void
+read_free (gpointer data)
+{
+  SandboxPlanRead *read = data;
+
+  g_strfreev (read->chain);
+  g_free (read);
+}
+
+GPtrArray *
+_sandbox_plan_reads_new (void)
+{
+  return g_ptr_array_new_with_free_func (read_free);
+}
+
+char *
+_sandbox_plan_scratch_volume (const char *object, guint index)
+{
+  return g_strdup_printf ("%s.scratch%u", object, index);
+}
+
 SandboxPlan *
 sandbox_plan_ref (SandboxPlan *plan)
 {
@@ -45,6 +66,7 @@ sandbox_plan_unref (SandboxPlan *plan)
   g_strfreev (plan->layers);
   g_strfreev (plan->forbid);
   g_ptr_array_unref (plan->shares);
+  g_ptr_array_unref (plan->reads);
   g_array_unref (plan->flows);
   g_array_unref (plan->forward);
   g_array_unref (plan->host);

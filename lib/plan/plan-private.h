@@ -27,7 +27,21 @@ typedef struct
   const char *const *layers; /* (nullable) paths of the layers between that one and image_disk, the
                                 uppermost first */
   const char *subnet;        /* (nullable) "10.213.x.y/29" that the machine has now */
+  GPtrArray *reads;          /* (nullable) of SandboxPlanRead */
 } SandboxIdentity;
+
+/* A disk of another machine that this one, a reader, looks at: through a layer of its own, so that
+ * nothing is ever written to it. */
+typedef struct
+{
+  char **chain; /* paths of its layers, the uppermost first, image included */
+  guint64 bytes;
+} SandboxPlanRead;
+#define SANDBOX_READS_MAX 2
+/* (element-type SandboxPlanRead) */
+GPtrArray *_sandbox_plan_reads_new (void);
+/* The volume of the layer over the disk @index that the machine @object reads. (transfer full) */
+char *_sandbox_plan_scratch_volume (const char *object, guint index);
 
 typedef struct
 {
@@ -92,6 +106,7 @@ struct _SandboxPlan
   gboolean memfd;               /* shared memory, so that shares can be attached later too */
   GPtrArray *shares;            /* of SandboxPlanShare */
   char **forbid;                /* patterns of what must not be installed; never NULL */
+  GPtrArray *reads;             /* of SandboxPlanRead; never NULL */
 };
 
 /* Pure. INVALID for what the profile gets wrong, UNSUPPORTED or HOST for what this host cannot do.

@@ -217,6 +217,7 @@ _sandbox_plan_resolve (SandboxProfile *profile, const SandboxFacts *facts,
 
   g_atomic_ref_count_init (&plan->ref_count);
   plan->shares = g_ptr_array_new_with_free_func (_sandbox_plan_share_free);
+  plan->reads = identity->reads ? g_ptr_array_ref (identity->reads) : _sandbox_plan_reads_new ();
   plan->flows = g_array_new (FALSE, FALSE, sizeof (SandboxFlow));
   plan->forward = g_array_ref (_sandbox_profile_values (profile)->forward);
   plan->host = g_array_ref (_sandbox_profile_values (profile)->host);

@@ -531,5 +531,7 @@ sandbox_changes_apply (SandboxChanges *changes, const SandboxApplyOptions *optio
   choose (&apply);
   ok = apply.n_chosen == 0 || apply_locked (&apply, error);
   g_clear_pointer (&apply.journal, _sandbox_journal_free);
+  if (ok)
+    _sandbox_changes_settle (changes);
   return ok;
 }

@@ -129,9 +129,46 @@ sandbox_changes_unref (SandboxChanges *changes)
   g_clear_pointer (&changes->base, _sandbox_base_free);
   sandbox_close_fd (&changes->root_fd);
   sandbox_close_fd (&changes->dir_fd);
+  g_free (changes->fingerprint);
   g_free (changes->machine);
   g_free (changes->tag);
   g_free (changes);
+}
+
+/* Is there for speed only: without it somebody looks closer. */
+void
+_sandbox_changes_settle (SandboxChanges *changes)
+{
+  g_autofree char *name = g_strconcat (changes->tag, SANDBOX_SETTLED_SUFFIX, NULL);
+  g_autoptr (GError) local = NULL;
+
+  if (!changes->fingerprint || changes->n_git > 0 || changes->upper->unsettled)
+    return;
+  for (guint i = 0; i < changes->rows->len; i++)
+    if (!sandbox_changes_get (changes, i)->applied || _sandbox_changes_row (changes, i)->partial)
+      return;
+  if (!sandbox_file_write_at (changes->dir_fd, name, changes->fingerprint,
+                              strlen (changes->fingerprint), 0600, &local))
+    g_debug ("%s: %s", name, local->message);
+}
+
+gboolean
+_sandbox_changes_is_settled (int dir_fd, const char *tag, const char *fingerprint)
+{
+  g_autofree char *name = g_strconcat (tag, SANDBOX_SETTLED_SUFFIX, NULL);
+  g_autofree char *text = NULL;
+  gsize length = 0;
+
+  return sandbox_file_read_at (dir_fd, name, 1024, &text, &length, NULL)
+         && strcmp (text, fingerprint) == 0;
+}
+
+gboolean
+_sandbox_changes_unsettle (int dir_fd, const char *tag, GError **error)
+{
+  g_autofree char *name = g_strconcat (tag, SANDBOX_SETTLED_SUFFIX, NULL);
+
+  return sandbox_remove_at (dir_fd, name, error);
 }
 
 guint

@@ -238,6 +238,7 @@ struct _SandboxChanges
   char *machine, *tag;
   int root_fd, dir_fd; /* the shared directory; that of the records */
   guint n_git;
+  char *fingerprint; /* (nullable): of the machine's layer, taken before it was read */
   /* (nullable): set by who can reach the machine */
   gboolean (*discard) (SandboxChanges *changes, const guint *chosen, gsize n_chosen,
                        gpointer user_data, GCancellable *cancellable, GError **error);
@@ -252,6 +253,13 @@ SandboxChangeRow *_sandbox_changes_row (const SandboxChanges *changes, guint ind
 /* The machine sees this host's files again in place of those rows. */
 gboolean _sandbox_changes_forget (SandboxChanges *changes, const gboolean *chosen,
                                   GCancellable *cancellable, GError **error);
+/* Nothing of a layer with this fingerprint is left to be applied: "TAG.settled" says so. Until an
+ * undo, or a revert of the disk. */
+#define SANDBOX_SETTLED_SUFFIX ".settled"
+/* Notes that, when it is so. */
+void _sandbox_changes_settle (SandboxChanges *changes);
+gboolean _sandbox_changes_is_settled (int dir_fd, const char *tag, const char *fingerprint);
+gboolean _sandbox_changes_unsettle (int dir_fd, const char *tag, GError **error);
 /* All rows, with what they are (compare.c). */
 gboolean
 _sandbox_changes_compare (SandboxChanges *changes, GCancellable *cancellable, GError **error);

@@ -147,7 +147,8 @@ _sandbox_changes_undo (int root_fd, int dir_fd, const char *tag, guint *ret_undo
     return sandbox_fail (error, SANDBOX_ERROR_NOT_FOUND,
                          "undoing the last apply: there is none that could be undone");
   base = _sandbox_base_open (root_fd, dir_fd, tag, error);
-  if (!base || !_sandbox_journal_recover (journal, base, root_fd, error))
+  if (!base || !_sandbox_changes_unsettle (dir_fd, tag, error)
+      || !_sandbox_journal_recover (journal, base, root_fd, error))
     return FALSE;
   undo.journal = journal;
   undo.base = base;

@@ -81,7 +81,7 @@ const SandboxAllowed _sandbox_allowed[] = {
   { "devices/disk/backingStore/format", 1, ALWAYS, NULL, "!type=qcow2" },
   { "devices/disk/backingStore/source", 1, ALWAYS, NULL, "!file=%file" },
   { "devices/disk/backingStore/backingStore", 1, ALWAYS, NULL, NULL },
-  { "devices/disk/target", 1, ALWAYS, NULL, "!dev=vda !bus=virtio" },
+  { "devices/disk/target", 1, ALWAYS, NULL, "!dev=%disk !bus=virtio" },
   /* libvirt adds a USB controller wherever none is said not to be */
   { "devices/controller", 1, ALWAYS, NULL, "!type=usb !index=0 !model=none" },
   { "devices/controller", 1, ALWAYS, NULL, "!type=pci !index=0 !model=pcie-root" },

@@ -8,6 +8,7 @@
 #include "base/names.h"
 #include "base/units.h"
 #include "base/xml.h"
+#include "plan/plan-private.h"
 #include "xml/allowed-list.h"
 
 #include <string.h>
@@ -26,6 +27,7 @@ typedef struct
   char *name; /* of the domain */
   char *type;
   gboolean defined; /* as libvirt gives it back */
+  gboolean reader;
   GError **error;
   const SandboxAllowed *rows[SANDBOX_ALLOWED_MAX + 1]; /* those that hold, then NULL */
 } Check;
@@ -75,6 +77,13 @@ static gboolean
 is_self (const Check *check, const char *text)
 {
   return g_strcmp0 (text, check->name) == 0;
+}
+
+static gboolean
+is_disk (const Check *check, const char *text)
+{
+  return g_str_equal (text, "vda")
+         || (check->reader && (g_str_equal (text, "vdb") || g_str_equal (text, "vdc")));
 }
 
 static gboolean
@@ -149,7 +158,7 @@ static const struct
   { "%word", is_word },     { "%self", is_self },         { "%mac", is_mac },
   { "%path", is_path },     { "%file", is_file },         { "%tty", is_tty },
   { "%uuid", is_uuid },     { "%emulator", is_emulator }, { "%feature", is_feature },
-  { "%helper", is_helper },
+  { "%helper", is_helper }, { "%disk", is_disk },
 };
 
 static gboolean
@@ -303,6 +312,17 @@ row_matches (const Check *check, const SandboxAllowed *row, const char *path, xm
          && find_wrong_attr (check, path, node, row->attrs) == NULL;
 }
 
+/* Whether the element of @row may stand in its parent for the @count-th time. */
+static gboolean
+may_be_there (const Check *check, const SandboxAllowed *row, guint count)
+{
+  if (check->reader && g_str_equal (row->path, "devices/filesystem"))
+    return FALSE;
+  if (check->reader && g_str_equal (row->path, "devices/disk"))
+    return count <= 1 + SANDBOX_READS_MAX;
+  return row->max == SANDBOX_ALLOWED_MANY || count <= row->max;
+}
+
 /* The first row of this path, for the message when no row matches. */
 static gboolean
 fail_element (const Check *check, const char *path, xmlNode *node)
@@ -433,7 +453,7 @@ check_element (const Check *check, const char *path, guint depth, xmlNode *node,
     {
       if (!row_matches (check, row, path, node))
         continue;
-      if (row->max == SANDBOX_ALLOWED_MANY || ++counts[i] <= row->max)
+      if (may_be_there (check, row, ++counts[i]))
         return check_children (check, path, depth, node);
       too_many = TRUE;
     }
@@ -454,12 +474,12 @@ add_rows (Check *check, const SandboxAllowed *table)
 }
 
 static gboolean
-check_document (const char *xml, gboolean defined, GError **error)
+check_document (const char *xml, gboolean defined, gboolean reader, GError **error)
 {
   g_autoptr (xmlDoc) doc = sandbox_xml_parse ("the definition of the domain", xml, error);
   xmlNode *root = doc ? xmlDocGetRootElement (doc) : NULL;
   g_autofree char *name = NULL, *type = NULL;
-  Check check = { .defined = defined, .error = error };
+  Check check = { .defined = defined, .reader = reader, .error = error };
   guint counts[SANDBOX_ALLOWED_MAX] = { 0 };
 
   if (!root)
@@ -477,11 +497,17 @@ check_document (const char *xml, gboolean defined, GError **error)
 gboolean
 _sandbox_xml_check_domain (const char *xml, GError **error)
 {
-  return check_document (xml, FALSE, error);
+  return check_document (xml, FALSE, FALSE, error);
+}
+
+gboolean
+_sandbox_xml_check_reader (const char *xml, GError **error)
+{
+  return check_document (xml, FALSE, TRUE, error);
 }
 
 gboolean
 _sandbox_xml_check_defined (const char *xml, GError **error)
 {
-  return check_document (xml, TRUE, error);
+  return check_document (xml, TRUE, FALSE, error);
 }

@@ -8,6 +8,8 @@
  * there. Fails with INVALID and the first place that is not so. For XML as we write it: start
  * defines no other. */
 gboolean _sandbox_xml_check_domain (const char *xml, GError **error);
+/* The same for a reader, which has up to SANDBOX_READS_MAX more disks, and no shares. */
+gboolean _sandbox_xml_check_reader (const char *xml, GError **error);
 /* The same for a domain as libvirt gives it back, defined or running: what it fills in by itself
  * (addresses, aliases, labels) is allowed too. */
 gboolean _sandbox_xml_check_defined (const char *xml, GError **error);

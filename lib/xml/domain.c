@@ -149,22 +149,39 @@ add_behaviour (xmlNode *domain, const SandboxPlan *plan)
  * host's page cache; io_uring and O_DIRECT are left out since not every host's file system and
  * settings allow them, at no gain that a development machine would notice. */
 static void
-add_disk (xmlNode *devices, const SandboxPlan *plan)
+add_disk (xmlNode *devices, const SandboxPlan *plan, const char *volume, const char *const *below,
+          const char *name)
 {
-  g_autofree char *path = g_build_filename (plan->pool_path, plan->disk_volume, NULL);
+  g_autofree char *path = g_build_filename (plan->pool_path, volume, NULL);
   xmlNode *disk = sandbox_xml_add (devices, "disk", "type", "file", "device", "disk", NULL);
-  g_autoptr (GPtrArray) below = g_ptr_array_new ();
 
   sandbox_xml_add (disk, "driver", "name", "qemu", "type", "qcow2", "cache", "writeback", "discard",
                    "unmap", "iothread", "1", NULL);
   sandbox_xml_add (disk, "source", "file", path, NULL);
+  _sandbox_xml_add_backing (disk, below);
+  sandbox_xml_add (disk, "target", "dev", name, "bus", "virtio", NULL);
+}
+
+/* Its own, and what a reader reads: QEMU opens layers that others stand on for reading only. */
+static void
+add_disks (xmlNode *devices, const SandboxPlan *plan)
+{
+  static const char *const names[SANDBOX_READS_MAX] = { "vdb", "vdc" };
+  g_autoptr (GPtrArray) below = g_ptr_array_new ();
+
   for (char **layer = plan->layers; *layer; layer++)
     g_ptr_array_add (below, *layer);
   if (*plan->image_disk)
     g_ptr_array_add (below, plan->image_disk);
   g_ptr_array_add (below, NULL);
-  _sandbox_xml_add_backing (disk, (const char *const *)below->pdata);
-  sandbox_xml_add (disk, "target", "dev", "vda", "bus", "virtio", NULL);
+  add_disk (devices, plan, plan->disk_volume, (const char *const *)below->pdata, "vda");
+  for (guint i = 0; i < MIN (plan->reads->len, SANDBOX_READS_MAX); i++)
+    {
+      const SandboxPlanRead *read = plan->reads->pdata[i];
+      g_autofree char *volume = _sandbox_plan_scratch_volume (plan->object, i);
+
+      add_disk (devices, plan, volume, (const char *const *)read->chain, names[i]);
+    }
 }
 
 static void
@@ -231,7 +248,7 @@ add_devices (xmlNode *domain, const SandboxPlan *plan)
 
   if (*plan->emulator)
     sandbox_xml_add_text (devices, "emulator", plan->emulator, NULL);
-  add_disk (devices, plan);
+  add_disks (devices, plan);
   add_controllers (devices, plan);
   for (guint i = 0; i < plan->shares->len; i++)
     _sandbox_xml_add_share (devices, plan->share_helper, g_ptr_array_index (plan->shares, i));

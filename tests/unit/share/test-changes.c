@@ -486,6 +486,53 @@ test_patch (void)
   world_clear (&world);
 }
 
+static gboolean
+is_settled (World *world)
+{
+  return _sandbox_changes_is_settled (world->records_fd, "p", "print");
+}
+
+/* A note that nothing is left to be applied is made when it is so, and goes when it is not. */
+static void
+test_settled (void)
+{
+  World world;
+  g_autoptr (GByteArray) archive = one_file ("./a", "machine\n");
+  g_autoptr (SandboxChanges) changes = NULL;
+  guint undone = 0, left = 0;
+
+  world_init (&world, NULL);
+  put_file (world.host, "a", 0644, "host\n");
+  world_record (&world);
+  changes = read_all (&world, archive);
+  changes->fingerprint = g_strdup ("print");
+  _sandbox_changes_settle (changes);
+  g_assert_false (is_settled (&world));
+  apply_all (changes, FALSE);
+  g_assert_true (is_settled (&world));
+  /* of which hunks were left */
+  g_assert_true (_sandbox_changes_unsettle (world.records_fd, "p", NULL));
+  _sandbox_changes_row (changes, 0)->partial = TRUE;
+  _sandbox_changes_settle (changes);
+  g_assert_false (is_settled (&world));
+  _sandbox_changes_row (changes, 0)->partial = FALSE;
+  _sandbox_changes_settle (changes);
+  g_assert_false (_sandbox_changes_is_settled (world.records_fd, "p", "prin"));
+  g_assert_true (_sandbox_changes_undo (world.host_fd, world.records_fd, changes->tag, &undone,
+                                        &left, NULL, NULL));
+  g_assert_false (is_settled (&world));
+  /* what is git's is never applied, so something is left */
+  g_clear_pointer (&changes, sandbox_changes_unref);
+  g_clear_pointer (&archive, g_byte_array_unref);
+  archive = archive_begin ();
+  add_entry (archive, SANDBOX_TAR_DIR, "./.git/", NULL, 0755, NULL);
+  changes = read_all (&world, archive);
+  changes->fingerprint = g_strdup ("print");
+  _sandbox_changes_settle (changes);
+  g_assert_false (is_settled (&world));
+  world_clear (&world);
+}
+
 int
 main (int argc, char **argv)
 {
@@ -501,6 +548,7 @@ main (int argc, char **argv)
   g_test_add_func ("/share/changes/race", test_race);
   g_test_add_func ("/share/changes/discard-race", test_discard_race);
   g_test_add_func ("/share/changes/undo", test_undo);
+  g_test_add_func ("/share/changes/settled", test_settled);
   g_test_add_func ("/share/changes/diff", test_diff);
   g_test_add_func ("/share/changes/patch", test_patch);
   return g_test_run ();

@@ -538,6 +538,39 @@ test_not_a_domain (void)
     }
 }
 
+/* A reader has more disks and no share; no other machine has more disks. */
+static void
+test_reader (void)
+{
+  static const char *const shares[] = {
+    "[profile]\ninherits=base\n",
+    "[profile]\ninherits=base\n[share:a]\nsource=~/a\n",
+  };
+
+  for (guint n = 0; n <= SANDBOX_READS_MAX; n++)
+    for (guint i = 0; i < G_N_ELEMENTS (shares); i++)
+      {
+        g_autoptr (SandboxPlan) plan = support_plan (shares[i]);
+        g_autofree char *xml = NULL, *other = NULL;
+
+        for (guint k = 0; k < n; k++)
+          {
+            SandboxPlanRead *read = g_new0 (SandboxPlanRead, 1);
+
+            read->chain = g_strsplit ("/images/top.qcow2 /images/1.qcow2", " ", -1);
+            g_ptr_array_add (plan->reads, read);
+          }
+        xml = _sandbox_xml_domain (plan);
+        g_assert_cmpint (_sandbox_xml_check_reader (xml, NULL), ==, i == 0);
+        g_assert_cmpint (_sandbox_xml_check_domain (xml, NULL), ==, n == 0);
+        g_assert_cmpint (strstr (xml, "vms-1000-work.scratch0\"") != NULL, ==, n > 0);
+        if (n == 0)
+          continue;
+        other = replace (xml, "\"vdb\"", "\"vdd\"");
+        g_assert_false (_sandbox_xml_check_reader (other, NULL));
+      }
+}
+
 int
 main (int argc, char **argv)
 {
@@ -549,5 +582,6 @@ main (int argc, char **argv)
   g_test_add_func ("/xml/allowed/every-place/running", test_every_place_running);
   g_test_add_func ("/xml/allowed/filled-in", test_filled_in);
   g_test_add_func ("/xml/allowed/not-a-domain", test_not_a_domain);
+  g_test_add_func ("/xml/allowed/reader", test_reader);
   return g_test_run ();
 }

@@ -1,0 +1,77 @@
+// SPDX-License-Identifier: LGPL-2.1-or-later
+// Changes in shares for review, wherever they are: in a machine that runs, on the disk of one that
+// does not, saved before their machine went. And whether there are any, without looking.
+#pragma once
+
+#include "facade/reader.h"
+#include "guest/tar.h"
+#include "share/share.h"
+
+/* In the state directory of a machine. */
+#define SANDBOX_RECORDS_DIR    "review"
+#define SANDBOX_UNAPPLIED_FILE "state"
+/* In that of the host; no machine can be called so. */
+#define SANDBOX_SAVED_DIR "saved_changes"
+
+/* --- changes.c */
+int _sandbox_records_fd (SandboxMachine *machine, GError **error);
+int _sandbox_share_root_fd (const char *source, GError **error);
+
+/* --- fetch.c: one share's layer, from a guest or a reader, which are trusted alike */
+typedef struct
+{
+  SandboxSsh *own;       /* of a machine that runs; else @reader has its disk, under @lock */
+  SandboxReader *reader; /* (nullable) */
+  SandboxMachine *machine;
+  SandboxLock *lock; /* (nullable): the caller has it */
+} SandboxSource;
+/* WRONG_STATE when it was never started. @locked: the caller has the machine's lock. */
+gboolean
+_sandbox_source_open (SandboxSource *source, SandboxMachine *machine, gboolean locked,
+                      const SandboxReport *report, GCancellable *cancellable, GError **error);
+void _sandbox_source_clear (SandboxSource *source);
+G_DEFINE_AUTO_CLEANUP_CLEAR_FUNC (SandboxSource, _sandbox_source_clear)
+
+typedef struct
+{
+  SandboxUpper *upper;
+  char *fingerprint; /* (nullable) */
+  char *left_out;    /* as the guest told it */
+} SandboxFetched;
+/* @dir_fd: a directory of ours for what it needs meanwhile. @copy_fd: gets the archive as it came;
+ * -1: nothing does. NOT_FOUND when there is no such layer. */
+gboolean
+_sandbox_changes_fetch (const SandboxSource *source, const char *tag, int dir_fd, int copy_fd,
+                        SandboxFetched *fetched, GCancellable *cancellable, GError **error);
+void _sandbox_fetched_clear (SandboxFetched *fetched);
+G_DEFINE_AUTO_CLEANUP_CLEAR_FUNC (SandboxFetched, _sandbox_fetched_clear)
+/* Adds lines "TYPE ./PATH". */
+gboolean _sandbox_fetched_add_left_out (SandboxFetched *fetched, GError **error);
+
+/* --- unapplied.c: what is known of a machine that does not run */
+typedef enum
+{
+  SANDBOX_UNAPPLIED_NONE,
+  SANDBOX_UNAPPLIED_SOME,
+  SANDBOX_UNAPPLIED_SAVED,   /* some, which are saved */
+  SANDBOX_UNAPPLIED_UNKNOWN, /* it was not stopped by us, or did not answer */
+  SANDBOX_UNAPPLIED_NOTHING, /* no share for review was ever started */
+} SandboxUnapplied;
+SandboxUnapplied _sandbox_unapplied_read (SandboxMachine *machine);
+/* UNKNOWN removes what is there. */
+gboolean
+_sandbox_unapplied_write (SandboxMachine *machine, SandboxUnapplied unapplied, GError **error);
+/* "none", "some", "unknown", and "" for nothing and while it runs; static. */
+const char *_sandbox_unapplied_to_string (SandboxUnapplied unapplied);
+/* Asks a machine that runs about @shares (of SandboxPlanShare), each for @timeout_usec at most. */
+SandboxUnapplied _sandbox_unapplied_ask (SandboxMachine *machine, const GPtrArray *shares,
+                                         gint64 timeout_usec, GCancellable *cancellable);
+/* The shares for review with which it was defined, of SandboxPlanShare. (transfer full) */
+GPtrArray *_sandbox_unapplied_shares (SandboxWork *work);
+/* Steps of stop: asked before it powers off, noted when it is off. */
+gboolean _sandbox_step_ask_changes (gpointer work, GCancellable *cancellable, GError **error);
+gboolean _sandbox_step_note_changes (gpointer work, GCancellable *cancellable, GError **error);
+
+/* --- save.c */
+/* Step of destroy, recreate and revert: before anything goes. */
+gboolean _sandbox_step_save_changes (gpointer work, GCancellable *cancellable, GError **error);

@@ -76,7 +76,7 @@ changed_profile() {
 	root_virsh destroy "$(object life)"
 	vms start life
 	eq "$(in_guest life 'hostname; id -un; cat /etc/hostname; cut -d " " -f 1 /etc/resolv.conf; stat -c %s /etc/machine-id')" \
-		life$'\n'"$TEST_USER"$'\n'life$'\n'nameserver$'\n'33 "after a power cut"
+		life$'\n'dev$'\n'life$'\n'nameserver$'\n'33 "after a power cut"
 	eq "$(in_guest life nproc)" 1 "processors"
 	[ "$(in_guest life "awk '/MemTotal/ { print \$2 }' /proc/meminfo")" -lt 1048576 ] || fail "memory"
 }

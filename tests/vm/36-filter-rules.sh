@@ -45,7 +45,7 @@ observe() {
 	host_lets_in
 	"$T/probe" frames "${bridge[rules]}" <"$T/in" >/dev/null
 	ip neigh flush dev "${bridge[rules]}"
-	"$T/probe" ask 2 <<<"ssh tcp ${address[rules]} 22" >"$T/ssh"
+	"$T/probe" ask 6 <<<"ssh tcp ${address[rules]} 22" >"$T/ssh"
 	# a round that had begun before, and a whole one
 	for ((tries = 0; tries < 60 && rounds < 6; tries++)); do
 		sleep 0.3

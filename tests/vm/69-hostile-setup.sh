@@ -39,9 +39,10 @@ makes_the_user() {
 		'[provision]' files=probe:/opt/probe,mode=0755 setup=hostile.sh | as_user tee "$PROFILES/h1.profile" >/dev/null
 }
 
+# The host's raw sockets hear every machine's ssh: what they tell is looked at for the script's marks only.
 counts() {
 	local name
-	for name in lan docker host; do wc -l <"$T/$name.log"; done
+	for name in lan docker host; do grep -vc ' raw' "$T/$name.log" || true; done
 }
 
 attacks() {

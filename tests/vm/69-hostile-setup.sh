@@ -1,9 +1,13 @@
 #!/bin/bash
 # SPDX-License-Identifier: LGPL-2.1-or-later
 # A setup script that attacks while a layer is made: as root, with a program of its choice. Canaries judge what left the
-# machine; what it found inside it writes down, and a machine that stands on its layer tells.
+# machine; what it found inside it writes down, and a machine that stands on its layer tells. With --full.
 # shellcheck source=tests/vm/lib.sh
 . "$(dirname "$0")/lib.sh"
+if ! full; then
+	echo "1..0"
+	exit 0
+fi
 # shellcheck source=tests/vm/isolation-lib.sh
 . "$VMS_TESTS_TOP/tests/vm/isolation-lib.sh"
 

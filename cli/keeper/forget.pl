@@ -1,7 +1,8 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
 # What the keeper runs in the machine, as root: forget.pl TAG TARGET [TAG TARGET...]
-# For each line that it reads, N or "N look", the overlays of these shares forget what they have looked up. With "look" it
-# prints "held PID NAME PATH" (NAME and PATH in hexadecimal) for what stayed old because a process holds it. Then "end N".
+# For each line that it reads, N or "N look", the overlays of these shares forget what they have looked up. With "look" they
+# do so twice, since what is in use at one moment is mostly not at the next, and it prints "held PID NAME PATH" (NAME and
+# PATH in hexadecimal) for what stayed old because a process holds it. Then "end N".
 use strict;
 use Config;
 use Errno qw(ESTALE);
@@ -64,6 +65,10 @@ sub hold {
 while ( my $line = <STDIN> ) {
     my ( $number, $look ) = split ' ', $line;
     forget();
-    hold() if $look;
+    if ($look) {
+        select undef, undef, undef, 0.03;
+        forget();
+        hold();
+    }
     print "end $number\n";
 }

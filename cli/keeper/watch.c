@@ -17,8 +17,11 @@
 #define PAUSE_USEC  (400 * 1000)
 /* Below the overlay the guest's kernel believes what it has looked up for a second (the file server
  * says so). What the machine looked up meanwhile may still be the old: so it forgets once more
- * after that. */
-#define SETTLE_USEC (1100 * 1000)
+ * after that. And what a process was just walking through cannot be forgotten in that moment; nor
+ * does anything tell so, when the process has let go of it since. So it is done again, some more
+ * times, after the last change. */
+static const gint64 settle_usec[] = { 1100 * 1000, 3 * G_USEC_PER_SEC, 9 * G_USEC_PER_SEC,
+                                      27 * G_USEC_PER_SEC };
 /* Where nothing tells of changes. */
 #define PERIOD_USEC (800 * 1000)
 /* What a process held is tried again. */
@@ -30,6 +33,7 @@ struct _KeeperWatch
   GPtrArray *shares, *trees;         /* of SandboxPlanShare, of KeeperTree; side by side */
   KeeperRefresh *refresh;            /* NULL: there are no such shares */
   gint64 due, settle, asked, looked; /* monotonic; 0: not */
+  guint n_settled;                   /* since the last change */
   guint32 told;                      /* what the state file was written for */
 };
 
@@ -93,7 +97,8 @@ note_change (KeeperWatch *watch, gint64 now)
 {
   if (!watch->due)
     watch->due = MAX (now + GATHER_USEC, watch->asked + PAUSE_USEC);
-  watch->settle = now + SETTLE_USEC;
+  watch->n_settled = 0;
+  watch->settle = now + settle_usec[0];
 }
 
 /* Written when it says something new. */
@@ -151,8 +156,11 @@ ask (KeeperWatch *watch, gint64 now)
   watch->due = 0;
   if (look)
     watch->looked = now;
-  if (settled)
-    watch->settle = 0;
+  if (!settled)
+    return;
+  watch->n_settled++;
+  watch->settle =
+      watch->n_settled < G_N_ELEMENTS (settle_usec) ? now + settle_usec[watch->n_settled] : 0;
 }
 
 int

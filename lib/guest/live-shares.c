@@ -25,7 +25,7 @@ static const char MOUNT[] =
     "exec 9>/run/vms/mount.lock; flock -w 200 9; umask 022; uptime; end=$((now + 90))\n"
     "while [ $# -gt 2 ]; do\n"
     "  type=virtiofs; [ \"$3\" != review ] || type=overlay\n"
-    "  grep -q \"^$1 [^ ]* $type \" /proc/self/mounts ||\n"
+    "  { mountpoint -q \"$2\" && grep -q \"^$1 [^ ]* $type \" /proc/self/mounts; } ||\n"
     "    until said=$(mount_share \"$1\" \"$2\" \"$3\" 2>&1); do\n"
     "      [ \"$3\" != review ] || umount \"/run/vms/lower/$1\" 2>/dev/null\n"
     "      uptime; [ -d \"$2\" ] && [ \"$now\" -lt $end ] || { bad=1; break; }\n"

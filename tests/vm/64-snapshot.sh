@@ -116,7 +116,7 @@ deletes() {
 	lacks "$(layers snap | tr '\n' ' ')" "^$(object snap).qcow2"
 	eq "$(layers snap | wc -l)" 2 "layers"
 	layers_are_sound snap
-	eq "$(root_virsh list --all --name | grep -c '\.merge$')" 0 "machines that merge"
+	eq "$(root_virsh list --all --name | grep -c "^vms-$TEST_UID-.*[.]merge$")" 0 "machines that merge"
 }
 
 contents_after_merging() {

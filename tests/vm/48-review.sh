@@ -160,6 +160,24 @@ edits_are_seen() {
 	contains "$(vms status review --json | tr -d ' \n')" '"edits":"watched","edits_reason":"","stale":\[\]'
 }
 
+# What is walked through at the moment at which the machine forgets is not forgotten, and nothing tells so: two that never
+# rest are mostly there.
+read_without_pause() {
+	local tries
+	as_user sh -euc 'mkdir -p "$1/edit/busy"; echo old >"$1/edit/busy/f"' sh "$PROJECT"
+	sleep 3
+	in_guest review 'cd ~/project/edit; for i in 1 2; do (while :; do read -r l <busy/f; echo "$l" >/tmp/read$i; done) </dev/null >/dev/null 2>&1 & echo $! >>/tmp/readers; done; sleep 1
+		cat /tmp/read1 /tmp/read2' >"$T/read"
+	eq "$(sort -u "$T/read")" old "before"
+	as_user sh -euc 'cd "$1/edit"; mv busy was; mkdir busy; echo new >busy/f' sh "$PROJECT"
+	for ((tries = 0; tries < 40; tries++)); do
+		[ "$(in_guest review 'cat /tmp/read1 /tmp/read2' | sort -u)" != new ] || break
+		sleep 1
+	done
+	in_guest review 'kill $(cat /tmp/readers)'
+	[ "$tries" -lt 40 ] || fail "not seen by those who read it all the time"
+}
+
 # stale: what status says of it
 stale() {
 	vms status review --json | python3 -c 'import json, sys
@@ -204,6 +222,7 @@ if root_virsh dumpxml "$(object review)" | grep -E '<readonly/>|<binary path=' |
 fi
 t "what the host edits is seen in the machine" edits_are_seen
 sed 's/^/# /' "$T/times" 2>/dev/null
+t "also by those who read it without a pause" read_without_pause
 t "what a process in the machine holds is named" held_is_named
 rm -rf "$PROJECT/edit"
 t "it is all there after a restart" survives_a_reboot

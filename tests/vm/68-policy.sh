@@ -10,7 +10,7 @@ vms destroy --yes --if-exists vault >/dev/null 2>&1
 
 mapfile -t PATTERNS < <(vms profile show credentials | sed -n 's/^forbid=//p' | tr ';' '\n')
 # names that the patterns fit: for apt, which has no slash, and for npm
-mapfile -t NAMES < <(printf '%s\n' "${PATTERNS[@]}" | grep -v '[@/]' | sed 's/[*]/-x1/' | sample 6)
+mapfile -t NAMES < <(printf '%s\n' "${PATTERNS[@]}" | grep -v '[@/]' | sed 's/[*]/-x1/' | sample 2)
 mapfile -t SCOPED < <(printf '%s\n' "${PATTERNS[@]}" | grep '[@/]' | sed 's/[*]/x1/')
 
 is_closed() {

@@ -212,7 +212,7 @@ vms create base-of-all --profile credentials >/dev/null
 t "a machine to work on" vms start base-of-all
 if passed; then
 	t "(stopped)" vms stop base-of-all
-	for point in $(points recreate | grep -vE '^(boot|keeper|ssh|mounts|ready):' | sample 8); do
+	for point in $(points recreate | grep -vE '^(ports|boot|keeper|ssh|mounts|forwards|ready):' | sample 8); do
 		t "recreate killed at $point, then recreate" recreate_then_recreate "$point"
 	done
 	for point in $(points clone | sample 8); do

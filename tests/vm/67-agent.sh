@@ -7,8 +7,8 @@
 . "$(dirname "$0")/lib.sh"
 
 if ! full; then
-	skip "the profile agent" "it installs half a gigabyte: only --full does"
-	finish
+	echo "1..0"
+	exit 0
 fi
 need_image
 SERVICE=18477

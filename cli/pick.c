@@ -11,6 +11,9 @@ static const char FILE_LETTERS[] = "ynhaq";
 static const char FILE_HELP[] =
     "y: apply it; n: leave it; h: ask about each part (hunk) of it; a: apply it and all that "
     "follow; q: leave it and all that follow";
+static const char WHOLE_LETTERS[] = "ynaq";
+static const char WHOLE_HELP[] =
+    "y: apply it; n: leave it; a: apply it and all that follow; q: leave it and all that follow";
 static const char HUNK_LETTERS[] = "ynaq";
 static const char HUNK_HELP[] =
     "y: take this part; n: leave it; a: take it and the rest of the file; q: leave it and the "
@@ -85,6 +88,24 @@ pick_hunks (Pick *pick, SandboxChanges *changes, guint index, guint *ret_taken)
                                         pick->error);
 }
 
+/* h is offered where the change has parts. */
+static gboolean
+pick_file (Pick *pick, SandboxChanges *changes, guint index, char *ret_letter)
+{
+  const SandboxChange *change = sandbox_changes_get (changes, index);
+  g_autofree char *question = g_strdup_printf ("Apply %s?", change->path);
+  g_autofree char *diff = sandbox_changes_diff (changes, index, NULL, NULL, NULL,
+                                                pick->context->cancellable, pick->error);
+  gboolean parts;
+
+  if (diff == NULL)
+    return FALSE;
+  parts = change->kind == SANDBOX_CHANGE_MODIFIED && change->state != SANDBOX_CHANGE_CONFLICT
+          && strstr (diff, "\n@@ ") != NULL;
+  return ask (pick, question, parts ? FILE_LETTERS : WHOLE_LETTERS, parts ? FILE_HELP : WHOLE_HELP,
+              ret_letter);
+}
+
 GArray *
 vms_pick (VmsContext *context, SandboxChanges *changes, const GArray *chosen,
           gboolean (*is_open) (const SandboxChange *change, gconstpointer data), gconstpointer data,
@@ -98,7 +119,6 @@ vms_pick (VmsContext *context, SandboxChanges *changes, const GArray *chosen,
     {
       guint index = g_array_index (chosen, guint, i);
       const SandboxChange *change = sandbox_changes_get (changes, index);
-      g_autofree char *question = g_strdup_printf ("Apply %s?", change->path);
       guint taken = 1;
 
       if (!is_open (change, data))
@@ -108,7 +128,7 @@ vms_pick (VmsContext *context, SandboxChanges *changes, const GArray *chosen,
         }
       if (letter != 'a' && letter != 'q'
           && (!vms_review_print (context, changes, index, error)
-              || !ask (&pick, question, FILE_LETTERS, FILE_HELP, &letter)
+              || !pick_file (&pick, changes, index, &letter)
               || (letter == 'h' && !pick_hunks (&pick, changes, index, &taken))))
         return NULL;
       if (letter != 'n' && letter != 'q' && taken > 0)

@@ -4,6 +4,7 @@
 
 #include "base/error.h"
 #include "base/file.h"
+#include "base/names.h"
 
 #include <stdio.h>
 #include <string.h>
@@ -132,6 +133,7 @@ sandbox_changes_keep_hunks (SandboxChanges *changes, guint index, const gboolean
 {
   SandboxChangeRow *row = _sandbox_changes_row (changes, index);
   g_autofree char *host = NULL, *diff = NULL;
+  g_autofree char *shown = sandbox_escape (row->pub.path, -1, 200);
   Splice splice = { .wanted = wanted, .n_wanted = n_wanted, .line = 1 };
   gsize length = 0;
   gboolean ok;
@@ -141,7 +143,7 @@ sandbox_changes_keep_hunks (SandboxChanges *changes, guint index, const gboolean
         error, SANDBOX_ERROR_INVALID,
         "%s: this change can only be taken as a whole (parts are for changed texts "
         "of up to 1 MiB that are ready or merged)",
-        row->pub.path);
+        shown);
   diff = sandbox_changes_diff (changes, index, &length, NULL, NULL, cancellable, error);
   host = diff ? read_host (changes, row) : NULL;
   if (!diff)
@@ -149,13 +151,13 @@ sandbox_changes_keep_hunks (SandboxChanges *changes, guint index, const gboolean
   if (!host)
     return sandbox_fail (error, SANDBOX_ERROR_BUSY,
                          "%s: it changed on this host just now; look at the difference again",
-                         row->pub.path);
+                         shown);
   splice.at = host;
   splice.end = host + row->host.size_bytes;
   splice.text = g_string_sized_new (row->host.size_bytes);
   ok = splice_all (&splice, diff, length)
        || sandbox_fail (error, SANDBOX_ERROR_INVALID,
-                        "%s: its diff has not %" G_GSIZE_FORMAT " hunks", row->pub.path, n_wanted);
+                        "%s: its diff has not %" G_GSIZE_FORMAT " hunks", shown, n_wanted);
   /* what both began with, for those that stay: of a merge it is known already */
   if (ok && row->pub.state == SANDBOX_CHANGE_READY)
     ok = _sandbox_upper_add_text (changes->upper, host, row->host.size_bytes, &row->base_offset,

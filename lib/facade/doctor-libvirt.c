@@ -118,16 +118,13 @@ static const struct
 };
 
 void
-_sandbox_doctor_versions (SandboxDoctor *doctor)
+_sandbox_doctor_known_bugs (SandboxDoctor *doctor, guint64 qemu_version, guint64 libvirt_version)
 {
-  g_autoptr (SandboxFacts) facts = _sandbox_virt_facts (doctor->host->virt, NULL, NULL);
   guint found = 0;
 
-  if (facts == NULL || strcmp (facts->driver, "QEMU") != 0)
-    return;
   for (gsize i = 0; i < G_N_ELEMENTS (known_bugs); i++)
     {
-      guint64 version = known_bugs[i].qemu ? facts->qemu_version : facts->libvirt_version;
+      guint64 version = known_bugs[i].qemu ? qemu_version : libvirt_version;
       g_autofree char *shown = show_version (version);
 
       if (version < known_bugs[i].from || version >= known_bugs[i].before)
@@ -142,6 +139,15 @@ _sandbox_doctor_versions (SandboxDoctor *doctor)
   if (found == 0)
     _sandbox_doctor_add (doctor, "versions", SANDBOX_CHECK_GOOD,
                          "nothing is known against these versions of libvirt and QEMU");
+}
+
+void
+_sandbox_doctor_versions (SandboxDoctor *doctor)
+{
+  g_autoptr (SandboxFacts) facts = _sandbox_virt_facts (doctor->host->virt, NULL, NULL);
+
+  if (facts != NULL && strcmp (facts->driver, "QEMU") == 0)
+    _sandbox_doctor_known_bugs (doctor, facts->qemu_version, facts->libvirt_version);
 }
 
 /* A hole in QEMU ends there, or at the rights of QEMU's user. */

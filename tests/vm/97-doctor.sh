@@ -178,6 +178,39 @@ user_without_sudo() {
 	eq "$(sysctl -n "$setting")" 0
 }
 
+# The file system of the pool as it could be: smaller than an image, then smaller than what disks may grow by (40 GiB for a sparse volume).
+sees_little_room() {
+	local pool
+	pool=$(root_virsh pool-dumpxml vms | sed -n 's:.*<path>\(.*\)</path>.*:\1:p')
+	root_virsh vol-create-as vms "$(object roomy).qcow2" 40G --format qcow2 >/dev/null
+	mount -t tmpfs -o size=1G tmpfs "$pool"
+	vms doctor --json >"$T/report" || true
+	eq "$(level storage)" warning "with 1 GiB"
+	contains "$(cat "$T/report")" 'the storage pool has 1(\.0)? GiB left'
+	mount -o remount,size=3G "$pool"
+	vms doctor --json >"$T/report" || true
+	eq "$(level storage)" note "with 3 GiB, and a disk that may grow by 40"
+	root_virsh vol-delete --pool vms "$(object roomy).qcow2" >/dev/null
+	mount -o remount,size=4096G "$pool"
+	vms doctor --json >"$T/report" || true
+	eq "$(level storage)" good "with 4 TiB"
+	umount "$pool"
+}
+
+# No KVM, and something else in its place.
+sees_a_useless_kvm() {
+	[ -e /dev/kvm ] || return 0
+	as_root doctor --json >"$T/report" || true
+	cp "$T/report" "$T/report.kvm"
+	mount --bind /dev/null /dev/kvm
+	as_root doctor --json >"$T/report" || true
+	eq "$(level kvm)" note
+	contains "$(cat "$T/report")" 'machines run emulated \(TCG\), which is slow: /dev/kvm'
+	umount /dev/kvm
+	as_root doctor --json >"$T/report" || true
+	eq "$(level kvm)" "$(cp "$T/report.kvm" "$T/report"; level kvm)" "the host's own again"
+}
+
 # What weakens a sandbox is seen, and is not seen where it is not.
 sees_what_is_wrong() {
 	local id
@@ -191,6 +224,8 @@ sees_what_is_wrong() {
 	for id in forward dns qemu-conf; do
 		eq "$(level $id)" unknown "$id, as an ordinary user sees it"
 	done
+	sees_little_room
+	sees_a_useless_kvm
 
 	printf 'seccomp_sandbox = 0\nuser = "root"\n' >>/etc/libvirt/qemu.conf
 	mkdir -p /etc/ufw

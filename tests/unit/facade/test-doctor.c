@@ -196,6 +196,50 @@ test_levels (void)
   g_assert_cmpstr (sandbox_check_level_to_string (99), ==, "unknown");
 }
 
+/* Which of the known things are told of which versions; each side of each boundary. */
+static void
+test_known_bugs (void)
+{
+  static const struct
+  {
+    guint64 qemu, libvirt;
+    const char *told; /* words of what is told, in order; "" for nothing */
+  } cases[] = {
+    { 6002000, 9002000, "2022-0358 2024-4467" },
+    { 6999999, 9002000, "2022-0358 2024-4467" },
+    { 7000000, 9002000, "2024-4467" },
+    { 7002012, 9002000, "2024-4467" },
+    { 7002013, 9002000, "" },
+    { 7002022, 9000000, "attached" },
+    { 7002022, 9001999, "attached" },
+    { 8000000, 9002000, "2024-4467" },
+    { 9000999, 10009999, "2024-4467" },
+    { 9001000, 10009999, "" },
+    { 10000000, 10010000, "2025-12748" },
+    { 10000000, 11002999, "2025-12748" },
+    { 10000000, 11003000, "" },
+  };
+
+  for (guint i = 0; i < G_N_ELEMENTS (cases); i++)
+    {
+      g_auto (SandboxDoctor) doctor = make_doctor ();
+      g_auto (GStrv) words = g_strsplit (cases[i].told, " ", 0);
+      guint told = g_strv_length (words);
+
+      _sandbox_doctor_known_bugs (&doctor, cases[i].qemu, cases[i].libvirt);
+      g_assert_cmpuint (doctor.checks->len, ==, MAX (told, 1));
+      for (guint n = 0; n < doctor.checks->len; n++)
+        {
+          const SandboxCheck *check = g_ptr_array_index (doctor.checks, n);
+
+          g_assert_cmpstr (check->id, ==, "versions");
+          g_assert_cmpint (check->level, ==, told > 0 ? SANDBOX_CHECK_NOTE : SANDBOX_CHECK_GOOD);
+          g_assert_true (told == 0 || strstr (check->text, words[n]) != NULL);
+          g_assert_true (told == 0 || check->fix != NULL);
+        }
+    }
+}
+
 int
 main (int argc, char **argv)
 {
@@ -208,5 +252,6 @@ main (int argc, char **argv)
   g_test_add_func ("/facade/doctor/without-steps", test_without_steps);
   g_test_add_func ("/facade/doctor/diagnosis", test_diagnosis);
   g_test_add_func ("/facade/doctor/levels", test_levels);
+  g_test_add_func ("/facade/doctor/known-bugs", test_known_bugs);
   return g_test_run ();
 }

@@ -53,7 +53,6 @@ take (SandboxStream *stream, int out_fd, guint64 max_bytes, SandboxBytesFunc on_
       gpointer user_data, GError **error)
 {
   g_autofree char *block = g_malloc (BLOCK);
-  gint64 deadline = g_get_monotonic_time () + TOTAL_USEC;
   guint64 total = 0;
 
   for (;;)
@@ -68,9 +67,6 @@ take (SandboxStream *stream, int out_fd, guint64 max_bytes, SandboxBytesFunc on_
                              "the machine's new commits are more than %" G_GUINT64_FORMAT
                              " bytes; raise the limit if that is as it should be (--max-size)",
                              max_bytes);
-      if (g_get_monotonic_time () > deadline)
-        return sandbox_fail (error, SANDBOX_ERROR_TIMED_OUT,
-                             "the machine did not send its commits within an hour");
       if (!write_all (out_fd, block, (gsize)n, error))
         return FALSE;
       on_bytes (total, user_data);
@@ -116,7 +112,10 @@ _sandbox_guest_bundle (const SandboxSsh *ssh, const char *path, int known_fd, in
   g_autofree char *text = NULL;
   int status = 0;
 
-  return stream && take (stream, out_fd, max_bytes, on_bytes, user_data, error)
+  if (!stream)
+    return FALSE;
+  _sandbox_stream_limit (stream, TOTAL_USEC);
+  return take (stream, out_fd, max_bytes, on_bytes, user_data, error)
          && _sandbox_stream_finish (stream, &status, &text, error)
          && judge (ssh, path, status, text, ret_news, error);
 }

@@ -18,6 +18,7 @@
 #define LIST_MAX     (1024 * 1024)
 #define LIST_USEC    (10 * 60 * G_USEC_PER_SEC)
 #define DISCARD_USEC (30 * 60 * G_USEC_PER_SEC)
+#define SEND_USEC    (G_GINT64_CONSTANT (60) * 60 * G_USEC_PER_SEC)
 /* The kernel of a reader goes through the journal of a disk. */
 #define MOUNT_USEC      (5 * 60 * G_USEC_PER_SEC)
 #define FINGERPRINT_MAX 1024
@@ -144,6 +145,7 @@ _sandbox_guest_read_upper (const SandboxSsh *ssh, const char *root, const char *
 
   if (!stream)
     return FALSE;
+  _sandbox_stream_limit (stream, SEND_USEC);
   ok = func (_sandbox_stream_read, stream, user_data, &local);
   if (ok)
     return _sandbox_stream_drain (stream, error)

@@ -26,6 +26,7 @@ struct _SandboxStream
   pid_t pid; /* 0: reaped */
   int pid_fd, data_fd, err_fd;
   gboolean ended;
+  gint64 end; /* monotonic: when all of it must be over */
   GString *text;
   GCancellable *cancellable;
 };
@@ -51,32 +52,42 @@ drain_text (SandboxStream *stream)
   sandbox_close_fd (&stream->err_fd);
 }
 
-/* Until @fd is ready; takes what comes on stderr meanwhile. */
+static gboolean
+fail_in_time (const SandboxStream *stream, GError **error)
+{
+  return g_get_monotonic_time () >= stream->end
+             ? sandbox_fail (error, SANDBOX_ERROR_TIMED_OUT,
+                             "copying: the machine was not done in the time that it has")
+             : sandbox_fail (error, SANDBOX_ERROR_TIMED_OUT,
+                             "copying: the machine said nothing for %d minutes", IDLE_MSEC / 60000);
+}
+
+/* Until @fd is ready; takes what comes on stderr meanwhile, which is no sign of life. */
 static gboolean
 wait_ready (SandboxStream *stream, int fd, gushort events, GError **error)
 {
   GPollFD fds[3] = { { .fd = fd, .events = events }, { .fd = -1 }, { .fd = -1 } };
   gboolean pollable =
       stream->cancellable && g_cancellable_make_pollfd (stream->cancellable, &fds[2]);
-
-  gboolean in_time = TRUE;
+  gint64 end = MIN (stream->end, g_get_monotonic_time () + IDLE_MSEC * G_GINT64_CONSTANT (1000));
+  gint64 left = 0;
 
   do
     {
+      left = MAX (end - g_get_monotonic_time (), 0);
       fds[1] = (GPollFD){ .fd = stream->err_fd, .events = G_IO_IN };
       fds[0].revents = 0;
-      in_time = g_poll (fds, 3, IDLE_MSEC) != 0;
+      g_poll (fds, 3, (int)((left + 999) / 1000));
       if (fds[1].revents)
         drain_text (stream);
     }
-  while (in_time && !fds[0].revents && !g_cancellable_is_cancelled (stream->cancellable));
+  while (left > 0 && !fds[0].revents && !g_cancellable_is_cancelled (stream->cancellable));
   if (pollable)
     g_cancellable_release_fd (stream->cancellable);
   if (g_cancellable_set_error_if_cancelled (stream->cancellable, error))
     return FALSE;
-  return in_time
-         || sandbox_fail (error, SANDBOX_ERROR_TIMED_OUT,
-                          "copying: the machine said nothing for %d minutes", IDLE_MSEC / 60000);
+  /* what comes in drops may be ready each time: the end is the end */
+  return (fds[0].revents && g_get_monotonic_time () < stream->end) || fail_in_time (stream, error);
 }
 
 static gboolean
@@ -111,6 +122,7 @@ stream_open (const SandboxSsh *ssh, const char *remote_command, gboolean reading
   gboolean ok;
 
   stream->pid_fd = stream->data_fd = stream->err_fd = -1;
+  stream->end = G_MAXINT64;
   stream->text = g_string_new (NULL);
   stream->cancellable = cancellable ? g_object_ref (cancellable) : NULL;
   if (socketpair (AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, sockets) < 0
@@ -144,6 +156,12 @@ _sandbox_stream_open_fed (const SandboxSsh *ssh, const char *remote_command, int
                           GCancellable *cancellable, GError **error)
 {
   return stream_open (ssh, remote_command, TRUE, stdin_fd, cancellable, error);
+}
+
+void
+_sandbox_stream_limit (SandboxStream *stream, gint64 usec)
+{
+  stream->end = g_get_monotonic_time () + usec;
 }
 
 gboolean

@@ -4,6 +4,7 @@
 
 #include "base/error.h"
 #include "base/file.h"
+#include "guest/copy-private.h"
 
 #include <fcntl.h>
 #include <string.h>
@@ -302,6 +303,41 @@ test_no_guest (void)
   fixture_tear_down (&fixture);
 }
 
+/* One that sends a little now and then, of whatever kind, has no more time for it. */
+static void
+test_limit (void)
+{
+  static const char *const scripts[] = {
+    "while :; do printf x; sleep 0.1; done",     /* what was asked for, in drops */
+    "while :; do printf x >&2; sleep 0.1; done", /* complaints instead of it */
+    "head -c 100000 /dev/zero; exec sleep 60",   /* no end of it */
+    "head -c 65536 /dev/zero; exec >&-; while :; do printf x >&2; sleep 0.1; done",
+    "sleep 60",
+  };
+  Fixture fixture;
+
+  fixture_set_up (&fixture);
+  if (fixture_start_sshd (&fixture, NULL))
+    for (guint i = 0; i < G_N_ELEMENTS (scripts); i++)
+      {
+        g_autoptr (GError) error = NULL;
+        g_autofree char *block = g_malloc (65536);
+        g_autoptr (SandboxStream) stream =
+            _sandbox_stream_open (fixture.ssh, scripts[i], TRUE, NULL, &error);
+        gint64 begin = g_get_monotonic_time ();
+        int status = 0;
+
+        g_assert_no_error (error);
+        _sandbox_stream_limit (stream, 3 * G_USEC_PER_SEC);
+        g_assert_false (_sandbox_stream_read (block, 65536, stream, &error)
+                        && _sandbox_stream_drain (stream, &error)
+                        && _sandbox_stream_finish (stream, &status, NULL, &error));
+        g_assert_error (error, SANDBOX_ERROR, SANDBOX_ERROR_TIMED_OUT);
+        g_assert_cmpint (g_get_monotonic_time () - begin, <, 30 * G_USEC_PER_SEC);
+      }
+  fixture_tear_down (&fixture);
+}
+
 int
 main (int argc, char **argv)
 {
@@ -314,5 +350,6 @@ main (int argc, char **argv)
   g_test_add_func ("/guest/copy/unreadable", test_unreadable);
   g_test_add_func ("/guest/copy/cancel", test_cancel);
   g_test_add_func ("/guest/copy/no-guest", test_no_guest);
+  g_test_add_func ("/guest/copy/limit", test_limit);
   return g_test_run ();
 }

@@ -68,7 +68,9 @@ report (Work *work, SandboxChanges *changes, const GArray *chosen)
         }
       else
         {
-          tell (change, "not applied");
+          tell (change, change->state == SANDBOX_CHANGE_CONFLICT
+                            ? "not applied (--force replaces what is here)"
+                            : "not applied");
           work->left++;
         }
     }

@@ -147,18 +147,18 @@ let_go (GuardWorker *worker, GuardMachine *machine, virDomainPtr domain)
     }
   if (virDomainGetState (domain, &state, &reason, 0) < 0)
     return;
-  if (state != VIR_DOMAIN_PAUSED || reason != VIR_DOMAIN_PAUSED_USER)
+  if (machine->told)
     guard_log ("%s: its rules are complete again", machine->name);
-  else if (virDomainResume (domain) == 0)
-    guard_log ("%s: its rules are complete again: resumed", machine->name);
-  else
+  if (state == VIR_DOMAIN_PAUSED && reason == VIR_DOMAIN_PAUSED_USER)
     {
-      g_autofree char *error = last_error ();
+      g_autofree char *error = virDomainResume (domain) < 0 ? last_error () : NULL;
 
-      if (machine->told)
+      if (error && machine->told)
         guard_log ("%s: it could not be resumed: %s", machine->name, error);
       machine->told = FALSE;
-      return;
+      if (error)
+        return;
+      guard_log ("%s: resumed", machine->name);
     }
   machine->told = FALSE;
   set_held (worker, machine, FALSE);

@@ -163,7 +163,7 @@ start_guard() {
 		echo $! >"$T/guard.pid"
 		wait
 	) |
-		while read -r line; do printf '%s %s\n' "$(now)" "$line"; done >>"$T/guard" &
+		while read -r line; do printf '%s %s\n' "${EPOCHREALTIME/,/.}" "$line"; done >>"$T/guard" &
 	within 10 logged "$since" 'guarded'
 }
 
@@ -252,7 +252,7 @@ milliseconds() {
 }
 
 # shut SINCE RESUMED PORT: from one second after SINCE on nothing of the machine that sends to PORT came out, until it went on. That is the
-# promise; when it is paused depends on what the host has to do. The line that says that it goes on is written when it runs already.
+# promise; when it is paused depends on what the host has to do. RESUMED is when it said that it goes on, and is written down a little later.
 shut() {
 	eq "$(packets "$FAR" "$(after "$1" 1)" "$(after "$2" -0.3)" "$3" | wc -l)" 0 "packets from one second on, till it was resumed"
 	eq "$(packets "$LAN" "$(after "$1" 1)" "" "$3" | wc -l)" 0 "packets to the LAN after one second"
@@ -271,7 +271,7 @@ took_away() {
 	# what libvirt cannot mend
 	[ "$*" != "$DORMANT" ] || nft add table ip filter
 	within 60 logged "$since" 'resumed'
-	resumed=$(time_of "$since" 'resumed')
+	resumed=$(time_of "$since" 'complete again')
 	last=$(packets "$FAR" "$since" "$paused" | tail -n 1)
 	milliseconds "$since" "${last:-$since}" | tee -a "$T/windows"
 	shut "$since" "$resumed" 9
@@ -474,7 +474,7 @@ libvirt_at_work() {
 	rm "$T/slow"
 	wait $!
 	within 60 logged "$since" 'resumed'
-	shut "$since" "$(time_of "$since" 'resumed')" 9
+	shut "$since" "$(time_of "$since" 'complete again')" 9
 	root_virsh destroy beside
 	root_virsh nwfilter-undefine beside
 	eq "$(rules | diff "$T/whole" - | grep '^[<>]' | head -5)" "" "rules that are others than before"

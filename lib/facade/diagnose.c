@@ -17,6 +17,7 @@ static const struct
   { _sandbox_doctor_kvm, FALSE },
   { _sandbox_doctor_confinement, TRUE },
   { _sandbox_doctor_qemu_conf, FALSE },
+  { _sandbox_doctor_apparmor, FALSE },
   { _sandbox_doctor_storage, TRUE },
   { _sandbox_doctor_images, TRUE },
   { _sandbox_doctor_bridge_netfilter, FALSE },

@@ -70,6 +70,11 @@ void _sandbox_doctor_firewalls (SandboxDoctor *doctor);
 void _sandbox_doctor_docker (SandboxDoctor *doctor);
 void _sandbox_doctor_dns (SandboxDoctor *doctor);
 void _sandbox_doctor_routes (SandboxDoctor *doctor);
+/* doctor-apparmor.c */
+void _sandbox_doctor_apparmor (SandboxDoctor *doctor);
+/* Whether rules of @text, the text of a profile, let what is confined by it execute @path; what it
+ * includes is not looked at. */
+gboolean _sandbox_apparmor_may_execute (const char *text, const char *path);
 /* doctor-libvirt.c */
 void _sandbox_doctor_libvirt (SandboxDoctor *doctor);
 void _sandbox_doctor_qemu (SandboxDoctor *doctor);

@@ -146,8 +146,8 @@ check_allowed (const SandboxProfileValues *values, const char *kind, GPtrArray *
   for (guint i = 0; i < list->len; i++)
     {
       const char *item = list->pdata[i];
-      /* without its version: NAME=1, NAME@1, @SCOPE/NAME@1 */
-      g_autofree char *name = g_strndup (item, 1 + strcspn (item + 1, "=@"));
+      /* without its version: NAME=1, NAME@1, @SCOPE/NAME@1; or NAME? */
+      g_autofree char *name = g_strndup (item, 1 + strcspn (item + 1, "=@?"));
       const char *pattern = _sandbox_policy_find (values->forbid, name);
 
       if (pattern != NULL)

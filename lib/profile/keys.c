@@ -82,7 +82,8 @@ static const SandboxProfileKey rows[N_KEYS] = {
                           "", "Shipped pieces that are installed in it" },
   [KEY_PROVISION_PACKAGES] = { "provision", "packages", "list of packages",
                                "empty, or names of Debian packages separated by ;, such as "
-                               "ripgrep;build-essential, or NAME=VERSION; + in front adds to the "
+                               "ripgrep;build-essential, or NAME=VERSION, or NAME? (left out "
+                               "where the distribution has none of it); + in front adds to the "
                                "inherited list",
                                "", "Packages of the distribution that are installed in it" },
   [KEY_PROVISION_NPM] = { "provision", "npm", "list of packages",

@@ -45,10 +45,12 @@ is_of (const char *text, gsize length, const char *set)
 static gboolean
 is_package (const char *item)
 {
-  gsize name = strcspn (item, "=");
+  gsize name = strcspn (item, "=?");
+  const char *rest = item + name;
 
   return g_ascii_isalnum (item[0]) && name >= 2 && is_of (item, name, LOWER DIGITS "+.-")
-         && (item[name] == '\0' || is_of (item + name + 1, strlen (item + name + 1), VERSION));
+         && (*rest == '\0' || g_str_equal (rest, "?")
+             || (*rest == '=' && is_of (rest + 1, strlen (rest + 1), VERSION)));
 }
 
 static gboolean
@@ -218,8 +220,8 @@ _sandbox_word_canonical (KeyId id, const char *item, GError **error)
   else if (id == KEY_PROVISION_USE)
     good = sandbox_name_check_form ("piece", item, error);
   else if (id == KEY_PROVISION_PACKAGES)
-    good =
-        is_package (item) || fail_item (item, "name of a package: use NAME or NAME=VERSION", error);
+    good = is_package (item)
+           || fail_item (item, "name of a package: use NAME, NAME=VERSION or NAME?", error);
   else if (id == KEY_PROVISION_NPM)
     good = is_npm (item)
            || fail_item (item, "name of an npm package: use [@SCOPE/]NAME[@VERSION]", error);

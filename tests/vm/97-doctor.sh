@@ -150,6 +150,26 @@ says_that_it_failed() {
 	eq "$(result bridge-netfilter)" not-helped
 }
 
+# A prefix for which AppArmor's profile of libvirt's daemon needs a rule.
+permits_the_share_helper() {
+	local profile=/etc/apparmor.d/usr.sbin.libvirtd
+	rm -rf /etc/apparmor.d
+	as_root doctor --json >"$T/report" || true
+	eq "$(level apparmor)" "" "without a profile"
+	mkdir -p /etc/apparmor.d/local
+	printf '/usr/sbin/libvirtd {\n  /usr/sbin/* PUx,\n  #include <local/usr.sbin.libvirtd>\n}\n' >"$profile"
+	as_root doctor --json >"$T/report" || true
+	if [ -d /sys/kernel/security/apparmor ]; then # what it would load is not what this host has
+		eq "$(level apparmor)" error
+		return
+	fi
+	eq "$(level apparmor)" note
+	as_root doctor --fix --yes --json >"$T/report" || true
+	eq "$(result apparmor)" "done"
+	eq "$(level apparmor)" good
+	eq "$(cat "/etc/apparmor.d/local/${profile##*/}")" "$VMS_TESTS_PREFIX/sbin/vms-virtiofsd PUx,"
+}
+
 # The test user may use sudo here, and only here.
 user_with_sudo() {
 	echo "$TEST_USER ALL=(ALL) NOPASSWD: ALL" >/etc/sudoers.d/test
@@ -346,6 +366,7 @@ t "doctor reports" reports
 t "a host that does not filter bridged packets starts nothing" privately nothing_starts_unfiltered
 t "a host whose addresses cannot be read starts nothing" nothing_starts_without_addresses
 t "--fix shows, asks, mends for good, and looks again" privately fixes_and_lasts
+t "--fix lets libvirt's daemon start the share helper, as far as AppArmor goes" privately permits_the_share_helper
 t "--fix says when it failed, or did not help" privately says_that_it_failed
 if command -v sudo >/dev/null; then
 	t "an ordinary user's --fix uses sudo" privately user_with_sudo

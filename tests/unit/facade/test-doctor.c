@@ -240,6 +240,44 @@ test_known_bugs (void)
     }
 }
 
+/* Rules as Debian's profile of libvirt's daemon has them. */
+static void
+test_apparmor (void)
+{
+  static const char profile[] = "  /** rwmkl,\n"
+                                "  /bin/* PUx,\n"
+                                "  /usr/sbin/virtlogd pix,\n"
+                                "  /usr/sbin/* PUx,\n"
+                                "  /usr/{lib,lib64,lib/qemu,libexec}/virtiofsd PUx,\n"
+                                "  audit deny /{usr/,}sbin/apparmor_parser rwxl,\n"
+                                "  /usr/lib/libvirt/* PUxr,\n"
+                                "  #/opt/commented PUx,\n"
+                                "  /etc/libvirt/hooks/** rmix,\n"
+                                "  /var/lib/libvirt/virtd[a-c]? ixr,\n";
+  static const struct
+  {
+    const char *path;
+    gboolean may;
+  } cases[] = {
+    { "/usr/sbin/vms-virtiofsd", TRUE },        { "/usr/sbin/a/vms-virtiofsd", FALSE },
+    { "/usr/local/sbin/vms-virtiofsd", FALSE }, { "/opt/vms/sbin/vms-virtiofsd", FALSE },
+    { "/usr/lib/qemu/virtiofsd", TRUE },        { "/usr/libexec/virtiofsd", TRUE },
+    { "/usr/lib/virtiofsd2", FALSE },           { "/usr/lib/x/virtiofsd", FALSE },
+    { "/usr/sbin/apparmor_parser", FALSE },     { "/opt/commented", FALSE },
+    { "/etc/libvirt/hooks/qemu.d/a/b", TRUE },  { "/usr/lib/libvirt/vms-virtiofsd", TRUE },
+    { "/var/lib/libvirt/virtdb1", TRUE },       { "/var/lib/libvirt/virtdd1", FALSE },
+  };
+
+  for (guint i = 0; i < G_N_ELEMENTS (cases); i++)
+    if (_sandbox_apparmor_may_execute (profile, cases[i].path) != cases[i].may)
+      g_error ("%s", cases[i].path);
+  g_assert_true (_sandbox_apparmor_may_execute ("/usr/local/sbin/vms-virtiofsd PUx,\n",
+                                                "/usr/local/sbin/vms-virtiofsd"));
+  /* broken text is no rule */
+  g_assert_false (
+      _sandbox_apparmor_may_execute ("/usr/{sbin/* PUx,\n/[ ix,\n/\n\n deny", "/usr/sbin/a"));
+}
+
 int
 main (int argc, char **argv)
 {
@@ -253,5 +291,6 @@ main (int argc, char **argv)
   g_test_add_func ("/facade/doctor/diagnosis", test_diagnosis);
   g_test_add_func ("/facade/doctor/levels", test_levels);
   g_test_add_func ("/facade/doctor/known-bugs", test_known_bugs);
+  g_test_add_func ("/facade/doctor/apparmor", test_apparmor);
   return g_test_run ();
 }

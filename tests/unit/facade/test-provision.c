@@ -168,6 +168,7 @@ test_forbidden (void)
     { "nodejs*", "npm=left-pad\n", "forbids the package nodejs (\"nodejs*\"" },
     { "docker*", "use=docker\n", "forbids the piece docker (\"docker*\"" },
     { "docker.io", "packages=jq;docker.io=26.1\n", "forbids the package docker.io" },
+    { "docker-cli", "packages=jq;docker-cli?\n", "forbids the package docker-cli " },
     { "@openai/*", "npm=@openai/codex@1.2\n", "forbids the npm package @openai/codex (" },
     { "left-*", "npm=left-pad@^2\n", "forbids the npm package left-pad (" },
   };

@@ -13,9 +13,9 @@ typedef struct
 static const Case cases[] = {
   { KEY_PROVISION_USE, { "node", "claude-code" }, { "", "Node", "../x", "a/b", "a b", "-x" } },
   { KEY_PROVISION_PACKAGES,
-    { "git", "g++", "libc6-dev", "python3.13", "nodejs=20.19.2+dfsg-1~x" },
+    { "git", "g++", "libc6-dev", "python3.13", "nodejs=20.19.2+dfsg-1~x", "docker-cli?" },
     { "", "a", "-y", "Git", "git;", "a b", "./x.deb", "git/sid", "git=", "git=1 2", "*", "git*",
-      "$(id)", "git\n" } },
+      "$(id)", "git\n", "git??", "git?=1", "git=1?", "g?", "?" } },
   { KEY_PROVISION_NPM,
     { "typescript", "@openai/codex", "npm@10", "@a/b@1.2.3-rc.1", "x@^2" },
     { "", "@", "@a", "@a/", "/b", "@a/b/c", "-g", "--prefix", "a b", "git+https:", "https://x/y",

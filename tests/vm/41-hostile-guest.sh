@@ -250,7 +250,7 @@ sshd_banner() {
 
 floods_from_commands() {
 	local mib=8 kib=300 size
-	! full || mib=400 kib=4096
+	! full || mib=160 kib=4096
 	measured vms exec evil -- sh -c "head -c ${mib}M /dev/zero; head -c ${mib}M /dev/zero >&2; exit 7"
 	eq "$have" 7 "exit status"
 	eq "$(stat -c %s "$T/out")" $((mib * 1024 * 1024)) "bytes of output"

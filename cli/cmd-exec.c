@@ -6,6 +6,9 @@
 #include "autostart.h"
 #include "progress.h"
 
+/* Of a command, in the note of the snapshot before it: bytes. */
+#define NOTE_MAX 200
+
 /* As ssh does it: the words become one line, which the user's own shell in the guest reads. */
 #define RUN_IN_SHELL "exec \"${SHELL:-/bin/sh}\" -c \"$1\""
 
@@ -108,6 +111,27 @@ read_command (const VmsArgs *args, char **env, SandboxExecOptions *options, GErr
   return vms_args_get_time (args, "timeout", &options->timeout_usec, error);
 }
 
+/* What the disk has before the command runs, as a snapshot. */
+static gboolean
+make_checkpoint (VmsContext *context, const VmsArgs *args, SandboxMachine *machine, GError **error)
+{
+  SandboxSnapshotOptions options = SANDBOX_SNAPSHOT_OPTIONS_INIT;
+  g_autofree char *line = g_strjoinv (" ", args->command);
+  g_autofree char *shown = vms_escape (line);
+  g_autofree char *cut = g_strdup_printf ("before: %.*s", NOTE_MAX, shown);
+  g_autofree char *note = g_utf8_make_valid (cut, -1);
+  g_autofree char *name = NULL;
+
+  options.checkpoint = TRUE;
+  options.note = note;
+  name =
+      sandbox_machine_snapshot_create (machine, &options, NULL, NULL, context->cancellable, error);
+  if (name != NULL && !context->quiet)
+    vms_say ("vms: snapshot %s; `vms revert %s %s` goes back to it", name,
+             sandbox_machine_get_name (machine), name);
+  return name != NULL;
+}
+
 int
 vms_cmd_exec (VmsContext *context, const VmsArgs *args, GError **error)
 {
@@ -123,6 +147,8 @@ vms_cmd_exec (VmsContext *context, const VmsArgs *args, GError **error)
     return 1;
   if (options.cwd == NULL)
     options.cwd = mapped = guest_directory (machine);
+  if (vms_args_has (args, "checkpoint") && !make_checkpoint (context, args, machine, error))
+    return 1;
   return run_command (context, machine, &options, error);
 }
 

@@ -106,6 +106,12 @@ depth_of (GHashTable *depths, const SandboxSnapshot *snapshot)
   return depth;
 }
 
+static gboolean
+is_checkpoint (const SandboxSnapshot *snapshot)
+{
+  return snapshot->automatic && g_str_has_prefix (snapshot->name, "exec-");
+}
+
 static void
 add_row (VmsTable *table, GHashTable *depths, const SandboxSnapshot *snapshot)
 {
@@ -115,10 +121,11 @@ add_row (VmsTable *table, GHashTable *depths, const SandboxSnapshot *snapshot)
   g_autofree char *size = vms_size (snapshot->disk_bytes);
   g_autofree char *age = present ? g_strdup ("") : age_text (snapshot->created_usec);
   g_autofree char *used_by = g_strjoinv (", ", snapshot->used_by);
-  const char *made = present               ? NULL
-                     : snapshot->automatic ? "by a revert"
-                     : snapshot->running   ? "running"
-                                           : "off";
+  const char *made = present                    ? NULL
+                     : is_checkpoint (snapshot) ? "by exec"
+                     : snapshot->automatic      ? "by a revert"
+                     : snapshot->running        ? "running"
+                                                : "off";
 
   vms_table_add (table, present ? VMS_BOLD : VMS_PLAIN, name, size, present ? NULL : age, made,
                  *used_by != '\0' ? used_by : NULL,

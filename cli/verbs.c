@@ -87,6 +87,7 @@ static const VmsOption exec_options[] = {
   VALUE ('C', "directory", "DIR", VMS_COMPLETE_NONE, "directory in the guest to run it in"),
   VALUES ('e', "env", "NAME[=VALUE]", VMS_COMPLETE_NONE, ENV_SUMMARY),
   VALUE (0, "timeout", "TIME", VMS_COMPLETE_NONE, "end the command after this time"),
+  FLAG (0, "checkpoint", "make a snapshot first; the newest ten of these are kept"),
   END
 };
 static const VmsOption run_options[] = {
@@ -290,7 +291,8 @@ const VmsVerb vms_verbs[] = {
     "No shell reads COMMAND: its words reach the guest as they are. When the current directory "
     "lies in a share, the command runs in "
     "the same directory as seen from the guest, else in the home. Starts the machine if its "
-    "profile allows that (start-on-exec).",
+    "profile allows that (start-on-exec). With --checkpoint `vms revert NAME` takes back what the "
+    "command did to the machine's disk; without a snapshot, it is not run.",
     exec_options, vms_cmd_exec },
   { "cp", NULL, NULL, VMS_GROUP_USE, "SOURCE TARGET", 2, 2, VMS_COMPLETE_COPY, 0,
     "copy files into or out of a machine",

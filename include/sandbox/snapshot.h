@@ -17,7 +17,8 @@ G_BEGIN_DECLS
  * @parent: the snapshot that it goes on from; "" when it goes on from the image
  * @created_usec: real time in microseconds since 1970; 0 for the present state
  * @disk_bytes: what it takes on the host beyond its parent
- * @automatic: made by a revert, of the state that was left; only the newest five of these are kept
+ * @automatic: made by a revert, of the state that was left, or as a checkpoint; of each kind only
+ * the newest are kept
  * @running: made while the machine ran: the guest finds its file system as after a power cut, with
  * all that it had written before
  * @used_by: names of copies of the machine that stand on it (array zero-terminated=1)
@@ -38,11 +39,14 @@ void sandbox_snapshot_free (SandboxSnapshot *snapshot);
  * @name: (nullable): 1 to 31 characters a-z, 0-9 and -, beginning with a letter; %NULL: made from
  * the time
  * @note: (nullable): at most 1024 bytes of UTF-8
+ * @checkpoint: one that goes by itself: the newest ten of these are kept. Its name is made from the
+ * time and begins with "exec-"; @name has to be %NULL
  */
 typedef struct
 {
   gsize struct_size;
   const char *name, *note;
+  gboolean checkpoint;
 } SandboxSnapshotOptions;
 #define SANDBOX_SNAPSHOT_OPTIONS_INIT                                                              \
   {                                                                                                \

@@ -21,7 +21,10 @@
 #define SANDBOX_LAYERS_MAX 160
 /* Those that a revert makes by itself; older ones go. */
 #define SANDBOX_SNAPSHOTS_AUTOMATIC_MAX 5
-#define SANDBOX_SNAPSHOT_NOTE_MAX       1024
+/* Those that are made before a command; older ones go. */
+#define SANDBOX_CHECKPOINTS_MAX   10
+#define SANDBOX_CHECKPOINT_PREFIX "exec"
+#define SANDBOX_SNAPSHOT_NOTE_MAX 1024
 
 /* --- snapshot-file.c */
 typedef struct
@@ -110,7 +113,7 @@ typedef struct _SandboxSnapshotWork
   char *name, *note;    /* of the snapshot that is asked for; name "": none shall be made */
   char *volume;         /* the new layer's */
   char *kept;           /* revert: name of the automatic snapshot */
-  gboolean discard;
+  gboolean discard, checkpoint;
   gboolean made_layer, made_entry; /* what is taken back when a later step fails */
 } SandboxSnapshotWork;
 SandboxSnapshotWork *_sandbox_snapshot_work_new (void);
@@ -140,6 +143,8 @@ void _sandbox_layers_unname (SandboxLayers *layers, const char *name);
 /* --- snapshot.c */
 /* PREFIX and the time, as no other snapshot has it. (transfer full) */
 char *_sandbox_snapshot_make_name (const SandboxLayers *layers, const char *prefix);
+/* Made before a command: the newest ten are kept. */
+gboolean _sandbox_snapshot_is_checkpoint (const SandboxSnapshotEntry *entry);
 /* Fails with NOT_FOUND and the nearest name. */
 gboolean _sandbox_snapshot_fail_none (SandboxWork *work, const char *doing, GError **error);
 /* The volume work->snapshot->volume, on @below. */

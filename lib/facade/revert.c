@@ -98,7 +98,8 @@ drop_old_automatic (SandboxLayers *layers)
       const SandboxSnapshotEntry *entry = layers->entries->pdata[i - 1];
       const SandboxLayer *layer = _sandbox_layers_find (layers, entry->name);
 
-      if (!entry->automatic || ++n <= SANDBOX_SNAPSHOTS_AUTOMATIC_MAX)
+      if (!entry->automatic || _sandbox_snapshot_is_checkpoint (entry)
+          || ++n <= SANDBOX_SNAPSHOTS_AUTOMATIC_MAX)
         continue;
       if (layer != NULL && layer->children == 0)
         {

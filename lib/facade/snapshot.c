@@ -25,6 +25,29 @@ _sandbox_snapshot_make_name (const SandboxLayers *layers, const char *prefix)
 }
 
 gboolean
+_sandbox_snapshot_is_checkpoint (const SandboxSnapshotEntry *entry)
+{
+  return entry->automatic && g_str_has_prefix (entry->name, SANDBOX_CHECKPOINT_PREFIX "-");
+}
+
+/* The oldest checkpoints lose their names, so that one more has its place. What goes on from them
+ * stays; their room is freed as with any other snapshot that is deleted. */
+static void
+drop_old_checkpoints (SandboxLayers *layers)
+{
+  guint n = 0;
+
+  for (guint i = layers->entries->len; i > 0; i--)
+    {
+      const SandboxSnapshotEntry *entry = layers->entries->pdata[i - 1];
+      g_autofree char *name = g_strdup (entry->name);
+
+      if (_sandbox_snapshot_is_checkpoint (entry) && ++n >= SANDBOX_CHECKPOINTS_MAX)
+        _sandbox_layers_unname (layers, name);
+    }
+}
+
+gboolean
 _sandbox_snapshot_fail_none (SandboxWork *work, const char *doing, GError **error)
 {
   const GPtrArray *entries = work->snapshot->layers->entries;
@@ -90,7 +113,8 @@ choose_name (SandboxSnapshotWork *snapshot, const char *machine, GError **error)
 {
   if (snapshot->name == NULL)
     {
-      snapshot->name = _sandbox_snapshot_make_name (snapshot->layers, "snap");
+      snapshot->name = _sandbox_snapshot_make_name (
+          snapshot->layers, snapshot->checkpoint ? SANDBOX_CHECKPOINT_PREFIX : "snap");
       return TRUE;
     }
   if (_sandbox_layers_find (snapshot->layers, snapshot->name) == NULL)
@@ -119,6 +143,8 @@ _sandbox_snapshot_find_top (gpointer data, GCancellable *cancellable, GError **e
     return sandbox_fail (error, SANDBOX_ERROR_WRONG_STATE,
                          "snapshot of %s: it is just powering off; try again in a moment", name);
   adopt (snapshot->layers);
+  if (snapshot->checkpoint)
+    drop_old_checkpoints (snapshot->layers);
   return choose_name (snapshot, name, error) && check_room (work, cancellable, error)
          && _sandbox_layers_save (work, error);
 }
@@ -183,6 +209,7 @@ write_name (gpointer data, GCancellable *cancellable, GError **error)
       _sandbox_layers_name (snapshot->layers, snapshot->name, snapshot->note);
 
   entry->running = _sandbox_pieces_running (&work->pieces);
+  entry->automatic = snapshot->checkpoint;
   snapshot->made_entry = TRUE;
   return _sandbox_layers_save (work, error);
 }
@@ -272,6 +299,13 @@ sandbox_machine_snapshot_create (SandboxMachine *machine, const SandboxSnapshotO
   if (!_sandbox_options_copy (&own, sizeof own, options, error)
       || (own.name != NULL && !sandbox_name_check ("snapshot", own.name, error)))
     return NULL;
+  if (own.name != NULL && own.checkpoint)
+    {
+      sandbox_fail (error, SANDBOX_ERROR_INVALID,
+                    "snapshot of %s: a checkpoint has a name of its own; leave %s out",
+                    machine->name, own.name);
+      return NULL;
+    }
   if (own.note != NULL
       && (strlen (own.note) > SANDBOX_SNAPSHOT_NOTE_MAX || !g_utf8_validate (own.note, -1, NULL)))
     {
@@ -284,6 +318,7 @@ sandbox_machine_snapshot_create (SandboxMachine *machine, const SandboxSnapshotO
   work.snapshot = _sandbox_snapshot_work_new ();
   work.snapshot->name = g_strdup (own.name);
   work.snapshot->note = g_strdup (own.note);
+  work.snapshot->checkpoint = own.checkpoint;
   if (!_sandbox_work_begin (&work, "snapshot", cancellable, error)
       || !_sandbox_work_run (&work, &_sandbox_verb_snapshot_create, cancellable, error))
     return NULL;

@@ -184,6 +184,51 @@ test_generated_names (void)
   driver_test_destroy (machine, TRUE);
 }
 
+/* The newest ten are kept, and no others go for them. */
+static void
+test_checkpoints (void)
+{
+  g_autoptr (SandboxHost) host = driver_test_open (TEST_URI, NULL);
+  g_autoptr (SandboxMachine) machine = stopped_machine (host, "checkpoints");
+  SandboxSnapshotOptions options = SANDBOX_SNAPSHOT_OPTIONS_INIT;
+  g_autoptr (GPtrArray) names = g_ptr_array_new_with_free_func (g_free);
+  g_autoptr (GPtrArray) snapshots = NULL;
+  g_autoptr (GError) error = NULL;
+  guint found = 0;
+
+  create (machine, "exec-of-mine");
+  options.checkpoint = TRUE;
+  options.note = "before: make";
+  for (guint i = 0; i < 13; i++)
+    {
+      char *name = sandbox_machine_snapshot_create (machine, &options, NULL, NULL, NULL, &error);
+
+      g_assert_no_error (error);
+      g_assert_true (g_str_has_prefix (name, "exec-"));
+      g_ptr_array_add (names, name);
+    }
+  revert (machine, "exec-of-mine");
+  snapshots = sandbox_machine_snapshot_list (machine, NULL, &error);
+  g_assert_no_error (error);
+  for (guint i = 0; i < snapshots->len; i++)
+    {
+      const SandboxSnapshot *snapshot = snapshots->pdata[i];
+      guint place = 0;
+
+      if (!snapshot->automatic)
+        continue;
+      g_assert_true (g_ptr_array_find_with_equal_func (names, snapshot->name, g_str_equal, &place));
+      g_assert_cmpuint (place, >=, 3);
+      g_assert_cmpstr (snapshot->note, ==, "before: make");
+      found++;
+    }
+  g_assert_cmpuint (found, ==, 10);
+  options.name = "named";
+  g_assert_null (sandbox_machine_snapshot_create (machine, &options, NULL, NULL, NULL, &error));
+  g_assert_error (error, SANDBOX_ERROR, SANDBOX_ERROR_INVALID);
+  driver_test_destroy (machine, TRUE);
+}
+
 static void
 test_limit (void)
 {
@@ -301,6 +346,7 @@ main (int argc, char **argv)
   g_test_add_func ("/snapshot/records", test_records);
   g_test_add_func ("/snapshot/refuses", test_refuses);
   g_test_add_func ("/snapshot/generated-names", test_generated_names);
+  g_test_add_func ("/snapshot/checkpoints", test_checkpoints);
   g_test_add_func ("/snapshot/limit", test_limit);
   g_test_add_func ("/snapshot/faults", test_faults);
   g_test_add_func ("/snapshot/clone-shares", test_clone_shares);

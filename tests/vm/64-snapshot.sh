@@ -126,6 +126,12 @@ contents_after_merging() {
 	vms snapshot snap five
 	vms snapshot delete snap five
 	eq "$(layers snap | wc -l)" 2 "layers after a delete while it runs"
+	status 7 vms exec --checkpoint snap -- sh -c 'sudo rm -rf /srv/tree; exit 7' 2>"$T/err"
+	contains "$(cat "$T/err")" 'vms revert snap exec-[0-9-]+'
+	contains "$(vms snapshot list snap)" 'exec-[0-9]{8}-[0-9]{6} .*by exec +before: sh -c sudo rm'
+	vms revert --yes --discard snap "$(grep -oE 'exec-[0-9-]+' "$T/err" | head -n 1)"
+	eq "$(in_guest snap 'ls -d /srv/tree')" /srv/tree
+	vms snapshot delete snap "$(automatic snap)"
 	vms revert --yes --discard snap three
 	eq "$(digest_of_tree snap | wc -l)" 1
 	eq "$(in_guest snap 'cat /srv/tree/state')" three

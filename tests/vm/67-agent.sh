@@ -64,11 +64,12 @@ new"
 
 # host=: a service of the host's loopback, for what runs in a container, too
 service_in_a_container() {
-	local server address tries
+	local address tries # not server: the trap needs it
 	as_user mkdir -p "$TEST_HOME/agent-service"
 	as_user tee "$TEST_HOME/agent-service/hello" >/dev/null <<<"hello from the host"
 	(cd "$TEST_HOME/agent-service" && exec python3 -m http.server --bind 127.0.0.1 "$SERVICE" >/dev/null 2>&1) &
 	server=$!
+	trap 'kill "$server" 2>/dev/null' EXIT
 	for ((tries = 0; tries < 50; tries++)); do
 		! curl -sf "http://127.0.0.1:$SERVICE/hello" >/dev/null || break
 		sleep 0.2
@@ -76,7 +77,6 @@ service_in_a_container() {
 	address=$(in_guest helper "ip -4 -o address show docker0 | awk '{ sub(\"/.*\", \"\", \$4); print \$4 }'")
 	eq "$(in_guest helper "curl -sf -m 30 http://127.0.0.1:$SERVICE/hello")" "hello from the host"
 	eq "$(in_guest helper "docker run --rm local /bin/wget -q -T 30 -O - http://$address:$SERVICE/hello")" "hello from the host"
-	kill "$server"
 }
 
 second_without_network() {

@@ -152,6 +152,25 @@ _sandbox_profile_text_without_share (const char *text, const char *tag)
   return g_string_free (g_steal_pointer (&out), FALSE);
 }
 
+/* The start looks closely; but a mistyped name shall not first cost the time of an image. */
+static gboolean
+check_there (const SandboxShareSpec *share, GError **error)
+{
+  g_autofree char *shown = sandbox_escape (share->source, -1, 200);
+
+  if (share->create || *share->source != '/' || g_file_test (share->source, G_FILE_TEST_IS_DIR))
+    return TRUE;
+  return g_file_test (share->source, G_FILE_TEST_EXISTS)
+             ? sandbox_fail (error, SANDBOX_ERROR_INVALID,
+                             "sharing directory %s: it is no directory, and only directories are "
+                             "shared",
+                             shown)
+             : sandbox_fail (error, SANDBOX_ERROR_NOT_FOUND,
+                             "sharing directory %s: it does not exist (or lies where you may not "
+                             "look); make it first",
+                             shown);
+}
+
 char *
 _sandbox_profile_text_with_shares (SandboxHost *host, const char *name, const char *text,
                                    const char *const *shares, gboolean *ret_changed, GError **error)
@@ -174,6 +193,8 @@ _sandbox_profile_text_with_shares (SandboxHost *host, const char *name, const ch
       share = find_change (before, profile);
       if (share == NULL)
         continue;
+      if (!check_there (share, error))
+        return NULL;
       set_share (out, share);
       changed = TRUE;
     }

@@ -86,7 +86,8 @@ static void
 test_start_shares (void)
 {
   g_autoptr (SandboxHost) host = driver_test_open (TEST_URI, NULL);
-  g_autofree char *spec = g_strconcat (g_get_home_dir (), "/project:~/project", NULL);
+  g_autofree char *dir = g_build_filename (g_get_home_dir (), "project", NULL);
+  g_autofree char *spec = g_strconcat (dir, ":~/project", NULL);
   const char *const shares[] = { spec, NULL };
   SandboxStartOptions options = SANDBOX_START_OPTIONS_INIT;
   g_autoptr (GError) error = NULL;
@@ -95,6 +96,7 @@ test_start_shares (void)
   SandboxMachine *const machines[] = { shipped, own };
 
   g_assert_no_error (error);
+  g_assert_cmpint (g_mkdir (dir, 0700), ==, 0);
   options.shares = shares;
   for (gsize i = 0; i < G_N_ELEMENTS (machines); i++)
     {

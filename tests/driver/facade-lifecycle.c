@@ -121,6 +121,11 @@ test_shares_are_kept (void)
   const char *first;
 
   options.shares = shares;
+  g_assert_false (sandbox_machine_start (machine, &options, NULL, NULL, NULL, &error));
+  g_assert_error (error, SANDBOX_ERROR, SANDBOX_ERROR_NOT_FOUND);
+  g_clear_error (&error);
+  driver_test_assert_nothing (machine);
+  g_assert_cmpint (g_mkdir (dir, 0700), ==, 0);
   for (guint i = 0; i < 2; i++)
     {
       g_assert_true (sandbox_machine_start (machine, &options, NULL, NULL, NULL, &error));

@@ -210,15 +210,14 @@ test_checkpoints (void)
   revert (machine, "exec-of-mine");
   snapshots = sandbox_machine_snapshot_list (machine, NULL, &error);
   g_assert_no_error (error);
+  g_ptr_array_remove_range (names, 0, 3);
   for (guint i = 0; i < snapshots->len; i++)
     {
       const SandboxSnapshot *snapshot = snapshots->pdata[i];
-      guint place = 0;
 
       if (!snapshot->automatic)
         continue;
-      g_assert_true (g_ptr_array_find_with_equal_func (names, snapshot->name, g_str_equal, &place));
-      g_assert_cmpuint (place, >=, 3);
+      g_assert_true (g_ptr_array_find_with_equal_func (names, snapshot->name, g_str_equal, NULL));
       g_assert_cmpstr (snapshot->note, ==, "before: make");
       found++;
     }

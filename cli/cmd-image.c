@@ -258,16 +258,73 @@ vms_cmd_image_remove (VmsContext *context, const VmsArgs *args, GError **error)
   return 0;
 }
 
+static void
+json_pruned (const GPtrArray *items, gboolean removed)
+{
+  g_autoptr (JsonBuilder) builder = vms_json_begin ();
+
+  vms_json_bool (builder, "removed", removed);
+  json_builder_set_member_name (builder, "items");
+  json_builder_begin_array (builder);
+  for (guint i = 0; i < items->len; i++)
+    {
+      const SandboxSpaceItem *item = g_ptr_array_index (items, i);
+
+      json_builder_begin_object (builder);
+      vms_json_string (builder, "kind", item->kind);
+      vms_json_string (builder, "name", item->name);
+      vms_json_int (builder, "allocated_bytes", (gint64)item->allocated_bytes);
+      json_builder_end_object (builder);
+    }
+  json_builder_end_array (builder);
+  vms_json_end (builder);
+}
+
+static void
+table_pruned (const GPtrArray *items, gboolean removed)
+{
+  g_autoptr (VmsTable) table = vms_table_new ("KIND", "NAME", ">SIZE", NULL);
+  g_autofree char *total = NULL;
+  guint64 sum = 0;
+
+  for (guint i = 0; i < items->len; i++)
+    {
+      const SandboxSpaceItem *item = g_ptr_array_index (items, i);
+      g_autofree char *size = vms_size (item->allocated_bytes);
+
+      vms_table_add (table, VMS_PLAIN, item->kind, item->name, size);
+      sum += item->allocated_bytes;
+    }
+  total = vms_size (sum);
+  if (items->len > 0)
+    vms_table_print (table);
+  if (items->len == 0)
+    vms_say ("nothing to remove: all that is there is needed");
+  else if (removed)
+    vms_say ("removed, %s", total);
+  else
+    vms_say ("nothing was removed yet: with --yes these are, %s", total);
+}
+
 int
 vms_cmd_image_prune (VmsContext *context, const VmsArgs *args, GError **error)
 {
-  g_autoptr (SandboxHost) host = vms_open_host (context, error);
-  g_auto (GStrv) removed =
-      host != NULL ? sandbox_host_prune_images (host, context->cancellable, error) : NULL;
+  SandboxPruneOptions options = SANDBOX_PRUNE_OPTIONS_INIT;
+  g_autoptr (SandboxHost) host = NULL;
+  g_autoptr (GPtrArray) items = NULL;
+  guint64 days = 0;
 
-  if (removed == NULL)
+  if (!vms_args_get_number (args, "saved-days", 36500, &days, error))
     return 1;
-  for (char **id = removed; *id != NULL && !context->quiet; id++)
-    vms_say ("%s: removed", *id);
+  host = vms_open_host (context, error);
+  options.dry_run = !vms_args_has (args, "yes");
+  options.saved_usec = (gint64)days * 86400 * G_USEC_PER_SEC;
+  items = host != NULL ? sandbox_host_prune (host, &options, context->cancellable, error) : NULL;
+  if (items == NULL)
+    return 1;
+  if (context->json)
+    json_pruned (items, !options.dry_run);
+  else if (!context->quiet)
+    table_pruned (items, !options.dry_run);
   return 0;
 }

@@ -70,6 +70,7 @@ json_status (JsonBuilder *builder, const SandboxMachineStatus *status)
   vms_json_int (builder, "keeper_pid", status->keeper_pid);
   vms_json_bool (builder, "ssh_ready", status->ssh_ready);
   vms_json_string (builder, "unapplied", status->unapplied);
+  vms_json_string (builder, "paused", status->paused);
   vms_json_strings (builder, "changes", *status->changes != '\0' ? changes : NULL);
   json_builder_set_member_name (builder, "shares");
   json_builder_begin_array (builder);
@@ -154,6 +155,25 @@ print_forwards (const SandboxMachineStatus *status)
     }
 }
 
+/* Why it stands still, and what to do. */
+static void
+print_paused (const SandboxMachineStatus *status)
+{
+  g_autofree char *text = NULL;
+
+  if (strcmp (status->paused, "disk-full") == 0)
+    text = g_strdup_printf ("the host's disk is full, and nothing is lost: make room (`vms list "
+                            "--disk`, `vms image prune`), then `vms start %s`",
+                            status->name);
+  else if (strcmp (status->paused, "disk-error") == 0)
+    text = g_strdup_printf ("its disk cannot be written: see /var/log/libvirt/qemu/%s.log, then "
+                            "`vms start %s`",
+                            status->object, status->name);
+  else if (*status->paused != '\0')
+    text = g_strdup ("by vms-guard, which lets it go on by itself, or by somebody");
+  line ("paused", text != NULL ? text : "");
+}
+
 static void
 print_status (const SandboxMachineStatus *status, gboolean guarded)
 {
@@ -174,6 +194,7 @@ print_status (const SandboxMachineStatus *status, gboolean guarded)
   g_autofree char *keeper = g_strdup_printf ("pid %d", status->keeper_pid);
 
   printf ("%s: %s\n", status->name, sandbox_state_to_string (status->state));
+  print_paused (status);
   line ("profile", status->profile);
   line ("image", status->image);
   line ("size", status->cpus > 0 ? size : "");

@@ -2,8 +2,6 @@
 // The command table itself. Adding a verb is adding a row here and a handler in a cmd-*.c file.
 #include "verbs.h"
 
-#include <string.h>
-
 // clang-format off
 #define END { 0, NULL, NULL, FALSE, VMS_COMPLETE_NONE, NULL }
 #define FLAG(letter, name, summary) { letter, name, NULL, FALSE, VMS_COMPLETE_NONE, summary }
@@ -176,6 +174,12 @@ static const VmsOption build_options[] = {
   FLAG (0, "debug", "keep the machine in which a step of a profile's provisioning fails"),
   END
 };
+static const VmsOption prune_options[] = {
+  VALUE (0, "saved-days", "N", VMS_COMPLETE_NONE,
+         "also changes of shares that were saved (destroy, recreate, revert, run) N days ago or earlier"),
+  FLAG ('y', "yes", "remove them"),
+  END
+};
 static const VmsOption new_options[] = {
   VALUE ('p', "profile", "PROFILE", VMS_COMPLETE_PROFILE, "what it inherits (default: base)"), END
 };
@@ -226,7 +230,11 @@ const VmsVerb vms_verbs[] = {
     NULL, vms_cmd_clone },
   { "list", NULL, "ls", VMS_GROUP_MACHINES, "", 0, 0, VMS_COMPLETE_NONE, VMS_VERB_JSON,
     "list your machines",
-    NULL, list_options, vms_cmd_list },
+    "With --disk also what takes how much of this host's disk: machines and their snapshots, "
+    "layers of destroyed machines that copies need, images, layers of provisioning, saved changes. "
+    "SHARED is what other machines stand on, too; RECLAIMABLE what `vms image prune`, `vms doctor "
+    "--repair` or the machine's next snapshot command would free.",
+    list_options, vms_cmd_list },
   { "status", NULL, NULL, VMS_GROUP_MACHINES, "[NAME...]", 0, VMS_MANY,
     VMS_COMPLETE_MACHINE, VMS_VERB_JSON,
     "show all about a machine",
@@ -461,11 +469,12 @@ const VmsVerb vms_verbs[] = {
     "remove images that no machine uses",
     "IMAGE is an id (of an image or a layer), or a name for all unused ones of that name.",
     NULL, vms_cmd_image_remove },
-  { "image", "prune", NULL, VMS_GROUP_PARTS, "", 0, 0, VMS_COMPLETE_NONE, 0,
-    "remove images and layers that nothing needs any more",
+  { "image", "prune", NULL, VMS_GROUP_PARTS, "", 0, 0, VMS_COMPLETE_NONE, VMS_VERB_JSON,
+    "show, or remove, images and layers that nothing needs any more",
     "Layers that no machine stands on and that no profile would use now, and images that nothing "
-    "stands on, but for the newest of each name.",
-    NULL, vms_cmd_image_prune },
+    "stands on, but for the newest of each name that is built here. Shows them; with --yes they "
+    "are removed.",
+    prune_options, vms_cmd_image_prune },
   { "profile", "list", NULL, VMS_GROUP_PARTS, "", 0, 0, VMS_COMPLETE_NONE, VMS_VERB_JSON,
     "list profiles, shipped ones and yours",
     NULL, NULL, vms_cmd_profile_list },
@@ -532,65 +541,3 @@ const VmsVerb vms_verbs[] = {
   { NULL }
 };
 // clang-format on
-
-const VmsVerb *
-vms_verb_find (const char *verb, const char *sub)
-{
-  for (const VmsVerb *row = vms_verbs; row->verb != NULL; row++)
-    {
-      gboolean same = strcmp (row->verb, verb) == 0 || g_strcmp0 (row->alias, verb) == 0;
-      if (same && g_strcmp0 (row->sub, sub) == 0)
-        return row;
-    }
-  return NULL;
-}
-
-const VmsVerb *
-vms_verb_family (const char *verb)
-{
-  for (const VmsVerb *row = vms_verbs; row->verb != NULL; row++)
-    if (row->sub != NULL && strcmp (row->verb, verb) == 0)
-      return row;
-  return NULL;
-}
-
-const VmsVerb *
-vms_verb_default (const char *verb)
-{
-  for (const VmsVerb *row = vms_verbs; row->verb != NULL; row++)
-    if ((row->flags & VMS_VERB_DEFAULT) && strcmp (row->verb, verb) == 0)
-      return row;
-  return NULL;
-}
-
-char *
-vms_verb_title (const VmsVerb *verb)
-{
-  return g_strjoin (" ", verb->verb, verb->sub, NULL);
-}
-
-const VmsOption *
-vms_option_find (const VmsVerb *verb, const char *name)
-{
-  if (verb != NULL && verb->options != NULL)
-    for (const VmsOption *option = verb->options; option->name != NULL; option++)
-      if (strcmp (option->name, name) == 0)
-        return option;
-  for (const VmsOption *option = vms_global_options; option->name != NULL; option++)
-    if (strcmp (option->name, name) == 0)
-      return option;
-  return NULL;
-}
-
-const VmsOption *
-vms_option_find_letter (const VmsVerb *verb, char letter)
-{
-  if (verb != NULL && verb->options != NULL)
-    for (const VmsOption *option = verb->options; option->name != NULL; option++)
-      if (option->letter == letter)
-        return option;
-  for (const VmsOption *option = vms_global_options; option->name != NULL; option++)
-    if (option->letter == letter)
-      return option;
-  return NULL;
-}

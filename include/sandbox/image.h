@@ -91,10 +91,6 @@ typedef struct
 void sandbox_layer_info_free (SandboxLayerInfo *info);
 /* What provisioning has made; (element-type SandboxLayerInfo), newest first. */
 GPtrArray *sandbox_host_list_layers (SandboxHost *host, GCancellable *cancellable, GError **error);
-/* Removes those of the caller's layers that nothing stands on and that none of its profiles would
- * use, and all images that nothing stands on but the newest of each name. (transfer full)
- * (array zero-terminated=1): ids of what was removed. */
-char **sandbox_host_prune_images (SandboxHost *host, GCancellable *cancellable, GError **error);
 /* Names of the recipes that can be built; (array zero-terminated=1) (transfer full) */
 char **sandbox_image_recipes (void);
 

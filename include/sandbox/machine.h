@@ -111,6 +111,8 @@ typedef struct
  * @disk_bytes: of all layers of its disk, snapshots included
  * @keeper_pid: 0 when none runs
  * @snapshots: how many there are
+ * @paused: why it is paused: "disk-full" (the host's disk: make room, then start it),
+ * "disk-error", "other" (vms-guard, or somebody); "" while it is not; static
  * @unapplied: whether a machine that does not run holds changes in shares for review that were not
  * applied: "none", "some" or "unknown" (it was not stopped by us, or did not answer then; reading
  * them tells). "" while it runs, and when it never had such a share
@@ -130,6 +132,7 @@ typedef struct
   GPtrArray *forwards; /* (element-type SandboxForward) */
   guint snapshots;
   const char *unapplied; /* static */
+  const char *paused;    /* static */
 } SandboxMachineStatus;
 void sandbox_machine_status_free (SandboxMachineStatus *status);
 /* Works for a machine that was never started, too, and for one whose profile has a mistake in it

@@ -17,5 +17,6 @@
 #include <sandbox/pull.h>
 #include <sandbox/share.h>
 #include <sandbox/snapshot.h>
+#include <sandbox/space.h>
 #include <sandbox/verify.h>
 #include <sandbox/version.h>

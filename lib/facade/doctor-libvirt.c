@@ -3,7 +3,6 @@
 #include "facade/doctor.h"
 
 #include <string.h>
-#include <sys/statvfs.h>
 #include <unistd.h>
 
 #define QEMU_CONF                    "/etc/libvirt/qemu.conf"
@@ -242,18 +241,6 @@ sum_growth (SandboxDoctor *doctor)
   return sum;
 }
 
-/* libvirt counts the room when it looks at the pool anew, which may be long ago. */
-static void
-count_now (SandboxDoctor *doctor, guint64 *available)
-{
-  g_autoptr (SandboxFacts) facts = _sandbox_virt_facts (doctor->host->virt, NULL, NULL);
-  struct statvfs info;
-
-  if (facts != NULL && !_sandbox_virt_is_remote (doctor->host->virt) && *facts->pool_path != '\0'
-      && statvfs (facts->pool_path, &info) == 0)
-    *available = (guint64)info.f_bavail * info.f_frsize;
-}
-
 void
 _sandbox_doctor_storage (SandboxDoctor *doctor)
 {
@@ -264,14 +251,13 @@ _sandbox_doctor_storage (SandboxDoctor *doctor)
 
   if (_sandbox_host_is_test (doctor->host))
     return;
-  if (!_sandbox_virt_pool_space (doctor->host->virt, &exists, &available, &local))
+  if (!_sandbox_host_room (doctor->host, &exists, &available, &local))
     {
       _sandbox_doctor_add (doctor, "storage", SANDBOX_CHECK_UNKNOWN, "%s", local->message);
       return;
     }
   if (!exists)
     return;
-  count_now (doctor, &available);
   growth = sum_growth (doctor);
   free_text = sandbox_size_human (available);
   growth_text = sandbox_size_human (growth);
@@ -281,7 +267,7 @@ _sandbox_doctor_storage (SandboxDoctor *doctor)
                              "the storage pool has %s left: an image or a machine's disk will soon "
                              "not fit, and a machine that cannot write stops",
                              free_text),
-        "vms image list; vms image remove ID; vms list --disk; vms destroy NAME");
+        "vms list --disk; vms image prune; vms snapshot delete NAME SNAPSHOT; vms destroy NAME");
   else if (available < growth)
     _sandbox_doctor_add (doctor, "storage", SANDBOX_CHECK_NOTE,
                          "the storage pool has %s left, and your machines' disks may grow by %s "

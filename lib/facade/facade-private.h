@@ -254,6 +254,23 @@ _sandbox_work_plan (SandboxMachine *machine, SandboxProfile *profile, const Sand
 gboolean _sandbox_work_find_image (SandboxMachine *machine, SandboxProfile *profile,
                                    gboolean newest, SandboxImageRef **ret_ref, GError **error);
 
+/* --- room.c: what the host's disk has left */
+/* No machine is started with less. */
+#define SANDBOX_ROOM_MIN (G_GUINT64_CONSTANT (512) << 20)
+/* *ret_exists FALSE: there is no pool, or it is off. */
+gboolean _sandbox_host_room (SandboxHost *host, gboolean *ret_exists, guint64 *ret_available,
+                             GError **error);
+/* HOST, with the numbers, when there is less than SANDBOX_ROOM_MIN beside @bytes. @doing: "start
+ * work". */
+gboolean
+_sandbox_host_check_room (SandboxHost *host, const char *doing, guint64 bytes, GError **error);
+gboolean _sandbox_space_check (SandboxWork *work, GError **error);
+/* Lets a paused machine go on if QEMU has paused it and there is room now; WRONG_STATE or HOST with
+ * what to do. */
+gboolean _sandbox_space_wake (SandboxWork *work, GError **error);
+/* Why a machine is paused, in words and as in JSON output: static, "" while it is not. */
+const char *_sandbox_space_paused (SandboxMachine *machine);
+
 /* --- start-steps.c: shared by start, recreate and clone; @work is a SandboxWork */
 gboolean _sandbox_step_profile (gpointer work, GCancellable *cancellable, GError **error);
 void _sandbox_undo_profile (gpointer work);

@@ -74,30 +74,44 @@ read_top (SandboxMachine *machine, char **ret_path, GError **error)
   return TRUE;
 }
 
-SandboxLayers *
-_sandbox_layers_load (SandboxMachine *machine, GError **error)
+GPtrArray *
+_sandbox_layers_volumes (SandboxHost *host, GError **error)
 {
-  g_autoptr (GPtrArray) volumes = NULL, provisioned = NULL, entries = NULL;
+  g_autoptr (GPtrArray) volumes = _sandbox_virt_list_volumes (host->virt, "vms-", TRUE, error);
+  /* what provisioning has made stands between the machine's own layers and the image */
+  g_autoptr (GPtrArray) provisioned =
+      volumes != NULL ? _sandbox_virt_list_volumes (host->virt, "layer.", TRUE, error) : NULL;
+
+  if (provisioned == NULL)
+    return NULL;
+  g_ptr_array_extend_and_steal (volumes, g_steal_pointer (&provisioned));
+  return g_steal_pointer (&volumes);
+}
+
+SandboxLayers *
+_sandbox_layers_of (SandboxMachine *machine, const GPtrArray *volumes, GError **error)
+{
   sandbox_autofd int state_fd = _sandbox_machine_state_fd (machine, FALSE, NULL);
+  g_autoptr (GPtrArray) entries = NULL;
   g_autofree char *top = NULL;
   gboolean known = FALSE;
 
   if (!read_top (machine, &top, error))
     return NULL;
-  volumes = _sandbox_virt_list_volumes (machine->host->virt, "vms-", TRUE, error);
-  /* what provisioning has made stands between the machine's own layers and the image */
-  provisioned = volumes != NULL
-                    ? _sandbox_virt_list_volumes (machine->host->virt, "layer.", TRUE, error)
-                    : NULL;
-  if (provisioned == NULL)
-    return NULL;
-  g_ptr_array_extend_and_steal (volumes, g_steal_pointer (&provisioned));
   entries =
       state_fd >= 0 ? _sandbox_snapshots_read (state_fd, &known, error) : _sandbox_snapshots_new ();
   if (entries == NULL)
     return NULL;
   return _sandbox_layers_new (machine->object, volumes, g_steal_pointer (&entries), known, top,
                               error);
+}
+
+SandboxLayers *
+_sandbox_layers_load (SandboxMachine *machine, GError **error)
+{
+  g_autoptr (GPtrArray) volumes = _sandbox_layers_volumes (machine->host, error);
+
+  return volumes != NULL ? _sandbox_layers_of (machine, volumes, error) : NULL;
 }
 
 gboolean

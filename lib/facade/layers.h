@@ -120,6 +120,12 @@ SandboxSnapshotWork *_sandbox_snapshot_work_new (void);
 void _sandbox_snapshot_work_free (SandboxSnapshotWork *snapshot);
 /* The domain that is there while layers are merged. (transfer full) */
 char *_sandbox_layers_merge_object (SandboxMachine *machine);
+/* All volumes that layers of machines may be, or stand on, but for images. (element-type
+ * SandboxVirtVolume) */
+GPtrArray *_sandbox_layers_volumes (SandboxHost *host, GError **error);
+/* Of these. */
+SandboxLayers *
+_sandbox_layers_of (SandboxMachine *machine, const GPtrArray *volumes, GError **error);
 /* What there is now. Never NULL on success; without a disk there is no top. */
 SandboxLayers *_sandbox_layers_load (SandboxMachine *machine, GError **error);
 /* The domain's definition says what the layers are. */

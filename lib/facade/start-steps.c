@@ -40,22 +40,15 @@ save_shares (SandboxWork *work, GError **error)
   return TRUE;
 }
 
-/* A machine that is going down is waited for; one that was suspended by QEMU (a full disk) is not
- * ours to wake. */
+/* A machine that is going down is waited for; one that QEMU has paused because the host's disk was
+ * full goes on, if there is room now. */
 static gboolean
 settle_state (SandboxWork *work, GCancellable *cancellable, GError **error)
 {
-  const char *name = work->machine->name;
-
   if (!work->pieces.domain)
     return TRUE;
   if (work->pieces.virt_state == SANDBOX_VIRT_PAUSED)
-    return sandbox_fail (
-        error, SANDBOX_ERROR_WRONG_STATE,
-        "start %s: it is paused: by vms-guard, which lets it go on by itself when its rules are "
-        "back, or because the host's disk is full; then make room and `virsh resume %s`, or `vms "
-        "stop --force %s`",
-        name, work->machine->object, name);
+    return _sandbox_space_wake (work, error);
   if (work->pieces.virt_state == SANDBOX_VIRT_STOPPING)
     {
       if (!_sandbox_virt_domain_wait_stopped (work->host->virt, work->machine->object,
@@ -285,7 +278,7 @@ make_disk (SandboxWork *work, GError **error)
   if (_sandbox_pieces_running (&work->pieces))
     return TRUE;
   xml = _sandbox_xml_disk_volume (work->plan);
-  if (!_sandbox_virt_pool_ensure (work->host->virt, error)
+  if (!_sandbox_virt_pool_ensure (work->host->virt, error) || !_sandbox_space_check (work, error)
       || !_sandbox_virt_volume_create (work->host->virt, xml, &work->made.disk, error))
     return FALSE;
   if (!work->made.disk)

@@ -71,6 +71,7 @@ new_status (SandboxMachine *machine)
     *strings[i] = g_strdup ("");
   status->name = g_strdup (machine->name);
   status->unapplied = "";
+  status->paused = "";
   status->uuid = g_strdup (machine->uuid);
   status->object = g_strdup (machine->object);
   status->shares = g_ptr_array_new_with_free_func (share_status_free);
@@ -319,6 +320,8 @@ sandbox_machine_get_status (SandboxMachine *machine, GCancellable *cancellable, 
     fill_from_domain (status, xml, meta);
   if (pieces.disk && !fill_disk (machine, status, error))
     return NULL;
+  if (status->state == SANDBOX_STATE_PAUSED)
+    status->paused = _sandbox_space_paused (machine);
   if (!_sandbox_pieces_running (&pieces))
     status->unapplied = _sandbox_unapplied_to_string (_sandbox_unapplied_read (machine));
   if (state_fd >= 0)

@@ -62,6 +62,18 @@ gboolean _sandbox_virt_domain_kill (SandboxVirt *virt, const char *name,
                                     GError **error); /* stopped or none: success */
 gboolean _sandbox_virt_domain_undefine (SandboxVirt *virt, const char *name,
                                         GError **error); /* none: success */
+/* pause.c */
+typedef enum
+{
+  SANDBOX_VIRT_PAUSE_NONE,  /* it is not paused */
+  SANDBOX_VIRT_PAUSE_FULL,  /* by QEMU: the host's disk is full */
+  SANDBOX_VIRT_PAUSE_ERROR, /* by QEMU: its disk cannot be written for another reason */
+  SANDBOX_VIRT_PAUSE_OTHER, /* somebody paused it */
+} SandboxVirtPause;
+gboolean _sandbox_virt_domain_pause (SandboxVirt *virt, const char *name,
+                                     SandboxVirtPause *ret_pause, GError **error);
+/* What it could not write is written then. */
+gboolean _sandbox_virt_domain_resume (SandboxVirt *virt, const char *name, GError **error);
 /* devices.c: @xml of one device, for a machine that runs, and for this run of it. */
 gboolean
 _sandbox_virt_device_attach (SandboxVirt *virt, const char *name, const char *xml, GError **error);

@@ -72,7 +72,7 @@ def test_json_only_where_it_is_promised():
         shows = (verb, sub) in [("list", None), ("status", None), ("start", None), ("pull", None), ("verify", None), ("diff", None), ("doctor", None), ("version", None),
                                 ("image", "list"), ("image", "show"), ("profile", "list"), ("profile", "show"),
                                 ("profile", "check"), ("profile", "keys"), ("profile", "diff"), ("forward", "list"), ("share", "list"),
-                                ("snapshot", "list")]
+                                ("snapshot", "list"), ("image", "prune")]
         expect(offers == shows, (verb, sub))
 
 

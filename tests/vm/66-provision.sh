@@ -141,7 +141,9 @@ update_makes_it_anew() {
 	new=$(vms image build p1 --update)
 	[ "$new" != "$old" ] || fail "it is the same: $new"
 	contains "$(layers)" "$new"
-	contains "$(vms image prune 2>&1)" "${old%% *}: removed"
+	contains "$(vms image prune 2>&1)" "${old%% *}"
+	contains "$(layers)" "${old%% *}"
+	contains "$(vms image prune --yes 2>&1)" "${old%% *}"
 	eq "$(layers)" "$new" "layers"
 }
 

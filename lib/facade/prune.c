@@ -1,0 +1,210 @@
+// SPDX-License-Identifier: LGPL-2.1-or-later
+// Prune: images and layers of provisioning that nothing stands on, and saved changes that are old.
+#include "facade/provision-private.h"
+#include "facade/space.h"
+
+#include <fcntl.h>
+#include <string.h>
+#include <sys/stat.h>
+
+#define LAYER "layer-"
+
+/* The disks that machines of all profiles would be made on now. (element-type utf8 utf8) */
+static GHashTable *
+wanted_disks (SandboxHost *host, GError **error)
+{
+  g_autoptr (GHashTable) wanted = g_hash_table_new_full (g_str_hash, g_str_equal, g_free, NULL);
+  g_autoptr (GPtrArray) list = sandbox_profile_list (&host->profiles, error);
+  SandboxReport report = { NULL, NULL, "" };
+
+  for (guint i = 0; list != NULL && i < list->len; i++)
+    {
+      const SandboxProfileInfo *info = list->pdata[i];
+      g_autoptr (SandboxProfile) profile = sandbox_profile_load (&host->profiles, info->name, NULL);
+      const char *name = profile != NULL ? _sandbox_profile_values (profile)->image : "";
+      g_auto (GStrv) ids = profile != NULL ? _sandbox_image_ids (host, name, NULL) : NULL;
+      g_autoptr (SandboxImageRef) image =
+          ids != NULL && ids[0] != NULL ? _sandbox_image_ref (host, ids[0], NULL) : NULL;
+      SandboxLayering layering = { .host = host, .profile = profile, .no_build = TRUE };
+      char *id;
+
+      layering.report = &report;
+      if (image == NULL)
+        continue;
+      /* as far as they are there */
+      _sandbox_layers_ensure (&layering, image, NULL, NULL, NULL);
+      id = _sandbox_layer_id_of_path (_sandbox_layer_top (image));
+      if (id != NULL)
+        g_hash_table_add (wanted, id);
+    }
+  return list != NULL ? g_steal_pointer (&wanted) : NULL;
+}
+
+/* All that stand on it go, too. */
+static gboolean
+is_unused (char *const *used_by, GHashTable *gone)
+{
+  for (; *used_by != NULL; used_by++)
+    if (!g_hash_table_contains (gone, *used_by))
+      return FALSE;
+  return TRUE;
+}
+
+/* One round: layers that nothing stands on but what goes. Those below them come in the next one. */
+static guint
+find_layers (SandboxHost *host, const GPtrArray *layers, GHashTable *wanted, GHashTable *gone,
+             GPtrArray *items)
+{
+  guint n = 0;
+
+  for (guint i = 0; i < layers->len; i++)
+    {
+      const SandboxLayerInfo *info = layers->pdata[i];
+      const char *id = info->id + strlen (LAYER);
+      g_autofree char *volume = g_strconcat ("layer.", id, NULL);
+
+      if (info->uid != host->uid || g_hash_table_contains (gone, volume)
+          || g_hash_table_contains (wanted, id) || !is_unused (info->used_by, gone))
+        continue;
+      _sandbox_space_add (items, "layer", info->id, info->disk_bytes);
+      g_hash_table_add (gone, g_steal_pointer (&volume));
+      n++;
+    }
+  return n;
+}
+
+static gboolean
+find_images (SandboxHost *host, GHashTable *gone, GPtrArray *items, GCancellable *cancellable,
+             GError **error)
+{
+  g_autoptr (GPtrArray) images = sandbox_host_list_images (host, cancellable, error);
+
+  for (guint i = 0; images != NULL && i < images->len; i++)
+    {
+      const SandboxImageInfo *info = images->pdata[i];
+
+      if (!info->newest && is_unused (info->used_by, gone))
+        _sandbox_space_add (items, "image", info->id, info->disk_bytes);
+    }
+  return images != NULL;
+}
+
+/* What the files of one saved change take; of directories, one level down. */
+static guint64
+count_saved (int dir_fd, const char *name, guint depth)
+{
+  sandbox_autofd int fd = openat (dir_fd, name, O_RDONLY | O_DIRECTORY | O_CLOEXEC | O_NOFOLLOW);
+  g_auto (GStrv) names = fd >= 0 ? sandbox_dir_list (fd, NULL) : NULL;
+  guint64 sum = 0;
+
+  for (char **file = names; file != NULL && *file != NULL; file++)
+    {
+      struct stat info;
+
+      if (fstatat (fd, *file, &info, AT_SYMLINK_NOFOLLOW) < 0)
+        continue;
+      sum += (guint64)info.st_blocks * 512;
+      if (S_ISDIR (info.st_mode) && depth > 0)
+        sum += count_saved (fd, *file, depth - 1);
+    }
+  return sum;
+}
+
+static int
+open_saved (SandboxHost *host)
+{
+  sandbox_autofd int state_fd = _sandbox_host_state_fd (host, FALSE, NULL);
+
+  return state_fd >= 0 ? sandbox_dir_open_at (state_fd, SANDBOX_SAVED_DIR, FALSE, NULL) : -1;
+}
+
+gboolean
+_sandbox_space_add_saved (SandboxHost *host, gint64 before_usec, GPtrArray *items, GError **error)
+{
+  sandbox_autofd int fd = open_saved (host);
+  g_auto (GStrv) names = fd >= 0 ? sandbox_dir_list (fd, error) : NULL;
+
+  if (fd < 0)
+    return TRUE;
+  for (char **name = names; names != NULL && *name != NULL; name++)
+    {
+      struct stat info;
+
+      /* an apply of it makes it younger */
+      if (fstatat (fd, *name, &info, AT_SYMLINK_NOFOLLOW) == 0 && S_ISDIR (info.st_mode)
+          && info.st_mtim.tv_sec <= before_usec / G_USEC_PER_SEC)
+        _sandbox_space_add (items, "saved", *name, count_saved (fd, *name, 1));
+    }
+  return names != NULL;
+}
+
+GPtrArray *
+_sandbox_prune_find (SandboxHost *host, gint64 saved_usec, GCancellable *cancellable,
+                     GError **error)
+{
+  g_autoptr (GPtrArray) items = _sandbox_space_items_new ();
+  g_autoptr (GHashTable) gone = g_hash_table_new_full (g_str_hash, g_str_equal, g_free, NULL);
+  g_autoptr (GHashTable) wanted = wanted_disks (host, error);
+  g_autoptr (GPtrArray) layers =
+      wanted != NULL ? sandbox_host_list_layers (host, cancellable, error) : NULL;
+
+  if (layers == NULL)
+    return NULL;
+  while (find_layers (host, layers, wanted, gone, items) > 0)
+    ;
+  if (!find_images (host, gone, items, cancellable, error))
+    return NULL;
+  if (saved_usec > 0
+      && !_sandbox_space_add_saved (host, g_get_real_time () - saved_usec, items, error))
+    return NULL;
+  for (guint i = 0; i < items->len; i++)
+    {
+      SandboxSpaceItem *item = items->pdata[i];
+
+      item->reclaimable_bytes = item->allocated_bytes;
+    }
+  return g_steal_pointer (&items);
+}
+
+static gboolean
+remove_item (SandboxHost *host, const SandboxSpaceItem *item, GCancellable *cancellable,
+             GError **error)
+{
+  sandbox_autofd int fd = -1;
+
+  if (strcmp (item->kind, "saved") != 0)
+    return sandbox_host_remove_image (host, item->name, cancellable, error);
+  fd = open_saved (host);
+  return fd < 0 || sandbox_remove_at (fd, item->name, error);
+}
+
+/* What somebody began to use since the list was made stays. */
+GPtrArray *
+sandbox_host_prune (SandboxHost *host, const SandboxPruneOptions *options,
+                    GCancellable *cancellable, GError **error)
+{
+  SandboxPruneOptions own = SANDBOX_PRUNE_OPTIONS_INIT;
+  g_autoptr (GPtrArray) items = NULL;
+
+  if (!_sandbox_options_copy (&own, sizeof own, options, error))
+    return NULL;
+  items = _sandbox_prune_find (host, own.saved_usec, cancellable, error);
+  if (items == NULL)
+    return NULL;
+  for (guint i = 0; !own.dry_run && i < items->len;)
+    {
+      g_autoptr (GError) local = NULL;
+
+      if (remove_item (host, items->pdata[i], cancellable, &local))
+        i++;
+      else if (g_error_matches (local, SANDBOX_ERROR, SANDBOX_ERROR_IN_USE)
+               || g_error_matches (local, SANDBOX_ERROR, SANDBOX_ERROR_NOT_FOUND))
+        g_ptr_array_remove_index (items, i);
+      else
+        {
+          g_propagate_error (error, g_steal_pointer (&local));
+          return NULL;
+        }
+    }
+  return g_steal_pointer (&items);
+}

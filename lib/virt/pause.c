@@ -1,0 +1,59 @@
+// SPDX-License-Identifier: LGPL-2.1-or-later
+// Machines that stand still: why, and letting them go on.
+
+#include "virt/virt-private.h"
+
+/* QEMU stops a machine whose disk cannot be written because the host's is full (its default, which
+ * our definitions leave as it is); all other errors are the guest's to see. */
+static SandboxVirtPause
+pause_of (virDomainPtr domain, int reason)
+{
+  int count;
+  SandboxVirtPause pause = SANDBOX_VIRT_PAUSE_ERROR;
+
+  if (reason != VIR_DOMAIN_PAUSED_IOERROR)
+    return SANDBOX_VIRT_PAUSE_OTHER;
+  count = virDomainGetDiskErrors (domain, NULL, 0, 0);
+  if (count > 0)
+    {
+      g_autofree virDomainDiskErrorPtr errors = g_new0 (virDomainDiskError, count);
+
+      count = virDomainGetDiskErrors (domain, errors, (unsigned)count, 0);
+      for (int i = 0; i < count; i++)
+        {
+          if (errors[i].error == VIR_DOMAIN_DISK_ERROR_NO_SPACE)
+            pause = SANDBOX_VIRT_PAUSE_FULL;
+          free (errors[i].disk);
+        }
+    }
+  return pause;
+}
+
+gboolean
+_sandbox_virt_domain_pause (SandboxVirt *virt, const char *name, SandboxVirtPause *ret_pause,
+                            GError **error)
+{
+  g_autoptr (virConnect) conn = _sandbox_virt_connection (virt, error);
+  g_autoptr (virDomain) domain = conn ? virDomainLookupByName (conn, name) : NULL;
+  int state = VIR_DOMAIN_NOSTATE, reason = 0;
+
+  if (!conn)
+    return FALSE;
+  if (!domain || virDomainGetState (domain, &state, &reason, 0) < 0)
+    return _sandbox_virt_fail (error, "Cannot read why domain %s is paused", name);
+  *ret_pause = state == VIR_DOMAIN_PAUSED ? pause_of (domain, reason) : SANDBOX_VIRT_PAUSE_NONE;
+  return TRUE;
+}
+
+gboolean
+_sandbox_virt_domain_resume (SandboxVirt *virt, const char *name, GError **error)
+{
+  g_autoptr (virConnect) conn = _sandbox_virt_connection (virt, error);
+  g_autoptr (virDomain) domain = conn ? virDomainLookupByName (conn, name) : NULL;
+
+  if (!conn)
+    return FALSE;
+  if (!domain || virDomainResume (domain) < 0)
+    return _sandbox_virt_fail (error, "Cannot let domain %s go on", name);
+  return TRUE;
+}

@@ -29,7 +29,7 @@ const char *const vms_group_titles[VMS_N_GROUPS] = {
   [VMS_GROUP_HELP] = "Help",
 };
 
-#define SHARE_SUMMARY "share a directory of yours: DIR[:TARGET][,mode=M]; may be repeated"
+#define SHARE_SUMMARY "share a directory of yours: DIR[:TARGET][,mode=M][,shadow=DIR;DIR]; may be repeated"
 #define SAVES \
   "What the machine changed in shares with mode=review and was not applied is named when it asks. " \
   "When it does not ask, that is saved first, in a directory that it says, for `vms apply --from`; " \
@@ -399,7 +399,7 @@ const VmsVerb vms_verbs[] = {
     vms_cmd_share_list },
   { "share", "add", NULL, VMS_GROUP_USE, "NAME SPEC", 2, 2, VMS_COMPLETE_MACHINE, 0,
     "share a directory with a machine, also while it runs",
-    "SPEC is DIR[:TARGET][,mode=M] as for `vms create --share`, with the same rules. A running "
+    "SPEC is DIR[:TARGET][,mode=M][,shadow=DIR;DIR] as for `vms create --share`, with the same rules. A running "
     "machine has it mounted at once; it is also written to its profile ([share:NAME]).\n\n"
     "With --for it is taken away again when the time is over, also from processes that work in it; "
     "of mode=review, what was not applied then stays in the machine, and is there again when the "

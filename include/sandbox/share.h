@@ -80,12 +80,13 @@ typedef struct
  * mounted. (transfer full) (element-type SandboxShare) */
 GPtrArray *
 sandbox_machine_list_shares (SandboxMachine *machine, GCancellable *cancellable, GError **error);
-/* @spec: "DIR[:TARGET][,mode=M]" as for sandbox_profile_add_share(). A running machine has it
- * mounted when this returns, one that is off with its next start. INVALID for a directory that may
- * not be shared, and when the machine has no room for one more while it runs; EXISTS when the
- * directory is shared in another way already, or the machine still has changes of an earlier share
- * of that name; GUEST when the machine does not mount it; WRONG_STATE for a time limit on a machine
- * that is off. Failure leaves nothing. *@ret_name (nullable): (transfer full). */
+/* @spec: "DIR[:TARGET][,mode=M][,shadow=DIR;DIR]" as for sandbox_profile_add_share(). A running
+ * machine has it mounted when this returns, one that is off with its next start. INVALID for a
+ * directory that may not be shared, and when the machine has no room for one more while it runs;
+ * EXISTS when the directory is shared in another way already, or the machine still has changes of
+ * an earlier share of that name; GUEST when the machine does not mount it; WRONG_STATE for a time
+ * limit on a machine that is off. Failure leaves nothing. *@ret_name (nullable): (transfer full).
+ */
 gboolean sandbox_machine_add_share (SandboxMachine *machine, const char *spec,
                                     const SandboxAddShareOptions *options,
                                     SandboxProgressFunc progress, gpointer user_data,

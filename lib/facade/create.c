@@ -131,6 +131,8 @@ set_share (GString *text, const SandboxShareSpec *share)
   g_string_append_printf (text, "%s\nsource=%s\ntarget=%s\nmode=%s\ncreate=%s\n", header,
                           share->source, share->target, _sandbox_share_mode_to_string (share->mode),
                           share->create ? "yes" : "no");
+  if (*share->shadow != '\0')
+    g_string_append_printf (text, "shadow=%s\n", share->shadow);
 }
 
 char *

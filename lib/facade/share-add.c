@@ -53,8 +53,8 @@ put_live_shares (const Adding *adding, SandboxProfile *profile, GError **error)
     {
       const SandboxPlanShare *share = adding->live->shares->pdata[i];
       const GPtrArray *have = _sandbox_profile_values (profile)->shares;
-      SandboxShareSpec spec = { share->tag, share->source, share->target, share->mode,
-                                share->create };
+      SandboxShareSpec spec = { share->tag,  share->source, share->target,
+                                share->mode, share->create, share->shadow };
       gboolean found = FALSE;
 
       for (guint k = 0; k < have->len && !found; k++)
@@ -116,7 +116,8 @@ step_profile (gpointer data, GCancellable *cancellable, GError **error)
   have = find_spec (own, adding->name);
   want = find_spec (work->profile, adding->name);
   return (have != NULL && strcmp (have->source, want->source) == 0
-          && strcmp (have->target, want->target) == 0 && have->mode == want->mode)
+          && strcmp (have->target, want->target) == 0 && have->mode == want->mode
+          && strcmp (have->shadow, want->shadow) == 0)
          || save_profile (adding, error);
 }
 
@@ -137,7 +138,8 @@ check_there (Adding *adding, GError **error)
     return TRUE;
   adding->there = TRUE;
   if (strcmp (have->source, adding->share->source) == 0
-      && strcmp (have->target, adding->share->target) == 0 && have->mode == adding->share->mode)
+      && strcmp (have->target, adding->share->target) == 0 && have->mode == adding->share->mode
+      && strcmp (have->shadow, adding->share->shadow) == 0)
     return TRUE;
   return sandbox_fail (error, SANDBOX_ERROR_EXISTS,
                        "the machine has it as \"%s\" already, %s at %s; remove that first (`vms "

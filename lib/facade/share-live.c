@@ -84,6 +84,7 @@ copy_shares (const GPtrArray *shares)
       copy->target = g_strdup (share->target);
       copy->mode = share->mode;
       copy->create = share->create;
+      copy->shadow = g_strdup (share->shadow);
       copy->read_only = share->read_only;
       g_ptr_array_add (copies, copy);
     }

@@ -200,13 +200,16 @@ take_away (SandboxMachine *machine, const char *tag, GCancellable *cancellable, 
   return _sandbox_share_tell (machine, tag, 0, TRUE, error);
 }
 
-/* The machine's own layer and our record of what it began with go together. */
+/* The machine's own layer and our record of what it began with go together; so does what it has of
+ * the share on its own disk. */
 static gboolean
 forget_layer (Removing *removing, GCancellable *cancellable, GError **error)
 {
-  if (removing->share != NULL && removing->share->mode != SANDBOX_SHARE_REVIEW)
+  gboolean review = removing->share == NULL || removing->share->mode == SANDBOX_SHARE_REVIEW;
+
+  if (!review && *removing->share->shadow == '\0')
     return TRUE;
-  if (!_sandbox_record_remove (removing->machine, removing->tag, error))
+  if (review && !_sandbox_record_remove (removing->machine, removing->tag, error))
     return FALSE;
   /* a machine that does not do it keeps what is its own */
   _sandbox_guest_remove_layer (removing->ssh, removing->tag, cancellable, NULL);

@@ -63,6 +63,8 @@ int _sandbox_tcp_connect (const char *address, guint port, gint64 timeout_usec, 
  * mounted at LOWER + TAG; LAYERS + TAG has "upper", what the machine changed, and "work" */
 #define SANDBOX_GUEST_LOWER  "/run/vms/lower/"
 #define SANDBOX_GUEST_LAYERS "/var/lib/vms/shares/"
+/* And what it has of others on its disk: TAG/PATH for each of shadow=. */
+#define SANDBOX_GUEST_SHADOWS "/var/lib/vms/shadows/"
 
 /* --- live-shares.c: the whole command for ssh that mounts @shares (of SandboxPlanShare) in a
  * machine whose user is @user, those that are not mounted yet. What fails it says on stderr, and by

@@ -15,29 +15,32 @@
 #define ANSWER_MAX   (16 * 1024)
 #define HOLDERS_MAX  16
 
-/* Behind the functions of the image's mount-share; "$@": TAG TARGET MODE... A device that was
- * plugged in just now takes the guest's kernel a moment, and an emulated one some more. One at a
- * time: the keeper may be at it, too. */
+/* Behind the functions of the image's mount-share; "$@": TAG TARGET MODE SHADOW... A device that
+ * was plugged in just now takes the guest's kernel a moment, and an emulated one some more. One at
+ * a time: the keeper may be at it, too. */
 static const char MOUNT[] =
     "\nnew=''; user=$1; uid=$2; gid=$3; bad=0; shift 3\n"
     "load_modules() { modprobe \"$1\" 2>/dev/null || :; }\n"
     "uptime() { read -r now _ </proc/uptime; now=${now%.*}; }\n"
     "exec 9>/run/vms/mount.lock; flock -w 200 9; umask 022; uptime; end=$((now + 90))\n"
-    "while [ $# -gt 2 ]; do\n"
+    "while [ $# -gt 3 ]; do\n"
     "  type=virtiofs; [ \"$3\" != review ] || type=overlay\n"
     "  { mountpoint -q \"$2\" && grep -q \"^$1 [^ ]* $type \" /proc/self/mounts; } ||\n"
-    "    until said=$(mount_share \"$1\" \"$2\" \"$3\" 2>&1); do\n"
+    "    until said=$(mount_share \"$1\" \"$2\" \"$3\" \"$4\" 2>&1); do\n"
     "      [ \"$3\" != review ] || umount \"/run/vms/lower/$1\" 2>/dev/null\n"
     "      uptime; [ -d \"$2\" ] && [ \"$now\" -lt $end ] || { bad=1; break; }\n"
     "      sleep 1\n"
     "    done\n"
     "  [ $bad = 0 ] || printf '%s: %s\\n' \"$1\" \"$said\" >&2\n"
-    "  shift 3\n"
+    "  shift 4\n"
     "done\n"
     "exit $bad\n";
 
-/* $1: TAG, $2: TARGET, $3: -l or nothing. */
+/* $1: TAG, $2: TARGET, $3: -l or nothing, $4: SHADOW. */
 static const char UNMOUNT[] =
+    "set -f; IFS=';'\n"
+    "for name in $4; do umount $3 \"$2/$name\" 2>/dev/null; done\n"
+    "unset IFS\n"
     "for dir in \"$2\" \"/run/vms/lower/$1\"; do\n"
     "  while mountpoint -q \"$dir\"; do umount $3 \"$dir\" || exit 1; done\n"
     "done";
@@ -93,9 +96,8 @@ _sandbox_mount_command (const SandboxSsh *ssh, const GPtrArray *shares, guint ui
 
       g_ptr_array_add (argv, share->tag);
       g_ptr_array_add (argv, share->target);
-      g_ptr_array_add (argv, (gpointer)(share->mode == SANDBOX_SHARE_RW       ? "rw"
-                                        : share->mode == SANDBOX_SHARE_REVIEW ? "review"
-                                                                              : "ro"));
+      g_ptr_array_add (argv, (gpointer)_sandbox_plan_share_mount (share));
+      g_ptr_array_add (argv, share->shadow);
     }
   g_ptr_array_add (argv, NULL);
   return _sandbox_ssh_command ((const char *const *)argv->pdata, NULL, NULL);
@@ -189,7 +191,7 @@ gboolean
 _sandbox_guest_unmount_share (const SandboxSsh *ssh, const SandboxPlanShare *share, gboolean force,
                               GCancellable *cancellable, GError **error)
 {
-  const char *args[] = { "sh", share->tag, share->target, force ? "-l" : "", NULL };
+  const char *args[] = { "sh", share->tag, share->target, force ? "-l" : "", share->shadow, NULL };
   g_autofree char *out = run (ssh, "sh", "-c", UNMOUNT, args, UNMOUNT_USEC, cancellable, error);
 
   return out != NULL;
@@ -200,9 +202,10 @@ _sandbox_guest_remove_layer (const SandboxSsh *ssh, const char *tag, GCancellabl
                              GError **error)
 {
   g_autofree char *layer = g_strconcat (SANDBOX_GUEST_LAYERS, tag, NULL);
-  const char *args[] = { "sh", layer, NULL };
+  g_autofree char *shadows = g_strconcat (SANDBOX_GUEST_SHADOWS, tag, NULL);
+  const char *args[] = { "sh", layer, shadows, NULL };
   g_autofree char *out =
-      run (ssh, "sh", "-c", "rm -rf -- \"$1\"", args, UNMOUNT_USEC, cancellable, error);
+      run (ssh, "sh", "-c", "rm -rf -- \"$@\"", args, UNMOUNT_USEC, cancellable, error);
 
   return out != NULL;
 }

@@ -81,9 +81,13 @@ append_mounts (GByteArray *out, const SandboxPlan *plan)
 
       g_string_append_printf (text, "%s ", share->tag);
       add_escaped (text, share->target);
-      g_string_append (text, share->mode == SANDBOX_SHARE_RW       ? "\n"
-                             : share->mode == SANDBOX_SHARE_REVIEW ? " review\n"
-                                                                   : " ro\n");
+      /* two words for the plainest: what an image of the first version knows */
+      if (*share->shadow)
+        g_string_append_printf (text, " rw %s\n", share->shadow);
+      else if (_sandbox_share_mode_is_read_only (share->mode))
+        g_string_append_printf (text, " %s\n", _sandbox_plan_share_mount (share));
+      else
+        g_string_append_c (text, '\n');
     }
   sandbox_tar_append (out, "mounts", 0644, text->str, text->len);
 }

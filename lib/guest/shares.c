@@ -8,7 +8,10 @@
 
 #include <string.h>
 
-#define TABLE_MAX  (256 * 1024)
+#define TABLE_MAX (256 * 1024)
+/* The machine's own disk, as its mount table has it. */
+#define ROOT_DISK  "/dev/vda"
+#define ROOT_TYPE  "ext4"
 #define CHECK_USEC (60 * G_USEC_PER_SEC)
 
 static gboolean
@@ -81,6 +84,23 @@ is_reviewed (char **lines, const SandboxPlanShare *share)
          && has_path (over, "lowerdir", lower) && has_path (over, "upperdir", upper);
 }
 
+/* What lies on each of its directories that are to be on the machine's disk is of that. */
+static gboolean
+is_shadowed (char **lines, const SandboxPlanShare *share)
+{
+  g_auto (GStrv) names = g_strsplit (share->shadow, ";", -1);
+  gboolean good = TRUE;
+
+  for (guint i = 0; good && names[i]; i++)
+    {
+      g_autofree char *place = g_strconcat (share->target, "/", names[i], NULL);
+      g_auto (GStrv) options = mount_options (lines, place, ROOT_DISK, ROOT_TYPE);
+
+      good = options != NULL;
+    }
+  return good;
+}
+
 static gboolean
 is_mounted (char **lines, const SandboxPlanShare *share)
 {
@@ -89,7 +109,7 @@ is_mounted (char **lines, const SandboxPlanShare *share)
   if (share->mode == SANDBOX_SHARE_REVIEW)
     return is_reviewed (lines, share);
   options = mount_options (lines, share->target, share->tag, "virtiofs");
-  return options != NULL;
+  return options != NULL && is_shadowed (lines, share);
 }
 
 gboolean

@@ -15,6 +15,7 @@ _sandbox_plan_share_free (gpointer data)
   g_free (share->source);
   g_free (share->target);
   g_free (share->door);
+  g_free (share->shadow);
   g_free (share);
 }
 
@@ -169,9 +170,10 @@ sandbox_plan_describe (SandboxPlan *plan)
       const SandboxPlanShare *share = g_ptr_array_index (plan->shares, i);
       g_autofree char *key = g_strdup_printf ("share %s", share->tag);
 
-      add_line (text, key, "%s on %s, %s%s", share->source, share->target,
+      add_line (text, key, "%s on %s, %s%s%s%s", share->source, share->target,
                 _sandbox_share_mode_to_string (share->mode),
-                share->create ? ", made when missing" : "");
+                share->create ? ", made when missing" : "",
+                *share->shadow ? ", on the machine's disk: " : "", share->shadow);
     }
   if (*plan->forbid)
     {

@@ -51,10 +51,13 @@ typedef struct
   SandboxShareMode mode;
   gboolean create;
   gboolean read_only; /* on the host, whatever the guest makes of it */
+  char *shadow;       /* directories beneath @target that are on the guest's own disk, "a;b/c" */
   char *door;         /* (nullable: read from metadata) the directory that libvirt is told to share:
                          it holds what the share helper needs to know of @source */
 } SandboxPlanShare;
 void _sandbox_plan_share_free (gpointer share);
+/* How the guest mounts it: "rw", "ro" or "review". */
+const char *_sandbox_plan_share_mount (const SandboxPlanShare *share);
 
 /* What the guest may, or may not, send to @net: the first one that fits decides, and what fits none
  * is denied. */

@@ -10,6 +10,7 @@
 
 #define CONTRACT_WORD   "vms.contract="
 #define REVIEW_CONTRACT 2
+#define SHADOW_CONTRACT 3
 
 char *
 _sandbox_plan_where (SandboxProfile *profile, const char *group, const char *key)
@@ -122,15 +123,26 @@ static gboolean
 check_image (const SandboxPlan *plan, SandboxProfile *profile, const SandboxPlanShare *share,
              GError **error)
 {
-  if (share->mode != SANDBOX_SHARE_REVIEW || !*plan->cmdline
-      || image_contract (plan) >= REVIEW_CONTRACT)
+  gboolean review = share->mode == SANDBOX_SHARE_REVIEW;
+  guint64 needed = review ? REVIEW_CONTRACT : *share->shadow ? SHADOW_CONTRACT : 0;
+
+  if (!*plan->cmdline || image_contract (plan) >= needed)
     return TRUE;
   return sandbox_fail (error, SANDBOX_ERROR_UNSUPPORTED,
-                       "the share \"%s\" has mode=review, which the image %s is too old for: build "
+                       "the share \"%s\" has %s, which the image %s is too old for: build "
                        "a new one (vms image build %s --update) and, if \"%s\" has a disk already, "
-                       "give it a fresh one (vms recreate %s); or give the share mode=rw",
-                       share->tag, plan->image_id, _sandbox_profile_values (profile)->image,
-                       plan->name, plan->name);
+                       "give it a fresh one (vms recreate %s); or %s",
+                       share->tag, review ? "mode=review" : "shadow=", plan->image_id,
+                       _sandbox_profile_values (profile)->image, plan->name, plan->name,
+                       review ? "give the share mode=rw" : "remove shadow=");
+}
+
+const char *
+_sandbox_plan_share_mount (const SandboxPlanShare *share)
+{
+  if (share->mode == SANDBOX_SHARE_REVIEW)
+    return "review";
+  return _sandbox_share_mode_is_read_only (share->mode) ? "ro" : "rw";
 }
 
 static gboolean
@@ -158,6 +170,7 @@ add_share (SandboxPlan *plan, SandboxProfile *profile, const SandboxShareSpec *s
   share->target = g_steal_pointer (&target);
   share->mode = spec->mode;
   share->create = spec->create;
+  share->shadow = g_strdup (spec->shadow);
   share->read_only = _sandbox_share_mode_is_read_only (spec->mode);
   share->door = g_build_filename (identity->state, "shares", spec->name, NULL);
   g_ptr_array_add (plan->shares, share);

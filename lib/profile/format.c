@@ -17,6 +17,9 @@ format_group (GString *text, SandboxProfile *profile, const Share *share, const 
       if (!g_str_equal (row->group, group))
         continue;
       value = _sandbox_profile_value (profile, share, id);
+      /* few shares have it */
+      if (id == KEY_SHARE_SHADOW && *value == '\0')
+        continue;
       if (value)
         g_string_append_printf (text, "%s=%s\n", row->name, value);
     }
@@ -71,6 +74,15 @@ diff_value (GString *text, const char *group, const char *name, KeyId id, const 
                           show_value (old_value), show_value (new_value));
 }
 
+static const char *
+share_value (SandboxProfile *profile, const Share *share, KeyId id)
+{
+  const char *value = share ? _sandbox_profile_value (profile, share, id) : NULL;
+
+  /* having none of it is what a share that is not there has, too */
+  return id == KEY_SHARE_SHADOW && g_strcmp0 (value, "") == 0 ? NULL : value;
+}
+
 /* Either share may be NULL: not there. */
 static void
 diff_share (GString *text, SandboxProfile *old_profile, const Share *old_share,
@@ -78,8 +90,7 @@ diff_share (GString *text, SandboxProfile *old_profile, const Share *old_share,
 {
   for (KeyId id = KEY_SHARE_SOURCE; id < N_KEYS; id++)
     diff_value (text, SHARE_GROUP_PREFIX, old_share ? old_share->name : new_share->name, id,
-                old_share ? _sandbox_profile_value (old_profile, old_share, id) : NULL,
-                new_share ? _sandbox_profile_value (new_profile, new_share, id) : NULL);
+                share_value (old_profile, old_share, id), share_value (new_profile, new_share, id));
 }
 
 char *

@@ -124,6 +124,11 @@ static const SandboxProfileKey rows[N_KEYS] = {
                        "review: changes stay on its disk; rw: they go to the directory; ro: none" },
   [KEY_SHARE_CREATE] = { SHARE_GROUP_ANY, "create", "word", "yes or no", "no",
                          "Whether the directory is made (mode 0700) when it is not there" },
+  [KEY_SHARE_SHADOW] = { SHARE_GROUP_ANY, "shadow", "list of directories",
+                         "empty, or directories in the shared one separated by ;, such as "
+                         "node_modules;target;.venv; + in front adds to the inherited list; only "
+                         "for mode=rw",
+                         "", "Directories in it that lie on the machine's own disk instead" },
 };
 
 const SandboxProfileKey *

@@ -44,6 +44,7 @@ typedef enum
   KEY_SHARE_TARGET,
   KEY_SHARE_MODE,
   KEY_SHARE_CREATE,
+  KEY_SHARE_SHADOW,
   N_KEYS,
 } KeyId;
 

@@ -28,6 +28,7 @@ typedef struct
   char *target; /* as written: absolute or ~/... (the guest user's home) */
   SandboxShareMode mode;
   gboolean create; /* make the source (mode 0700) when it is not there: only the drop box */
+  char *shadow;    /* directories beneath it that the machine has on its own disk, "a;b/c"; or "" */
 } SandboxShareSpec;
 
 /* An item of setup= or files=. */

@@ -52,6 +52,7 @@ free_share_spec (gpointer data)
   g_free (spec->name);
   g_free (spec->source);
   g_free (spec->target);
+  g_free (spec->shadow);
   g_free (spec);
 }
 
@@ -181,6 +182,7 @@ _sandbox_profile_assign (SandboxProfile *profile, const char *group, const char 
                          const char *value, const char *origin, GError **error)
 {
   g_autofree char *canonical = NULL, *merged = NULL;
+  const Share *share = NULL;
   KeyId id = 0;
   Cell *cell;
 
@@ -188,9 +190,11 @@ _sandbox_profile_assign (SandboxProfile *profile, const char *group, const char 
     return _sandbox_group_check (group, error) && make_cells (profile, group, origin);
   if (!_sandbox_key_find (group, key, &id, error))
     return FALSE;
+  if (id >= KEY_SHARE_SOURCE)
+    share = _sandbox_profile_find_share (profile, group + strlen (SHARE_GROUP_PREFIX));
   if (!_sandbox_key_check (id, value, &canonical, error)
       || (_sandbox_key_is_list (id) && canonical[0] == '+'
-          && !_sandbox_list_merge (id, _sandbox_profile_value (profile, NULL, id), canonical,
+          && !_sandbox_list_merge (id, _sandbox_profile_value (profile, share, id), canonical,
                                    &merged, error)))
     {
       g_prefix_error (error, "[%s] %s: ", group, key);
@@ -243,6 +247,36 @@ check_overlap (SandboxProfile *profile, const Share *a, const Share *b, KeyId id
                        place, b->name, _sandbox_key_row (id)->name, mine, other, a->name);
 }
 
+/* Only where what the machine writes goes to the directory there is something to keep from it. */
+static gboolean
+check_shadow (SandboxProfile *profile, const Share *share, GError **error)
+{
+  const char *value = _sandbox_profile_value (profile, share, KEY_SHARE_SHADOW);
+  const char *mode = _sandbox_profile_value (profile, share, KEY_SHARE_MODE);
+  g_auto (GStrv) items = g_strsplit (value, ";", -1);
+  g_autofree char *place = NULL;
+
+  if (*value == '\0')
+    return TRUE;
+  place = place_of (share->cells[KEY_SHARE_SHADOW].origin);
+  if (_sandbox_share_mode_is_read_only (_sandbox_share_mode_from_string (mode)))
+    return sandbox_fail (error, SANDBOX_ERROR_INVALID,
+                         "%s[share:%s] shadow: mode=%s needs none: %s; remove shadow=, or use "
+                         "mode=rw",
+                         place, share->name, mode,
+                         g_str_equal (mode, "ro")
+                             ? "the machine writes nothing there"
+                             : "all that the machine writes there is on its own disk already");
+  for (guint i = 0; items[i]; i++)
+    for (guint k = 0; k < i; k++)
+      if (sandbox_path_overlaps (items[i], items[k]))
+        return sandbox_fail (error, SANDBOX_ERROR_INVALID,
+                             "%s[share:%s] shadow: \"%s\" and \"%s\" lie one in the other: write "
+                             "the outer one only",
+                             place, share->name, items[k], items[i]);
+  return TRUE;
+}
+
 static gboolean
 check_shares (SandboxProfile *profile, GError **error)
 {
@@ -258,6 +292,8 @@ check_shares (SandboxProfile *profile, GError **error)
         return sandbox_fail (error, SANDBOX_ERROR_INVALID,
                              "%s[share:%s] has no source: add source=DIRECTORY", place,
                              share->name);
+      if (!check_shadow (profile, share, error))
+        return FALSE;
       for (guint k = 0; k < i; k++)
         if (!check_overlap (profile, g_ptr_array_index (profile->shares, k), share,
                             KEY_SHARE_SOURCE, error)
@@ -341,6 +377,7 @@ make_share_spec (SandboxProfile *profile, const Share *share)
   spec->mode =
       _sandbox_share_mode_from_string (_sandbox_profile_value (profile, share, KEY_SHARE_MODE));
   spec->create = g_str_equal (_sandbox_profile_value (profile, share, KEY_SHARE_CREATE), "yes");
+  spec->shadow = g_strdup (_sandbox_profile_value (profile, share, KEY_SHARE_SHADOW));
   return spec;
 }
 

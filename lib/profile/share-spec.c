@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
-// Shares as they are given on a command line: DIR[:TARGET][,mode=M].
+// Shares as they are given on a command line: DIR[:TARGET][,mode=M][,shadow=A;B].
 #include "profile/profile-internal.h"
 
 #include "base/error.h"
@@ -9,7 +9,7 @@
 
 typedef struct
 {
-  char *source, *target, *mode; /* target and mode NULL when not given */
+  char *source, *target, *mode, *shadow; /* all but the source NULL when not given */
 } Spec;
 
 static void
@@ -18,25 +18,41 @@ clear_spec (Spec *spec)
   g_free (spec->source);
   g_free (spec->target);
   g_free (spec->mode);
+  g_free (spec->shadow);
 }
 G_DEFINE_AUTO_CLEANUP_CLEAR_FUNC (Spec, clear_spec)
 
 static gboolean
 read_option (Spec *spec, const char *option, GError **error)
 {
+  const struct
+  {
+    const char *key;
+    char **value;
+  } options[] = { { "mode=", &spec->mode }, { "shadow=", &spec->shadow } };
   g_autofree char *shown = sandbox_escape (option, -1, 80);
 
+  for (gsize i = 0; i < G_N_ELEMENTS (options); i++)
+    {
+      const char *key = options[i].key;
+
+      if (!g_str_has_prefix (option, key))
+        continue;
+      if (*options[i].value)
+        return sandbox_fail (error, SANDBOX_ERROR_INVALID, "%s is given twice", key);
+      *options[i].value = g_strdup (option + strlen (key));
+      return TRUE;
+    }
   if (g_str_has_prefix (option, "limit="))
     return sandbox_fail (error, SANDBOX_ERROR_INVALID,
-                         "\"%s\": limit= is not available in this version", shown);
-  if (!g_str_has_prefix (option, "mode="))
-    return sandbox_fail (
-        error, SANDBOX_ERROR_INVALID,
-        "\"%s\" is no option of a share: use mode=review, mode=rw or mode=ro, or no option", shown);
-  if (spec->mode)
-    return sandbox_fail (error, SANDBOX_ERROR_INVALID, "mode= is given twice");
-  spec->mode = g_strdup (option + strlen ("mode="));
-  return TRUE;
+                         "\"%s\": limit= is not available in this version: keep the shared "
+                         "directory on a file system of its own, or use mode=review, in which the "
+                         "machine writes to its own disk",
+                         shown);
+  return sandbox_fail (error, SANDBOX_ERROR_INVALID,
+                       "\"%s\" is no option of a share: use mode=review, mode=rw, mode=ro or "
+                       "shadow=DIR;DIR, or no option",
+                       shown);
 }
 
 static gboolean
@@ -47,7 +63,7 @@ read_spec (const char *text, Spec *spec, GError **error)
 
   if (!parts[0] || parts[0][0] == '\0')
     return sandbox_fail (error, SANDBOX_ERROR_INVALID,
-                         "there is no directory: write DIR[:TARGET][,mode=M]");
+                         "there is no directory: write DIR[:TARGET][,mode=M][,shadow=DIR;DIR]");
   for (guint i = 1; parts[i]; i++)
     if (!read_option (spec, parts[i], error))
       return FALSE;
@@ -139,6 +155,9 @@ apply_spec (SandboxProfile *profile, const Spec *spec, char **ret_name, GError *
       || (spec->mode
           && !_sandbox_profile_assign (changed, group, "mode", spec->mode, SANDBOX_ORIGIN_SET,
                                        error))
+      || (spec->shadow
+          && !_sandbox_profile_assign (changed, group, "shadow", spec->shadow, SANDBOX_ORIGIN_SET,
+                                       error))
       || !_sandbox_profile_finish (changed, error))
     return FALSE;
   _sandbox_profile_swap (profile, changed);
@@ -163,6 +182,7 @@ _sandbox_profile_put_share (SandboxProfile *profile, const SandboxShareSpec *sha
     { "target", share->target },
     { "mode", _sandbox_share_mode_to_string (share->mode) },
     { "create", share->create ? "yes" : "no" },
+    { "shadow", share->shadow },
   };
 
   for (guint i = 0; i < G_N_ELEMENTS (pairs); i++)

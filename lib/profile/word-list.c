@@ -10,6 +10,7 @@
 #include <string.h>
 
 #define ITEM_MAX    1024
+#define SHADOW_MAX  255
 #define LOWER       "abcdefghijklmnopqrstuvwxyz"
 #define DIGITS      "0123456789"
 #define LETTERS     LOWER "ABCDEFGHIJKLMNOPQRSTUVWXYZ"
@@ -24,7 +25,8 @@
 gboolean
 _sandbox_key_is_words (KeyId id)
 {
-  return (id >= KEY_PROVISION_USE && id <= KEY_PROVISION_ENV) || id == KEY_POLICY_FORBID;
+  return (id >= KEY_PROVISION_USE && id <= KEY_PROVISION_ENV) || id == KEY_POLICY_FORBID
+         || id == KEY_SHARE_SHADOW;
 }
 
 static gboolean
@@ -128,6 +130,14 @@ is_path (const char *path, gboolean may_be_relative)
     if (**part == '\0' || g_str_equal (*part, ".") || g_str_equal (*part, ".."))
       return FALSE;
   return parts[0] != NULL;
+}
+
+/* Beneath the shared directory: what root in the machine mounts something on. */
+static gboolean
+is_shadow (const char *path)
+{
+  return path[0] != '/' && path[0] != '~' && path[0] != '-' && strlen (path) <= SHADOW_MAX
+         && is_path (path, TRUE);
 }
 
 static gboolean
@@ -234,6 +244,12 @@ _sandbox_word_canonical (KeyId id, const char *item, GError **error)
            || fail_item (item,
                          "name of packages or commands: use NAME or @SCOPE/NAME, with * and ? for "
                          "what may vary and at least two other characters",
+                         error);
+  else if (id == KEY_SHARE_SHADOW)
+    good = is_shadow (item)
+           || fail_item (item,
+                         "directory in a share: use a path from the shared directory on, such as "
+                         "node_modules, without . and .., of letters, digits and /._+~@-",
                          error);
   else if (id == KEY_PROVISION_SETUP)
     good = _sandbox_setup_item_parse (item, &file, error);

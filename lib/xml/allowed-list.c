@@ -29,7 +29,8 @@ const SandboxAllowed _sandbox_allowed[] = {
   { "metadata/sandbox:machine/sandbox:gid", 1, ALWAYS, "%number", NULL },
   { "metadata/sandbox:machine/sandbox:disk-bytes", 1, ALWAYS, "%number", NULL },
   { "metadata/sandbox:machine/sandbox:share", MANY, NULL, NULL,
-    "!name=%any !source=%any !target=%any !mode=rw|ro|guarded|review !create=yes|no" },
+    "!name=%any !source=%any !target=%any !mode=rw|ro|guarded|review !create=yes|no "
+    "shadow=%any" },
 
   { "memory", 1, ALWAYS, "%number", "!unit=KiB !dumpCore=off" },
   { "currentMemory", 1, ALWAYS, "%number", "!unit=KiB" },

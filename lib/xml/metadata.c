@@ -63,9 +63,12 @@ add_root (xmlNode *parent, const char *name)
 void
 _sandbox_metadata_add_share (xmlNode *root, const SandboxPlanShare *share)
 {
-  sandbox_xml_add (root, "share", "name", share->tag, "source", share->source, "target",
-                   share->target, "mode", _sandbox_share_mode_to_string (share->mode), "create",
-                   share->create ? "yes" : "no", NULL);
+  xmlNode *node = sandbox_xml_add (
+      root, "share", "name", share->tag, "source", share->source, "target", share->target, "mode",
+      _sandbox_share_mode_to_string (share->mode), "create", share->create ? "yes" : "no", NULL);
+
+  if (*share->shadow)
+    xmlNewProp (node, BAD_CAST "shadow", BAD_CAST share->shadow);
 }
 
 void
@@ -149,6 +152,9 @@ read_shares (SandboxDomainMeta *meta, xmlNode *root)
       share->mode = _sandbox_share_mode_from_string (mode);
       share->read_only = _sandbox_share_mode_is_read_only (share->mode);
       share->create = g_strcmp0 (create, "yes") == 0;
+      share->shadow = sandbox_xml_get_attr (node, "shadow");
+      if (!share->shadow)
+        share->shadow = g_strdup ("");
       if (share->tag && share->source && share->target)
         g_ptr_array_add (meta->shares, share);
       else

@@ -238,6 +238,7 @@ fixture_plan_add_share (SandboxPlan *plan, const char *tag, const char *target)
   share->source = g_strdup ("/nowhere");
   share->target = g_strdup (target);
   share->mode = SANDBOX_SHARE_RW;
+  share->shadow = g_strdup ("");
   g_ptr_array_add (plan->shares, share);
   return share;
 }

@@ -67,6 +67,7 @@ test_content (void)
   static const char *const programs[][3] = { { "tar", NULL }, { "busybox", "tar", NULL } };
   Fixture fixture;
   g_autoptr (FixturePlan) plan = fixture_plan ();
+  SandboxPlanShare *shadowed;
   g_autoptr (GBytes) seed = NULL;
   g_autoptr (GError) error = NULL;
 
@@ -74,6 +75,9 @@ test_content (void)
   fixture_plan_add_share (plan, "shared", "/home/dev/shared");
   fixture_plan_add_share (plan, "odd", "/srv/a b\\c#\td\ne");
   fixture_plan_add_share (plan, "src", "/home/dev/src")->mode = SANDBOX_SHARE_REVIEW;
+  shadowed = fixture_plan_add_share (plan, "app", "/home/dev/app");
+  g_free (shadowed->shadow);
+  shadowed->shadow = g_strdup ("node_modules;web/.venv");
   seed = _sandbox_seed_build (plan, fixture.fd, NULL, &error);
   g_assert_no_error (error);
   for (gsize i = 0; i < G_N_ELEMENTS (programs); i++)
@@ -90,7 +94,7 @@ test_content (void)
                    "ADDRESS=10.213.4.2/29\nGATEWAY=10.213.4.1\nDNS=10.213.4.1\n");
       assert_file (into, "mounts", 0644,
                    "shared /home/dev/shared\nodd /srv/a\\040b\\134c\\043\\011d\\012e\n"
-                   "src /home/dev/src review\n");
+                   "src /home/dev/src review\napp /home/dev/app rw node_modules;web/.venv\n");
       assert_key (&fixture, into, "root/etc/ssh/ssh_host_ed25519_key", "host_key");
       assert_key (&fixture, into, "root/etc/ssh/ssh_host_ed25519_key.pub", "host_key.pub");
       assert_key (&fixture, into, "root/etc/ssh/authorized_keys.d/dev", "user_key.pub");

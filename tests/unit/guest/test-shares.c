@@ -40,6 +40,36 @@ test_tables (void)
   ",workdir=/newroot/var/lib/vms/shares/src/work,xino=on 0 0\n"
 #define OVER LAYERS ("/newroot/run/vms/lower/src", "/newroot/var/lib/vms/shares/src/upper")
 
+#define APP     "app /home/dev/app virtiofs rw,nodev,relatime 0 0\n"
+#define MODULES "/dev/vda /home/dev/app/node_modules ext4 rw,relatime 0 0\n"
+#define VENV    "/dev/vda /home/dev/app/web/.venv ext4 rw,relatime 0 0\n"
+
+static void
+check_shadow (const char *table, gboolean good)
+{
+  g_autoptr (FixturePlan) plan = fixture_plan ();
+  SandboxPlanShare *share = fixture_plan_add_share (plan, "app", "/home/dev/app");
+  g_autofree char *missing = NULL;
+
+  g_free (share->shadow);
+  share->shadow = g_strdup ("node_modules;web/.venv");
+  missing = _sandbox_mounts_missing (table, plan);
+  g_assert_cmpstr (missing, ==, good ? NULL : "\"app\" at /home/dev/app");
+}
+
+static void
+test_shadow (void)
+{
+  check_shadow (APP MODULES VENV, TRUE);
+  check_shadow (APP MODULES, FALSE);
+  check_shadow (APP VENV, FALSE);
+  check_shadow (MODULES VENV, FALSE);
+  /* something of the share's, or nothing that lasts, lies over it */
+  check_shadow (APP MODULES VENV "app /home/dev/app/node_modules virtiofs rw 0 0\n", FALSE);
+  check_shadow (APP MODULES "tmpfs /home/dev/app/web/.venv ext4 rw 0 0\n", FALSE);
+  check_shadow (APP MODULES "/dev/vda /home/dev/app/web/.venv tmpfs rw 0 0\n", FALSE);
+}
+
 static void
 check_review (const char *table, gboolean good)
 {
@@ -100,6 +130,7 @@ main (int argc, char **argv)
   g_test_init (&argc, &argv, NULL);
   g_test_add_func ("/guest/shares/tables", test_tables);
   g_test_add_func ("/guest/shares/review", test_review);
+  g_test_add_func ("/guest/shares/shadow", test_shadow);
   g_test_add_func ("/guest/shares/hostile", test_hostile);
   return g_test_run ();
 }

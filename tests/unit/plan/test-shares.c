@@ -97,6 +97,37 @@ test_image_contract (void)
     }
 }
 
+/* One that knows mode=review only would mount the share without them. */
+static void
+test_shadow_image (void)
+{
+  g_autoptr (SandboxFacts) facts = support_facts ();
+  g_autoptr (SandboxProfile) profile =
+      support_profile (BASE "[share:one]\nsource=~/src\nmode=rw\nshadow=a;b/c\n");
+
+  for (guint version = 2; version <= 3; version++)
+    {
+      SandboxIdentity identity = support_identity ();
+      g_autofree char *cmdline = g_strdup_printf ("rw vms.contract=%u", version);
+      g_autofree char *described = NULL;
+      g_autoptr (SandboxPlan) plan = NULL;
+      g_autoptr (GError) error = NULL;
+
+      identity.image_cmdline = cmdline;
+      plan = _sandbox_plan_resolve (profile, facts, &identity, &error);
+      if (version == 2)
+        {
+          g_assert_error (error, SANDBOX_ERROR, SANDBOX_ERROR_UNSUPPORTED);
+          g_assert_nonnull (strstr (error->message, "has shadow=, which the image"));
+          continue;
+        }
+      g_assert_no_error (error);
+      g_assert_cmpstr (((SandboxPlanShare *)plan->shares->pdata[0])->shadow, ==, "a;b/c");
+      described = sandbox_plan_describe (plan);
+      g_assert_nonnull (strstr (described, ", rw, on the machine's disk: a;b/c\n"));
+    }
+}
+
 static void
 test_refused_here (void)
 {
@@ -245,6 +276,7 @@ main (int argc, char **argv)
   g_test_init (&argc, &argv, NULL);
   g_test_add_func ("/shares/expanded", test_expanded);
   g_test_add_func ("/plan/shares/image-contract", test_image_contract);
+  g_test_add_func ("/plan/shares/shadow-image", test_shadow_image);
   g_test_add_func ("/shares/refused-here", test_refused_here);
   g_test_add_func ("/shares/bad-home", test_bad_home);
   g_test_add_func ("/shares/pool", test_pool);

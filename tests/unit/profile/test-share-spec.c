@@ -45,6 +45,31 @@ test_good (Fixture *fixture, gconstpointer data)
     }
 }
 
+/* shadow= on the command line, in text, and added to. */
+static void
+test_shadow (Fixture *fixture, gconstpointer data)
+{
+  g_autoptr (SandboxProfile) profile = empty_profile (fixture);
+  g_autofree char *text = NULL;
+  const SandboxShareSpec *spec;
+
+  g_assert_true (
+      sandbox_profile_add_share (profile, "~/x,shadow=node_modules;web/.venv,mode=rw", NULL));
+  g_assert_cmpstr (sandbox_profile_get (profile, "share:x", "shadow"), ==,
+                   "node_modules;web/.venv");
+  spec = _sandbox_profile_values (profile)->shares->pdata[0];
+  g_assert_cmpstr (spec->shadow, ==, "node_modules;web/.venv");
+  text = sandbox_profile_format (profile);
+  g_assert_nonnull (strstr (text, "\nshadow=node_modules;web/.venv\n"));
+  g_assert_true (sandbox_profile_add_share (profile, "~/x,shadow=+target", NULL));
+  g_assert_cmpstr (sandbox_profile_get (profile, "share:x", "shadow"), ==,
+                   "node_modules;web/.venv;target");
+  g_assert_true (sandbox_profile_add_share (profile, "~/x,shadow=", NULL));
+  g_clear_pointer (&text, g_free);
+  text = sandbox_profile_format (profile);
+  g_assert_null (strstr (text, "shadow"));
+}
+
 static void
 test_again (Fixture *fixture, gconstpointer data)
 {
@@ -57,6 +82,29 @@ test_again (Fixture *fixture, gconstpointer data)
   g_assert_true (sandbox_profile_add_share (profile, "~/x/:/srv/y", NULL));
   g_assert_cmpuint (_sandbox_profile_values (profile)->shares->len, ==, 1);
   g_assert_cmpstr (sandbox_profile_get (profile, "share:x", "target"), ==, "/srv/y");
+}
+
+/* Each of @rows, SPEC and what the message has, is refused and changes nothing. */
+static void
+assert_refused (Fixture *fixture, const char *const (*rows)[2], gsize n)
+{
+  g_autoptr (SandboxProfile) profile = empty_profile (fixture);
+  g_autofree char *before = NULL, *after = NULL;
+
+  g_assert_true (sandbox_profile_add_share (profile, "~/kept", NULL));
+  before = sandbox_profile_format (profile);
+  for (gsize i = 0; i < n; i++)
+    {
+      g_autoptr (GError) error = NULL;
+
+      g_assert_false (sandbox_profile_add_share (profile, rows[i][0], &error));
+      g_assert_error (error, SANDBOX_ERROR, SANDBOX_ERROR_INVALID);
+      g_assert_true (g_str_has_prefix (error->message, "share \""));
+      if (!strstr (error->message, rows[i][1]))
+        g_error ("\"%s\" lacks \"%s\"", error->message, rows[i][1]);
+    }
+  after = sandbox_profile_format (profile);
+  g_assert_cmpstr (before, ==, after);
 }
 
 static void
@@ -86,23 +134,35 @@ test_bad (Fixture *fixture, gconstpointer data)
     { "~/a\nb", "control" },
     { "~/a\xff", "UTF-8" },
   };
-  g_autoptr (SandboxProfile) profile = empty_profile (fixture);
-  g_autofree char *before = NULL, *after = NULL;
 
-  g_assert_true (sandbox_profile_add_share (profile, "~/kept", NULL));
-  before = sandbox_profile_format (profile);
-  for (gsize i = 0; i < G_N_ELEMENTS (rows); i++)
-    {
-      g_autoptr (GError) error = NULL;
+  assert_refused (fixture, rows, G_N_ELEMENTS (rows));
+}
 
-      g_assert_false (sandbox_profile_add_share (profile, rows[i][0], &error));
-      g_assert_error (error, SANDBOX_ERROR, SANDBOX_ERROR_INVALID);
-      g_assert_true (g_str_has_prefix (error->message, "share \""));
-      if (!strstr (error->message, rows[i][1]))
-        g_error ("\"%s\" lacks \"%s\"", error->message, rows[i][1]);
-    }
-  after = sandbox_profile_format (profile);
-  g_assert_cmpstr (before, ==, after);
+static void
+test_bad_shadow (Fixture *fixture, gconstpointer data)
+{
+  static const char *const rows[][2] = {
+    { "~/x,shadow=target", "mode=review needs none: all that the machine writes there" },
+    { "~/x,shadow=target,mode=ro", "mode=ro needs none: the machine writes nothing" },
+    { "~/x,mode=rw,shadow=a,shadow=b", "given twice" },
+    { "~/x,mode=rw,shadow=a;", "empty item" },
+    { "~/x,mode=rw,shadow=a;a", "twice" },
+    { "~/x,mode=rw,shadow=a;a/b", "one in the other" },
+    { "~/x,mode=rw,shadow=/a", "is no directory in a share" },
+    { "~/x,mode=rw,shadow=~/a", "is no directory in a share" },
+    { "~/x,mode=rw,shadow=-a", "is no directory in a share" },
+    { "~/x,mode=rw,shadow=..", "is no directory in a share" },
+    { "~/x,mode=rw,shadow=.", "is no directory in a share" },
+    { "~/x,mode=rw,shadow=a/../b", "is no directory in a share" },
+    { "~/x,mode=rw,shadow=a/./b", "is no directory in a share" },
+    { "~/x,mode=rw,shadow=a//b", "is no directory in a share" },
+    { "~/x,mode=rw,shadow=a/", "is no directory in a share" },
+    { "~/x,mode=rw,shadow=a b", "is no directory in a share" },
+    { "~/x,mode=rw,shadow=$(id)", "is no directory in a share" },
+    { "~/x,mode=rw,shadow=a*", "is no directory in a share" },
+  };
+
+  assert_refused (fixture, rows, G_N_ELEMENTS (rows));
 }
 
 int
@@ -111,6 +171,8 @@ main (int argc, char **argv)
   g_test_init (&argc, &argv, NULL);
   fixture_add ("/share-spec/good", test_good);
   fixture_add ("/share-spec/again", test_again);
+  fixture_add ("/share-spec/shadow", test_shadow);
   fixture_add ("/share-spec/bad", test_bad);
+  fixture_add ("/share-spec/bad-shadow", test_bad_shadow);
   return g_test_run ();
 }

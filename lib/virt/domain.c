@@ -8,6 +8,7 @@
 #define WAIT_FIRST_USEC (20 * 1000)
 #define WAIT_MOST_USEC  (250 * 1000)
 #define KILL_TRIES      5
+#define SHUTDOWN_TRIES  20
 
 void
 _sandbox_virt_domain_free (SandboxVirtDomain *domain)
@@ -242,9 +243,14 @@ _sandbox_virt_domain_shutdown (SandboxVirt *virt, const char *name, GError **err
 
   if (!domain)
     return FALSE;
-  if (virDomainShutdown (domain) == 0)
-    return TRUE;
-  return refused (domain, FALSE, "shut down", name, error);
+  // of one that is just ending, libvirt may for a moment know no more than that QEMU does not answer
+  for (int i = 1; i < SHUTDOWN_TRIES; i++)
+    {
+      if (virDomainShutdown (domain) == 0 || domain_is_up (domain) == 0 || is_going (domain))
+        return TRUE;
+      g_usleep (WAIT_MOST_USEC);
+    }
+  return virDomainShutdown (domain) == 0 || refused (domain, FALSE, "shut down", name, error);
 }
 
 gboolean

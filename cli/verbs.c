@@ -50,6 +50,15 @@ static const VmsOption list_options[] = {
   FLAG (0, "disk", "show what the disks take on the host"),
   END
 };
+static const VmsOption export_options[] = {
+  FLAG ('f', "force", "replace the file when there is one"), END
+};
+static const VmsOption import_options[] = {
+  VALUE (0, "name", "NAME", VMS_COMPLETE_NONE, "what the machine is called here (default: as it was)"),
+  VALUE (0, "max-disk", "GIB", VMS_COMPLETE_NONE,
+         "let its disk grow to this many GiB (default: what disk= of your profiles' base says)"),
+  END
+};
 static const VmsOption start_options[] = {
   VALUES ('s', "share", "SPEC", VMS_COMPLETE_DIR, SHARE_SUMMARY),
   FLAG ('n', "dry-run",
@@ -228,6 +237,26 @@ const VmsVerb vms_verbs[] = {
     "it. The machine may run; the copy then starts as after a power cut.\n\n"
     "The two are independent all the same: either can be changed, reverted and destroyed.",
     NULL, vms_cmd_clone },
+  { "export", NULL, NULL, VMS_GROUP_MACHINES, "NAME FILE", 2, 2, VMS_COMPLETE_MACHINE, 0,
+    "write a machine to a file",
+    "Its disk as it is now, made one, with kernel, initrd and the profile as it is in effect: all "
+    "that another host needs. Not its snapshots. The machine may run; the copy is then what a power "
+    "cut would leave. FILE is a tar archive with a list of checksums, and not below a shared "
+    "directory.\n\n"
+    "Everything on its disk is in it, also what is secret: tokens, histories, the keys that its "
+    "guest was given. The file is readable for you alone; keep it so.",
+    export_options, vms_cmd_export },
+  { "import", NULL, NULL, VMS_GROUP_MACHINES, "FILE", 1, 1, VMS_COMPLETE_FILE, 0,
+    "make a machine of a file of `vms export`",
+    "The file is distrusted: its form, its checksums and the whole structure of its disk are "
+    "checked before anything is made of it. Of its profile are taken the image's name, CPUs, memory, "
+    "disk and user, as far as they fit here, and a network policy that is narrower than yours; "
+    "never shares, ports, exceptions, variables and provisioning. It says what was taken and what "
+    "left out.\n\n"
+    "The machine gets an identity (keys, address) of its own, and is not started. What runs in it "
+    "is whatever its disk has: it is as trustworthy as where it comes from. `vms recreate` makes its "
+    "disk anew from an image of yours.",
+    import_options, vms_cmd_import },
   { "list", NULL, "ls", VMS_GROUP_MACHINES, "", 0, 0, VMS_COMPLETE_NONE, VMS_VERB_JSON,
     "list your machines",
     "With --disk also what takes how much of this host's disk: machines and their snapshots, "

@@ -115,6 +115,8 @@ const VmsOption *vms_option_find_letter (const VmsVerb *verb, char letter);
 VMS_HANDLER (vms_cmd_create);
 VMS_HANDLER (vms_cmd_edit);
 VMS_HANDLER (vms_cmd_clone);
+VMS_HANDLER (vms_cmd_export);
+VMS_HANDLER (vms_cmd_import);
 VMS_HANDLER (vms_cmd_list);
 VMS_HANDLER (vms_cmd_status);
 VMS_HANDLER (vms_cmd_start);

@@ -7,6 +7,7 @@
 
 #include <sandbox/changes.h>
 #include <sandbox/error.h>
+#include <sandbox/export.h>
 #include <sandbox/forward.h>
 #include <sandbox/host.h>
 #include <sandbox/image.h>

@@ -54,9 +54,8 @@ find_image (gpointer data, GCancellable *cancellable, GError **error)
   return _sandbox_work_find_image (work->source, work->profile, FALSE, &work->image, error);
 }
 
-/* The first thing that is made of it. */
-static gboolean
-make_keys (gpointer data, GCancellable *cancellable, GError **error)
+gboolean
+_sandbox_step_new_keys (gpointer data, GCancellable *cancellable, GError **error)
 {
   SandboxWork *work = data;
   sandbox_autofd int fd = -1;
@@ -188,8 +187,8 @@ make_disk (gpointer data, GCancellable *cancellable, GError **error)
          && _sandbox_work_forget_snapshots (work, error);
 }
 
-static gboolean
-save_profile (gpointer data, GCancellable *cancellable, GError **error)
+gboolean
+_sandbox_step_new_profile (gpointer data, GCancellable *cancellable, GError **error)
 {
   SandboxWork *work = data;
   sandbox_autofd int fd = _sandbox_machine_state_fd (work->machine, FALSE, NULL);
@@ -207,7 +206,7 @@ static const SandboxRow clone_rows[] = {
   { { "profile", "reading the profile", read_source, NULL }, SANDBOX_ROW_ALWAYS },
   { { "image", "looking for the image", find_image, NULL }, SANDBOX_ROW_REAL },
   { { "plan", "making the plan", _sandbox_step_plan, NULL }, SANDBOX_ROW_ALWAYS },
-  { { "keys", "making keys", make_keys, _sandbox_undo_keys }, SANDBOX_ROW_REAL },
+  { { "keys", "making keys", _sandbox_step_new_keys, _sandbox_undo_keys }, SANDBOX_ROW_REAL },
   { { "network", "making the network", _sandbox_step_network, _sandbox_undo_network },
     SANDBOX_ROW_ALWAYS },
   { { "find", "looking at the disk", find_layers, NULL }, SANDBOX_ROW_ALWAYS },
@@ -221,12 +220,13 @@ static const SandboxRow clone_rows[] = {
   { { "domain", "defining the machine", _sandbox_step_domain, _sandbox_undo_domain },
     SANDBOX_ROW_ALWAYS },
   { { "idle", "taking the network down", _sandbox_step_stop_network, NULL }, SANDBOX_ROW_ALWAYS },
-  { { "save", "saving the profile", save_profile, _sandbox_undo_profile }, SANDBOX_ROW_ALWAYS },
+  { { "save", "saving the profile", _sandbox_step_new_profile, _sandbox_undo_profile },
+    SANDBOX_ROW_ALWAYS },
 };
 const SandboxVerb _sandbox_verb_clone = { "clone", clone_rows, G_N_ELEMENTS (clone_rows) };
 
-static gboolean
-name_is_free (SandboxHost *host, const char *name, GError **error)
+gboolean
+_sandbox_new_name_is_free (SandboxHost *host, const char *verb, const char *name, GError **error)
 {
   g_autoptr (SandboxProfile) profile = NULL;
   g_autoptr (GError) local = NULL;
@@ -237,7 +237,7 @@ name_is_free (SandboxHost *host, const char *name, GError **error)
   if (g_error_matches (local, SANDBOX_ERROR, SANDBOX_ERROR_NOT_FOUND))
     return TRUE;
   return sandbox_fail (error, SANDBOX_ERROR_EXISTS,
-                       "clone to %s: there is a profile of that name already; choose another",
+                       "%s to %s: there is a profile of that name already; choose another", verb,
                        name);
 }
 
@@ -252,10 +252,10 @@ is_leftover (SandboxWork *work)
   return g_file_test (mark, G_FILE_TEST_EXISTS) || !(work->pieces.domain || work->pieces.disk);
 }
 
-/* What a killed clone left of @work's machine. One that its user made, and whose profile is only
- * gone, is not touched. */
-static gboolean
-clear_leftovers (SandboxWork *work, GCancellable *cancellable, GError **error)
+/* One that its user made, and whose profile is only gone, is not touched. */
+gboolean
+_sandbox_new_clear_leftovers (SandboxWork *work, const char *verb, GCancellable *cancellable,
+                              GError **error)
 {
   g_auto (SandboxWork) destroy = { 0 };
 
@@ -263,9 +263,9 @@ clear_leftovers (SandboxWork *work, GCancellable *cancellable, GError **error)
     return TRUE;
   if (!is_leftover (work))
     return sandbox_fail (error, SANDBOX_ERROR_EXISTS,
-                         "clone to %s: there is a machine of that name, without its profile; "
+                         "%s to %s: there is a machine of that name, without its profile; "
                          "choose another, or remove it with `vms destroy %s`",
-                         work->machine->name, work->machine->name);
+                         verb, work->machine->name, work->machine->name);
   _sandbox_work_init (&destroy, work->machine, work->report.func, work->report.user_data);
   if (!_sandbox_destroy_locked (&destroy, cancellable, error))
     return FALSE;
@@ -284,7 +284,7 @@ sandbox_machine_clone (SandboxMachine *machine, const char *new_name, SandboxPro
   g_auto (SandboxWork) work = { 0 }, source = { 0 };
   SandboxWork *first = &source, *second = &work;
 
-  if (!name_is_free (host, new_name, error))
+  if (!_sandbox_new_name_is_free (host, "clone", new_name, error))
     return NULL;
   target = _sandbox_machine_new (host, new_name);
   _sandbox_work_init (&work, target, progress, user_data);
@@ -302,7 +302,8 @@ sandbox_machine_clone (SandboxMachine *machine, const char *new_name, SandboxPro
     }
   if (!_sandbox_work_begin (first, "clone", cancellable, error)
       || !_sandbox_work_begin (second, "clone", cancellable, error)
-      || !name_is_free (host, new_name, error) || !clear_leftovers (&work, cancellable, error)
+      || !_sandbox_new_name_is_free (host, "clone", new_name, error)
+      || !_sandbox_new_clear_leftovers (&work, "clone", cancellable, error)
       || !_sandbox_work_run (&work, &_sandbox_verb_clone, cancellable, error))
     return NULL;
   return g_steal_pointer (&target);

@@ -193,6 +193,8 @@ struct _SandboxWork
   int unapplied;            /* stop: SandboxUnapplied, when @asked_unapplied */
   gboolean asked_unapplied;
   gint64 timeout_usec, lock_wait_usec;
+  struct _SandboxImport *import;         /* (nullable): import; not owned */
+  struct _SandboxExport *export;         /* (nullable): export; not owned */
   struct _SandboxSnapshotWork *snapshot; /* (nullable): snapshot verbs, and what removes disks */
   SandboxLock *lock;
   SandboxLock *addresses_lock; /* from the choice of addresses until the network has them */
@@ -229,7 +231,8 @@ typedef struct
 } SandboxVerb;
 extern const SandboxVerb _sandbox_verb_start, _sandbox_verb_stop, _sandbox_verb_destroy,
     _sandbox_verb_recreate, _sandbox_verb_clone, _sandbox_verb_snapshot_create,
-    _sandbox_verb_snapshot_delete, _sandbox_verb_revert;
+    _sandbox_verb_snapshot_delete, _sandbox_verb_revert, _sandbox_verb_export,
+    _sandbox_verb_import;
 
 void _sandbox_work_init (SandboxWork *work, SandboxMachine *machine, SandboxProgressFunc func,
                          gpointer user_data);
@@ -253,6 +256,18 @@ _sandbox_work_plan (SandboxMachine *machine, SandboxProfile *profile, const Sand
 /* Which image @machine is, or would be, made from; *ret_ref NULL when it has to be built first. */
 gboolean _sandbox_work_find_image (SandboxMachine *machine, SandboxProfile *profile,
                                    gboolean newest, SandboxImageRef **ret_ref, GError **error);
+
+/* --- clone.c: what is made under a new name; import does so, too */
+/* EXISTS, for "VERB to NAME", when there is a profile of that name. */
+gboolean
+_sandbox_new_name_is_free (SandboxHost *host, const char *verb, const char *name, GError **error);
+/* What a killed clone or import left of @work's machine. */
+gboolean _sandbox_new_clear_leftovers (SandboxWork *work, const char *verb,
+                                       GCancellable *cancellable, GError **error);
+/* The first thing that is made of it; until the profile is there, it may be cleared away. */
+gboolean _sandbox_step_new_keys (gpointer work, GCancellable *cancellable, GError **error);
+/* The last. */
+gboolean _sandbox_step_new_profile (gpointer work, GCancellable *cancellable, GError **error);
 
 /* --- room.c: what the host's disk has left */
 /* No machine is started with less. */

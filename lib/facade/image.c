@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
 // Images: five volumes each in the storage pool. The manifest is uploaded last, so an image without
 // one does not count.
-#include "facade/layers.h"
+#include "facade/export.h"
 #include "facade/provision-private.h"
 
 #include <string.h>
@@ -284,7 +284,9 @@ sandbox_host_list_images (SandboxHost *host, GCancellable *cancellable, GError *
       info->name = _sandbox_image_id_name (*id, &info->built_usec);
       info->disk_bytes = volume->allocation_bytes;
       info->virtual_bytes = volume->capacity_bytes;
-      info->newest = strcmp (before, info->name) != 0;
+      /* of imported ones none takes the place of another */
+      info->newest =
+          strcmp (before, info->name) != 0 && strcmp (info->name, SANDBOX_IMPORTED_IMAGE) != 0;
       info->used_by = _sandbox_image_user_names (users, *id);
       before = info->name;
       g_ptr_array_add (infos, info);

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
 // Repair: finds what killed processes of this user and owner tag left behind, and removes it.
 // Whatever somebody is working on right now is locked, and left alone.
-#include "facade/layers.h"
+#include "facade/export.h"
 #include "facade/provision-private.h"
 
 #include <string.h>
@@ -183,6 +183,20 @@ repair_keeper (SandboxMachine *machine, const SandboxPieces *pieces, gboolean re
   return !remove || _sandbox_keeper_stop (fd, error);
 }
 
+/* The copy of its disk that an export has meanwhile. */
+static gboolean
+repair_export (SandboxMachine *machine, gboolean remove, GPtrArray *orphans, GError **error)
+{
+  SandboxVirt *virt = machine->host->virt;
+  g_autofree char *name = _sandbox_export_volume (machine);
+  g_autoptr (GPtrArray) volumes = _sandbox_virt_list_volumes (virt, name, FALSE, error);
+
+  if (volumes == NULL || volumes->len == 0)
+    return volumes != NULL;
+  add_orphan (orphans, "volume", name, "left by an interrupted export");
+  return !remove || _sandbox_virt_volume_remove (virt, name, error);
+}
+
 /* Layers of the disk that an interrupted command made, or was about to remove. A list of snapshots
  * that is damaged is told by the verbs that need it. */
 static gboolean
@@ -238,7 +252,9 @@ repair_machine (SandboxMachine *machine, WhyFunc why, gboolean remove, GPtrArray
     return FALSE;
   reason = why (machine, &work.pieces);
   if (reason == NULL)
-    return why != why_orphan || repair_layers (&work, remove, orphans, error);
+    return why != why_orphan
+           || (repair_export (machine, remove, orphans, error)
+               && repair_layers (&work, remove, orphans, error));
   add_pieces (orphans, machine, &work.pieces, reason);
   if (!remove)
     return TRUE;

@@ -111,6 +111,7 @@ parse_volume (const char *xml, GError **error)
   volume->backing_path = sandbox_xml_dup (root, "backingStore/path", NULL);
   read_number (root, "capacity", &volume->capacity_bytes);
   read_number (root, "allocation", &volume->allocation_bytes);
+  read_number (root, "physical", &volume->physical_bytes);
   return volume;
 }
 

@@ -278,3 +278,83 @@ _sandbox_virt_volume_clone (SandboxVirt *virt, const char *source_name, const ch
     virStorageVolDelete (copy, 0);
   return FALSE;
 }
+
+gboolean
+_sandbox_virt_volume_flatten (SandboxVirt *virt, const char *source_name, const char *xml,
+                              GError **error)
+{
+  g_autoptr (virConnect) conn = _sandbox_virt_connection (virt, error);
+  g_autoptr (virStorageVol) source = conn ? need_volume (conn, source_name, "copy", error) : NULL;
+  g_autoptr (virStoragePool) pool =
+      source ? _sandbox_virt_pool_need (conn, "copy a disk", error) : NULL;
+  g_autoptr (virStorageVol) copy = NULL;
+
+  if (!pool)
+    return FALSE;
+  copy = virStorageVolCreateXMLFrom (pool, xml, source, 0);
+  return copy || _sandbox_virt_fail (error, "Cannot make one layer of volume %s", source_name);
+}
+
+/* *ret_done: that was the end. */
+static gboolean
+receive_piece (virStreamPtr stream, const char *name, GByteArray *buffer, SandboxVirtSinkFunc func,
+               gpointer user_data, gboolean *ret_done, GError **error)
+{
+  int got = virStreamRecv (stream, (char *)buffer->data, CHUNK_BYTES);
+
+  if (got < 0)
+    return _sandbox_virt_fail (error, "Cannot read volume %s", name);
+  *ret_done = got == 0;
+  return got == 0 || func (buffer->data, (gsize)got, user_data, error);
+}
+
+gboolean
+_sandbox_virt_volume_receive (SandboxVirt *virt, const char *name, SandboxVirtSinkFunc func,
+                              gpointer user_data, GCancellable *cancellable, GError **error)
+{
+  g_autoptr (virConnect) conn = _sandbox_virt_connection (virt, error);
+  g_autoptr (virStorageVol) volume = conn ? need_volume (conn, name, "read", error) : NULL;
+  g_autoptr (virStream) stream = volume ? virStreamNew (conn, 0) : NULL;
+  g_autoptr (GByteArray) buffer = new_buffer ();
+  gboolean done = FALSE;
+
+  if (!volume)
+    return FALSE;
+  if (!stream || virStorageVolDownload (volume, stream, 0, 0, 0) < 0)
+    return _sandbox_virt_fail (error, "Cannot read volume %s", name);
+  while (!done)
+    if (g_cancellable_set_error_if_cancelled (cancellable, error)
+        || !receive_piece (stream, name, buffer, func, user_data, &done, error))
+      {
+        virStreamAbort (stream);
+        return FALSE;
+      }
+  return virStreamFinish (stream) == 0 || _sandbox_virt_fail (error, "Cannot read volume %s", name);
+}
+
+gboolean
+_sandbox_virt_volume_send (SandboxVirt *virt, const char *name, guint64 length,
+                           SandboxVirtSourceFunc func, gpointer user_data,
+                           GCancellable *cancellable, GError **error)
+{
+  g_autoptr (virConnect) conn = _sandbox_virt_connection (virt, error);
+  g_autoptr (virStream) stream = conn ? open_upload (conn, name, length, error) : NULL;
+  g_autoptr (GByteArray) buffer = new_buffer ();
+
+  if (!stream)
+    return FALSE;
+  for (guint64 at = 0; at < length;)
+    {
+      gsize n = (gsize)MIN (length - at, CHUNK_BYTES);
+
+      if (g_cancellable_set_error_if_cancelled (cancellable, error)
+          || !func (at, buffer->data, n, user_data, error)
+          || !send_all (stream, name, (char *)buffer->data, n, error))
+        {
+          virStreamAbort (stream);
+          return FALSE;
+        }
+      at += n;
+    }
+  return finish (stream, name, error);
+}

@@ -153,6 +153,7 @@ typedef struct
 {
   char *name, *path, *backing_path;
   guint64 capacity_bytes, allocation_bytes;
+  guint64 physical_bytes; /* length of its file; 0: libvirt does not tell */
 } SandboxVirtVolume;
 void _sandbox_virt_volume_free (SandboxVirtVolume *volume);
 /* @detail FALSE: names only, one call. */
@@ -179,3 +180,19 @@ gboolean _sandbox_virt_volume_upload (SandboxVirt *virt, const char *name, const
                                       gsize length, GError **error);
 gboolean _sandbox_virt_volume_download (SandboxVirt *virt, const char *name, gsize max,
                                         char **ret_data, gsize *ret_length, GError **error);
+/* Makes the volume of @xml, which must not be there, with what the disk @source_name and all that
+ * it stands on have: one layer that stands on nothing. Cannot be interrupted. */
+gboolean _sandbox_virt_volume_flatten (SandboxVirt *virt, const char *source_name, const char *xml,
+                                       GError **error);
+/* All bytes of @name to @func, in order, until it fails. */
+typedef gboolean (*SandboxVirtSinkFunc) (const void *data, gsize length, gpointer user_data,
+                                         GError **error);
+gboolean
+_sandbox_virt_volume_receive (SandboxVirt *virt, const char *name, SandboxVirtSinkFunc func,
+                              gpointer user_data, GCancellable *cancellable, GError **error);
+/* Fills @name with @length bytes that @func gives, piece by piece. */
+typedef gboolean (*SandboxVirtSourceFunc) (guint64 offset, void *data, gsize length,
+                                           gpointer user_data, GError **error);
+gboolean _sandbox_virt_volume_send (SandboxVirt *virt, const char *name, guint64 length,
+                                    SandboxVirtSourceFunc func, gpointer user_data,
+                                    GCancellable *cancellable, GError **error);

@@ -1,0 +1,401 @@
+// SPDX-License-Identifier: LGPL-2.1-or-later
+// Export: a machine as one file. The layers of its disk are made one, in a volume of the pool that
+// is there meanwhile, since only libvirt's side may read them; the file takes its name when it is
+// whole.
+#include "facade/export.h"
+
+#include "guest/archive.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <sys/statvfs.h>
+#include <unistd.h>
+
+struct _SandboxExport
+{
+  const char *path;
+  gboolean replace;
+  int dir_fd, fd;
+  char *name,
+      *temporary; /* of the file, in its directory; until the end it has none, if possible */
+  char *source;   /* the volume that is the disk now */
+  char *flat;     /* the volume that it becomes */
+  gboolean made_flat, nameless;
+  guint64 flat_bytes;
+  SandboxArchiveWriter writer;
+  SandboxWork *work; /* whose report is told of progress */
+  guint64 done;
+};
+
+char *
+_sandbox_export_volume (SandboxMachine *machine)
+{
+  return g_strconcat (machine->object, ".export", NULL);
+}
+
+static gboolean
+is_running (const SandboxWork *work)
+{
+  return _sandbox_pieces_running (&work->pieces);
+}
+
+/* --- the place */
+
+/* Not below a shared directory: a machine could put a link in the way of it. */
+static gboolean
+open_place (SandboxWork *work, GError **error)
+{
+  SandboxExport *export = work->export;
+  g_auto (GStrv) shared = _sandbox_shares_of_all (work->host, error);
+  struct stat info;
+
+  if (shared == NULL)
+    return FALSE;
+  export->dir_fd =
+      sandbox_walk (export->path, (const char *const *)shared, FALSE, &export->name, error);
+  if (export->dir_fd < 0)
+    {
+      g_prefix_error (error, "export %s: ", work->machine->name);
+      return FALSE;
+    }
+  if (fstatat (export->dir_fd, export->name, &info, AT_SYMLINK_NOFOLLOW) == 0
+      && (!export->replace || !S_ISREG (info.st_mode)))
+    return sandbox_fail (error, SANDBOX_ERROR_EXISTS, "export %s: %s is there already%s",
+                         work->machine->name, export->path,
+                         S_ISREG (info.st_mode) ? "; --force replaces it" : ", and is no file");
+  return TRUE;
+}
+
+static gboolean
+prepare (gpointer data, GCancellable *cancellable, GError **error)
+{
+  SandboxWork *work = data;
+
+  if (!work->pieces.disk || !work->pieces.domain)
+    return sandbox_fail (error, SANDBOX_ERROR_WRONG_STATE,
+                         "export %s: it has no disk yet; its profile is all there is of it",
+                         work->machine->name);
+  work->profile = _sandbox_machine_load_profile (work->machine, error);
+  return work->profile != NULL && open_place (work, error)
+         && _sandbox_work_find_image (work->machine, work->profile, FALSE, &work->image, error);
+}
+
+/* --- the disk */
+
+static gboolean
+find_disk (gpointer data, GCancellable *cancellable, GError **error)
+{
+  SandboxWork *work = data;
+  SandboxExport *export = work->export;
+
+  if (!_sandbox_snapshot_find_top (work, cancellable, error))
+    return FALSE;
+  export->source = g_strdup (work->snapshot->layers->top->volume);
+  return TRUE;
+}
+
+/* All layers, were none of what they have hidden by others. */
+static gboolean
+check_room (SandboxWork *work, GError **error)
+{
+  g_autofree char *doing = g_strconcat ("export ", work->machine->name, NULL);
+  g_autofree char *base = g_path_get_basename (work->image->disk);
+  SandboxVirtVolume *image = _sandbox_virt_volume_get (work->host->virt, base, error);
+  guint64 bytes = 0;
+
+  if (image == NULL)
+    return FALSE;
+  bytes = image->allocation_bytes;
+  _sandbox_virt_volume_free (image);
+  for (const SandboxLayer *layer = work->snapshot->layers->top; layer != NULL; layer = layer->below)
+    bytes += layer->allocation_bytes;
+  return _sandbox_host_check_room (work->host, doing, bytes, error);
+}
+
+static gboolean
+sync_guest (gpointer data, GCancellable *cancellable, GError **error)
+{
+  return check_room (data, error) && _sandbox_snapshot_sync (data, cancellable, error);
+}
+
+static gboolean
+make_layer (gpointer data, GCancellable *cancellable, GError **error)
+{
+  return !is_running (data) || _sandbox_snapshot_layer (data, cancellable, error);
+}
+
+static gboolean
+freeze (gpointer data, GCancellable *cancellable, GError **error)
+{
+  return !is_running (data) || _sandbox_snapshot_switch (data, cancellable, error);
+}
+
+static gboolean
+define (gpointer data, GCancellable *cancellable, GError **error)
+{
+  return !is_running (data) || _sandbox_snapshot_define (data, cancellable, error);
+}
+
+/* What a killed export left goes first. */
+static gboolean
+flatten (gpointer data, GCancellable *cancellable, GError **error)
+{
+  SandboxWork *work = data;
+  SandboxExport *export = work->export;
+  SandboxVirt *virt = work->host->virt;
+  SandboxVirtVolume *volume;
+  g_autofree char *xml = NULL;
+
+  export->flat = _sandbox_export_volume (work->machine);
+  xml = _sandbox_xml_layer_volume (export->flat, work->snapshot->layers->top->capacity_bytes, "");
+  if (!_sandbox_virt_volume_remove (virt, export->flat, error)
+      || g_cancellable_set_error_if_cancelled (cancellable, error))
+    return FALSE;
+  export->made_flat = TRUE;
+  if (!_sandbox_virt_volume_flatten (virt, export->source, xml, error))
+    return FALSE;
+  volume = _sandbox_virt_volume_get (virt, export->flat, error);
+  if (volume == NULL)
+    return FALSE;
+  export->flat_bytes = volume->physical_bytes;
+  _sandbox_virt_volume_free (volume);
+  return TRUE;
+}
+
+static gboolean
+remove_flat (SandboxWork *work, GError **error)
+{
+  SandboxExport *export = work->export;
+
+  if (!export->made_flat)
+    return TRUE;
+  export->made_flat = FALSE;
+  return _sandbox_virt_volume_remove (work->host->virt, export->flat, error);
+}
+
+static void
+undo_flatten (gpointer data)
+{
+  remove_flat (data, NULL);
+}
+
+/* --- the file */
+
+static gboolean
+open_file (SandboxWork *work, GError **error)
+{
+  SandboxExport *export = work->export;
+  struct statvfs info;
+
+  export->temporary = g_strdup_printf (".%.200s.%08x", export->name, g_random_int ());
+  export->fd = openat (export->dir_fd, ".", O_RDWR | O_TMPFILE | O_CLOEXEC, 0600);
+  export->nameless = export->fd >= 0;
+  /* not every file system has files without a name */
+  if (export->fd < 0)
+    export->fd = openat (export->dir_fd, export->temporary,
+                         O_RDWR | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0600);
+  if (export->fd < 0)
+    {
+      g_clear_pointer (&export->temporary, g_free);
+      return sandbox_fail_errno (error, errno, "export %s: making %s", work->machine->name,
+                                 export->path);
+    }
+  if (fstatvfs (export->fd, &info) == 0
+      && (guint64)info.f_bavail * info.f_frsize < export->flat_bytes)
+    {
+      g_autofree char *left = sandbox_size_human ((guint64)info.f_bavail * info.f_frsize);
+      g_autofree char *need = sandbox_size_human (export->flat_bytes);
+
+      return sandbox_fail (error, SANDBOX_ERROR_HOST,
+                           "export %s: the file takes %s, and where it shall be there are %s left",
+                           work->machine->name, need, left);
+    }
+  return TRUE;
+}
+
+/* The profile as it is in effect, so that it needs none of this user's others. */
+static char *
+format_profile (SandboxWork *work, GError **error)
+{
+  g_autoptr (SandboxProfile) profile = sandbox_profile_copy (work->profile);
+
+  return sandbox_profile_set (profile, "profile", "inherits", "base", error)
+             ? sandbox_profile_format (profile)
+             : NULL;
+}
+
+static gboolean
+write_texts (SandboxWork *work, GError **error)
+{
+  SandboxArchiveWriter *writer = &work->export->writer;
+  g_autoptr (GDateTime) now = g_date_time_new_now_utc ();
+  g_autofree char *created = g_date_time_format (now, "%Y-%m-%dT%H:%M:%SZ");
+  SandboxArchiveNote note = { .name = work->machine->name,
+                              .image = work->image->id,
+                              .created = created,
+                              .version = (char *)sandbox_version () };
+  g_autofree char *text = _sandbox_archive_note_format (&note);
+  g_autofree char *profile = format_profile (work, error);
+
+  return profile != NULL && _sandbox_archive_put (writer, text, strlen (text), error)
+         && _sandbox_archive_put (writer, profile, strlen (profile), error)
+         && _sandbox_archive_put (writer, work->image->cmdline, strlen (work->image->cmdline),
+                                  error);
+}
+
+static gboolean
+on_data (const void *data, gsize length, gpointer user_data, GError **error)
+{
+  SandboxExport *export = user_data;
+
+  export->done += length;
+  if (export->writer.next == SANDBOX_MEMBER_DISK)
+    _sandbox_report (&export->work->report, "write", "writing the file", export->done,
+                     export->flat_bytes);
+  return _sandbox_archive_write (&export->writer, data, length, error);
+}
+
+static gboolean
+write_volume (SandboxWork *work, const char *volume, guint64 bytes, GCancellable *cancellable,
+              GError **error)
+{
+  SandboxExport *export = work->export;
+
+  export->done = 0;
+  return _sandbox_archive_begin (&export->writer, bytes, error)
+         && _sandbox_virt_volume_receive (work->host->virt, volume, on_data, export, cancellable,
+                                          error)
+         && _sandbox_archive_end (&export->writer, error);
+}
+
+/* A file beside the image's disk, as it is. */
+static gboolean
+write_part (SandboxWork *work, const char *path, GCancellable *cancellable, GError **error)
+{
+  g_autofree char *name = g_path_get_basename (path);
+  SandboxVirtVolume *volume = _sandbox_virt_volume_get (work->host->virt, name, error);
+  guint64 bytes;
+
+  if (volume == NULL)
+    return FALSE;
+  bytes = volume->physical_bytes != 0 ? volume->physical_bytes : volume->capacity_bytes;
+  _sandbox_virt_volume_free (volume);
+  return write_volume (work, name, bytes, cancellable, error);
+}
+
+static gboolean
+write_file (gpointer data, GCancellable *cancellable, GError **error)
+{
+  SandboxWork *work = data;
+  SandboxExport *export = work->export;
+
+  if (!open_file (work, error))
+    return FALSE;
+  _sandbox_archive_writer_init (&export->writer, export->fd);
+  return write_texts (work, error) && write_part (work, work->image->kernel, cancellable, error)
+         && write_part (work, work->image->initrd, cancellable, error)
+         && write_volume (work, export->flat, export->flat_bytes, cancellable, error)
+         && _sandbox_archive_finish (&export->writer, error);
+}
+
+static void
+undo_write (gpointer data)
+{
+  SandboxExport *export = ((SandboxWork *)data)->export;
+
+  if (export->temporary != NULL)
+    unlinkat (export->dir_fd, export->temporary, 0);
+}
+
+static gboolean
+publish (gpointer data, GCancellable *cancellable, GError **error)
+{
+  SandboxWork *work = data;
+  SandboxExport *export = work->export;
+  guint flags = export->replace ? 0 : RENAME_NOREPLACE;
+  g_autofree char *self = g_strdup_printf ("/proc/self/fd/%d", export->fd);
+
+  if (export->nameless
+      && linkat (AT_FDCWD, self, export->dir_fd, export->temporary, AT_SYMLINK_FOLLOW) < 0)
+    return sandbox_fail_errno (error, errno, "export %s: giving %s a name", work->machine->name,
+                               export->path);
+  if (renameat2 (export->dir_fd, export->temporary, export->dir_fd, export->name, flags) < 0)
+    return sandbox_fail_errno (error, errno, "export %s: giving %s its name", work->machine->name,
+                               export->path);
+  g_clear_pointer (&export->temporary, g_free);
+  fsync (export->dir_fd);
+  return TRUE;
+}
+
+/* What was frozen for it is merged again. That it may not be now is no failure of the export: the
+ * next snapshot verb does it then. */
+static gboolean
+clean (gpointer data, GCancellable *cancellable, GError **error)
+{
+  SandboxWork *work = data;
+  g_autoptr (GError) local = NULL;
+
+  if (!remove_flat (work, error))
+    return FALSE;
+  if (is_running (work) && !_sandbox_layers_tidy (work, cancellable, &local))
+    g_debug ("export %s: %s", work->machine->name, local->message);
+  return TRUE;
+}
+
+static const SandboxRow export_rows[] = {
+  { { "prepare", "reading the profile", prepare, NULL }, SANDBOX_ROW_ALWAYS },
+  { { "find", "looking at the disk", find_disk, NULL }, SANDBOX_ROW_ALWAYS },
+  { { "sync", "asking the guest to write out what it has in memory", sync_guest, NULL },
+    SANDBOX_ROW_REAL },
+  { { "layer", "making a layer for the machine", make_layer, _sandbox_snapshot_undo_layer },
+    SANDBOX_ROW_REAL },
+  { { "freeze", "freezing what was written", freeze, NULL }, SANDBOX_ROW_REAL },
+  { { "define", "writing to the new layer", define, NULL }, SANDBOX_ROW_REAL },
+  { { "flatten", "making one layer of its disk", flatten, undo_flatten }, SANDBOX_ROW_REAL },
+  { { "write", "writing the file", write_file, undo_write }, SANDBOX_ROW_REAL },
+  { { "publish", "giving the file its name", publish, NULL }, SANDBOX_ROW_REAL },
+  { { "clean", "removing the copy of the disk", clean, NULL }, SANDBOX_ROW_REAL },
+};
+const SandboxVerb _sandbox_verb_export = { "export", export_rows, G_N_ELEMENTS (export_rows) };
+
+static void
+export_clear (SandboxExport *export)
+{
+  _sandbox_archive_writer_clear (&export->writer);
+  sandbox_close_fd (&export->fd);
+  sandbox_close_fd (&export->dir_fd);
+  g_free (export->name);
+  g_free (export->temporary);
+  g_free (export->source);
+  g_free (export->flat);
+}
+G_DEFINE_AUTO_CLEANUP_CLEAR_FUNC (SandboxExport, export_clear)
+
+gboolean
+sandbox_machine_export (SandboxMachine *machine, const char *path,
+                        const SandboxExportOptions *options, SandboxProgressFunc progress,
+                        gpointer user_data, GCancellable *cancellable, GError **error)
+{
+  SandboxExportOptions own = SANDBOX_EXPORT_OPTIONS_INIT;
+  g_auto (SandboxWork) work = { 0 };
+  g_auto (SandboxExport) export = { .path = path, .dir_fd = -1, .fd = -1, .work = &work };
+
+  if (!_sandbox_options_copy (&own, sizeof own, options, error))
+    return FALSE;
+  _sandbox_work_init (&work, machine, progress, user_data);
+  export.replace = own.replace;
+  work.export = &export;
+  work.snapshot = _sandbox_snapshot_work_new ();
+  work.snapshot->name = g_strdup (""); /* a frozen layer without a name */
+  if (!_sandbox_work_begin (&work, "export", cancellable, error)
+      || !_sandbox_work_run (&work, &_sandbox_verb_export, cancellable, error))
+    return FALSE;
+  return !_sandbox_host_is_test (machine->host)
+         || sandbox_fail (error, SANDBOX_ERROR_UNSUPPORTED,
+                          "export %s: libvirt's test driver keeps no disks; use a host with QEMU "
+                          "(qemu:///system)",
+                          machine->name);
+}

@@ -231,8 +231,7 @@ typedef struct
 } SandboxVerb;
 extern const SandboxVerb _sandbox_verb_start, _sandbox_verb_stop, _sandbox_verb_destroy,
     _sandbox_verb_recreate, _sandbox_verb_clone, _sandbox_verb_snapshot_create,
-    _sandbox_verb_snapshot_delete, _sandbox_verb_revert, _sandbox_verb_export,
-    _sandbox_verb_import;
+    _sandbox_verb_snapshot_delete, _sandbox_verb_revert, _sandbox_verb_export, _sandbox_verb_import;
 
 void _sandbox_work_init (SandboxWork *work, SandboxMachine *machine, SandboxProgressFunc func,
                          gpointer user_data);

@@ -111,8 +111,8 @@ const char *const *
 sandbox_machine_step_ids (const char *verb)
 {
   static const SandboxVerb *const verbs[] = {
-    &_sandbox_verb_start,           &_sandbox_verb_stop,  &_sandbox_verb_destroy,
-    &_sandbox_verb_recreate,        &_sandbox_verb_clone, &_sandbox_verb_snapshot_create,
+    &_sandbox_verb_start,           &_sandbox_verb_stop,   &_sandbox_verb_destroy,
+    &_sandbox_verb_recreate,        &_sandbox_verb_clone,  &_sandbox_verb_snapshot_create,
     &_sandbox_verb_snapshot_delete, &_sandbox_verb_revert, &_sandbox_verb_export,
     &_sandbox_verb_import
   };

@@ -158,6 +158,107 @@ vms_cmd_snapshot_list (VmsContext *context, const VmsArgs *args, GError **error)
   return 0;
 }
 
+static void
+json_difference (const char *name, const GPtrArray *changes, guint n_left_out)
+{
+  g_autoptr (JsonBuilder) builder = vms_json_begin ();
+
+  vms_json_string (builder, "name", name);
+  vms_json_int (builder, "left_out", n_left_out);
+  json_builder_set_member_name (builder, "changes");
+  json_builder_begin_array (builder);
+  for (guint i = 0; i < changes->len; i++)
+    {
+      const SandboxSnapshotChange *change = g_ptr_array_index (changes, i);
+      g_autofree char *path = vms_escape (change->path), *link = vms_escape (change->link);
+      g_autofree char *old_mode = g_strdup_printf ("%04o", change->old_mode);
+      g_autofree char *new_mode = g_strdup_printf ("%04o", change->new_mode);
+
+      json_builder_begin_object (builder);
+      vms_json_string (builder, "path", path);
+      vms_json_string (builder, "kind", change->kind);
+      vms_json_string (builder, "old_mode", old_mode);
+      vms_json_string (builder, "new_mode", new_mode);
+      vms_json_int (builder, "old_uid", change->old_uid);
+      vms_json_int (builder, "new_uid", change->new_uid);
+      vms_json_int (builder, "old_gid", change->old_gid);
+      vms_json_int (builder, "new_gid", change->new_gid);
+      vms_json_int (builder, "old_bytes", (gint64)change->old_bytes);
+      vms_json_int (builder, "new_bytes", (gint64)change->new_bytes);
+      vms_json_string (builder, "link", link);
+      json_builder_end_object (builder);
+    }
+  json_builder_end_array (builder);
+  vms_json_end (builder);
+}
+
+/* What is behind the path: sizes, modes, owners, as far as they differ. */
+static char *
+difference_note (const SandboxSnapshotChange *change)
+{
+  g_autofree char *before = vms_size (change->old_bytes), *after = vms_size (change->new_bytes);
+
+  if (strcmp (change->kind, "mode") == 0)
+    return g_strdup_printf ("%04o %u:%u -> %04o %u:%u", change->old_mode, change->old_uid,
+                            change->old_gid, change->new_mode, change->new_uid, change->new_gid);
+  if (*change->link != '\0')
+    return g_strconcat ("-> ", change->link, NULL);
+  if (change->type != 'f' && change->old_bytes == 0)
+    return NULL;
+  if (strcmp (change->kind, "added") == 0)
+    return g_steal_pointer (&after);
+  if (strcmp (change->kind, "deleted") == 0)
+    return g_steal_pointer (&before);
+  return change->old_bytes == change->new_bytes ? NULL
+                                                : g_strdup_printf ("%s -> %s", before, after);
+}
+
+static void
+table_difference (const GPtrArray *changes)
+{
+  g_autoptr (VmsTable) table = vms_table_new ("CHANGE", "PATH", "WHAT", NULL);
+
+  for (guint i = 0; i < changes->len; i++)
+    {
+      const SandboxSnapshotChange *change = g_ptr_array_index (changes, i);
+      g_autofree char *path = g_strconcat ("/", change->path, change->type == 'd' ? "/" : "", NULL);
+      g_autofree char *note = difference_note (change);
+
+      vms_table_add (table, VMS_PLAIN, change->kind, path, note);
+    }
+  vms_table_print (table);
+}
+
+int
+vms_cmd_snapshot_diff (VmsContext *context, const VmsArgs *args, GError **error)
+{
+  const char *name = args->operands[0];
+  g_autoptr (SandboxMachine) machine = vms_open_machine (context, name, error);
+  g_autoptr (VmsProgress) progress = NULL;
+  g_autoptr (GPtrArray) changes = NULL;
+  guint n_left_out = 0;
+
+  if (machine == NULL)
+    return 1;
+  progress = vms_progress_new (context, name, TRUE);
+  changes = sandbox_machine_snapshot_diff (machine, args->n_operands > 1 ? args->operands[1] : NULL,
+                                           args->n_operands > 2 ? args->operands[2] : NULL,
+                                           vms_progress_update, progress, &n_left_out,
+                                           context->cancellable, error);
+  if (changes == NULL)
+    return 1;
+  g_clear_pointer (&progress, vms_progress_free);
+  if (context->json)
+    json_difference (name, changes, n_left_out);
+  else if (changes->len > 0)
+    table_difference (changes);
+  else if (!context->quiet)
+    vms_say ("%s: the two have the same files", name);
+  if (n_left_out > 0 && !context->json)
+    vms_say ("%s: %u more are not shown", name, n_left_out);
+  return 0;
+}
+
 int
 vms_cmd_snapshot_delete (VmsContext *context, const VmsArgs *args, GError **error)
 {

@@ -456,6 +456,16 @@ const VmsVerb vms_verbs[] = {
     "SIZE is what a snapshot takes beyond the one that it goes on from. \"(now)\" is the present "
     "state, shown below the snapshot that it goes on from.",
     NULL, vms_cmd_snapshot_list },
+  { "snapshot", "diff", NULL, VMS_GROUP_USE, "NAME [SNAPSHOT [SNAPSHOT]]", 1, 3,
+    VMS_COMPLETE_MACHINE, VMS_VERB_JSON,
+    "show which files two states of a machine's disk differ in",
+    "Between two snapshots, or from one to the present state of a machine that is off; without "
+    "SNAPSHOT, from the one that the present state goes on from. Both are read by a throwaway "
+    "machine without shares and network, which takes as long as a boot.\n\n"
+    "Names, sizes, times, modes and owners are compared, not contents. \"touched\" is a file of which "
+    "only the time of its last change differs: its content may, too, if somebody has put the other "
+    "time back.",
+    NULL, vms_cmd_snapshot_diff },
   { "snapshot", "delete", NULL, VMS_GROUP_USE, "NAME SNAPSHOT...", 2, VMS_MANY,
     VMS_COMPLETE_MACHINE, 0,
     "remove snapshots",

@@ -153,6 +153,7 @@ VMS_HANDLER (vms_cmd_share_remove);
 VMS_HANDLER (vms_cmd_pull);
 VMS_HANDLER (vms_cmd_snapshot_create);
 VMS_HANDLER (vms_cmd_snapshot_list);
+VMS_HANDLER (vms_cmd_snapshot_diff);
 VMS_HANDLER (vms_cmd_snapshot_delete);
 VMS_HANDLER (vms_cmd_revert);
 VMS_HANDLER (vms_cmd_diff);

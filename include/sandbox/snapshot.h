@@ -99,6 +99,36 @@ gboolean sandbox_machine_revert (SandboxMachine *machine, const SandboxRevertOpt
                                  SandboxProgressFunc progress, gpointer user_data,
                                  GCancellable *cancellable, char **ret_kept, GError **error);
 
+/**
+ * SandboxSnapshotChange: a file in which two states differ
+ * @kind: static; "added", "deleted", "modified", "replaced" (by another type), "mode" (or owner),
+ * "touched" (only the time of its last change, which nobody in the machine can set: content whose
+ * time of writing was put back looks so)
+ * @path: from the root of the disk; any bytes
+ * @link: what a symbolic link leads to, else ""; any bytes
+ * @type: of the later state, or of what was deleted: 'f', 'd', 'l', or another as find has it
+ */
+typedef struct
+{
+  const char *kind;
+  char *path, *link;
+  char type;
+  guint old_mode, new_mode, old_uid, new_uid, old_gid, new_gid;
+  guint64 old_bytes, new_bytes;
+} SandboxSnapshotChange;
+void sandbox_snapshot_change_free (SandboxSnapshotChange *change);
+/* Which files the disk's state @from and the later one @to differ in. @from (nullable): %NULL: the
+ * snapshot that @to goes on from. @to (nullable): %NULL: the present state; WRONG_STATE while the
+ * machine runs. Both are read by a throwaway machine, which takes as long as a boot; names, sizes
+ * and times are compared, not contents. What the disk says of itself may be a lie. @ret_n_left_out
+ * (nullable): how many more there are than are told. (transfer full) (element-type
+ * SandboxSnapshotChange), by path. Errors besides: NOT_FOUND, GUEST. */
+GPtrArray *
+sandbox_machine_snapshot_diff (SandboxMachine *machine, const char *from, const char *to,
+                               SandboxProgressFunc progress, gpointer user_data,
+                               guint *ret_n_left_out, GCancellable *cancellable, GError **error);
+
 G_DEFINE_AUTOPTR_CLEANUP_FUNC (SandboxSnapshot, sandbox_snapshot_free)
+G_DEFINE_AUTOPTR_CLEANUP_FUNC (SandboxSnapshotChange, sandbox_snapshot_change_free)
 
 G_END_DECLS

@@ -47,6 +47,11 @@ static const char FINGERPRINT[] =
 static const char MOUNT[] =
     "mkdir -p \"$2\" && exec mount -t ext4 -o ro,noexec,nodev,nosuid,errors=remount-ro "
     "\"$1\" \"$2\"";
+/* $1: where the disk of another machine is mounted. Two lines for each file: what it is and its
+ * name, and what it leads to; their own newlines are the byte 1. */
+static const char TREE[] =
+    "cd \"$1\" && { find . -xdev -printf '%y %m %U %G %s %T@ %C@ %P\\0%l\\0' || "
+    "echo 'not all of it could be read' >&2; } | tr '\\n\\000' '\\001\\n'";
 /* $1: the shared directory, $2: where it is mounted. Its input: "r" or "c" and a path, each with a
  * NUL: removes them, or copies them from the one to the other. */
 static const char DISCARD[] =
@@ -108,6 +113,15 @@ _sandbox_guest_mount_disk (const SandboxSsh *ssh, const char *device, const char
       _sandbox_ssh_capture (ssh, line, -1, LIST_MAX, MOUNT_USEC, cancellable, error);
 
   return out != NULL;
+}
+
+char *
+_sandbox_guest_list_tree (const SandboxSsh *ssh, const char *root, gsize max,
+                          GCancellable *cancellable, GError **error)
+{
+  g_autofree char *line = command ("sh", TREE, root, "");
+
+  return _sandbox_ssh_capture (ssh, line, -1, max, DISCARD_USEC, cancellable, error);
 }
 
 /* tar ends with 1 when a file changed while it was read. */

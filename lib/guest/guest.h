@@ -93,6 +93,10 @@ char *_sandbox_guest_list_left_out (const SandboxSsh *ssh, const char *root, con
 #define SANDBOX_FINGERPRINT_EMPTY "empty"
 char *_sandbox_guest_fingerprint (const SandboxSsh *ssh, const char *tag, gint64 timeout_usec,
                                   GCancellable *cancellable, GError **error);
+/* All that is mounted at @root, of at most @max bytes: two lines for each file, "TYPE MODE UID GID
+ * SIZE MTIME CTIME PATH" and what it leads to (share/tree-diff.h). (transfer full) */
+char *_sandbox_guest_list_tree (const SandboxSsh *ssh, const char *root, gsize max,
+                                GCancellable *cancellable, GError **error);
 /* In a reader: a file system that is as hostile as who wrote it, read-only at @directory. */
 gboolean
 _sandbox_guest_mount_disk (const SandboxSsh *ssh, const char *device, const char *directory,

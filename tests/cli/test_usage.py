@@ -25,7 +25,7 @@ def test_the_verbs_of_this_version_are_there():
     want = """create edit clone export import list status start stop restart destroy recreate provision run ssh exec cp console logs key ssh-config pull
         diff apply discard verify doctor help version completion""".split() + ["image " + w for w in "build list show remove prune".split()] + [
         "profile " + w for w in "list show new check keys diff".split()] + [
-        "forward " + w for w in "list add remove".split()] + ["share " + w for w in "list add remove".split()] + ["snapshot " + w for w in "create list delete".split()] + ["revert"]
+        "forward " + w for w in "list add remove".split()] + ["share " + w for w in "list add remove".split()] + ["snapshot " + w for w in "create list diff delete".split()] + ["revert"]
     expect(have == set(want), "missing %s, new %s" % (set(want) - have, have - set(want)))
 
 
@@ -72,7 +72,7 @@ def test_json_only_where_it_is_promised():
         shows = (verb, sub) in [("list", None), ("status", None), ("start", None), ("pull", None), ("verify", None), ("diff", None), ("doctor", None), ("version", None),
                                 ("image", "list"), ("image", "show"), ("profile", "list"), ("profile", "show"),
                                 ("profile", "check"), ("profile", "keys"), ("profile", "diff"), ("forward", "list"), ("share", "list"),
-                                ("snapshot", "list"), ("image", "prune")]
+                                ("snapshot", "list"), ("snapshot", "diff"), ("image", "prune")]
         expect(offers == shows, (verb, sub))
 
 

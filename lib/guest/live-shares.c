@@ -12,6 +12,7 @@
 
 #define MOUNT_USEC   (240 * G_USEC_PER_SEC)
 #define UNMOUNT_USEC (60 * G_USEC_PER_SEC)
+#define ANSWER_USEC  (20 * G_USEC_PER_SEC)
 #define ANSWER_MAX   (16 * 1024)
 #define HOLDERS_MAX  16
 
@@ -27,8 +28,9 @@ static const char MOUNT[] =
     "  type=virtiofs; [ \"$3\" != review ] || type=overlay\n"
     "  { mountpoint -q \"$2\" && grep -q \"^$1 [^ ]* $type \" /proc/self/mounts; } ||\n"
     "    until said=$(mount_share \"$1\" \"$2\" \"$3\" \"$4\" 2>&1); do\n"
+    "      why=$?\n"
     "      [ \"$3\" != review ] || umount \"/run/vms/lower/$1\" 2>/dev/null\n"
-    "      uptime; [ -d \"$2\" ] && [ \"$now\" -lt $end ] || { bad=1; break; }\n"
+    "      uptime; [ $why != 2 ] && [ -d \"$2\" ] && [ \"$now\" -lt $end ] || { bad=1; break; }\n"
     "      sleep 1\n"
     "    done\n"
     "  [ $bad = 0 ] || printf '%s: %s\\n' \"$1\" \"$said\" >&2\n"
@@ -206,6 +208,17 @@ _sandbox_guest_remove_layer (const SandboxSsh *ssh, const char *tag, GCancellabl
   const char *args[] = { "sh", layer, shadows, NULL };
   g_autofree char *out =
       run (ssh, "sh", "-c", "rm -rf -- \"$@\"", args, UNMOUNT_USEC, cancellable, error);
+
+  return out != NULL;
+}
+
+gboolean
+_sandbox_guest_share_answers (const SandboxSsh *ssh, const SandboxPlanShare *share,
+                              GCancellable *cancellable)
+{
+  const char *args[] = { "sh", share->target, NULL };
+  g_autofree char *out = run (ssh, "sh", "-c", "timeout -s KILL 5 ls -d -- \"$1/.\"", args,
+                              ANSWER_USEC, cancellable, NULL);
 
   return out != NULL;
 }

@@ -113,7 +113,7 @@ as_caller() {
 
 packages() {
 	# to build
-	printf '%s\n' gcc libc6-dev meson ninja-build pkgconf libglib2.0-dev libxml2-dev libvirt-dev libjson-glib-dev libmnl-dev libseccomp-dev
+	printf '%s\n' gcc libc6-dev meson ninja-build pkgconf libglib2.0-dev libxml2-dev libvirt-dev libjson-glib-dev libmnl-dev libseccomp-dev libfuse3-dev
 	# to run machines
 	printf '%s\n' libvirt-daemon-system libvirt-clients qemu-system-x86 qemu-utils dnsmasq-base iptables nftables kmod procps iproute2 \
 		openssh-client git diffutils

@@ -55,8 +55,9 @@ share_config_parse (const char *text, size_t length, ShareConfig *ret_config)
     return "its first line is not \"libsandbox-share 1\"";
   value = take_line (&text, end, "access", &n);
   config.read_only = is_word (value, n, "ro");
-  if (!config.read_only && !is_word (value, n, "rw"))
-    return "its second line is neither \"access ro\" nor \"access rw\"";
+  config.guarded = is_word (value, n, "guarded");
+  if (!config.read_only && !config.guarded && !is_word (value, n, "rw"))
+    return "its second line is neither \"access ro\" nor \"access rw\" nor \"access guarded\"";
   value = take_line (&text, end, "options", &n);
   config.separate_options = is_word (value, n, "separate");
   if (!config.separate_options && !is_word (value, n, "joined"))

@@ -100,7 +100,7 @@ check_daemon (const char *daemon)
       part[length] = '\0';
       fd = (int)syscall (SYS_openat2, AT_FDCWD, part, &how, sizeof how);
       if (fd < 0)
-        share_die_errno ("opening %s on the way to virtiofsd", part);
+        share_die_errno ("opening %s on the way to what is to be started", part);
       if (!is_roots (fd, end != NULL))
         share_die ("%s is not root's alone, so that %s is not started", part, daemon);
       close (fd);
@@ -207,7 +207,7 @@ main (int argc, char **argv)
   ShareMaps maps;
   uid_t owner, uid;
   gid_t gid;
-  int source_fd;
+  int source_fd, tree_fd;
   const char *wrong;
 
   if (argc == 2 && strcmp (argv[1], "--print-capabilities") == 0)
@@ -224,11 +224,17 @@ main (int argc, char **argv)
   raise_limit ();
   share_config_load (args.door, &config, &owner);
   check_daemon (config.daemon);
+  if (config.guarded)
+    check_daemon (SHARE_FILTER);
   share_enter_mount_namespace ();
   source_fd = share_source_open (config.source, owner, &uid, &gid);
   share_maps_load (owner, uid, gid, &maps);
-  share_view_mount (source_fd, config.read_only);
+  tree_fd = share_view_clone (source_fd, config.read_only);
+  if (!config.guarded)
+    share_view_mount (tree_fd);
   share_enter_user_namespace (&maps);
+  if (config.guarded)
+    share_filter_start (tree_fd, &maps);
   share_refuse_set_id ();
   become_daemon (&config, &args);
 }

@@ -33,7 +33,7 @@ bool share_path_is_clean (const char *path, size_t length);
 /* --- config.c */
 typedef struct
 {
-  bool read_only;
+  bool read_only, guarded;
   bool separate_options; /* the daemon's style: --shared-dir, else -o source= */
   char daemon[SHARE_PATH_MAX + 1];
   char source[SHARE_PATH_MAX + 1];
@@ -79,9 +79,16 @@ void share_become_root (void);
 void share_enter_mount_namespace (void);
 /* The directory, opened with the rights of @owner, without links. */
 int share_source_open (const char *source, uid_t owner, uid_t *ret_uid, gid_t *ret_gid);
-/* The directory onto SHARE_VIEW, with its limits; in a mount namespace of this process's own. */
-void share_view_mount (int source_fd, bool read_only);
+/* A mount of the directory with its limits, which is nowhere yet. */
+int share_view_clone (int source_fd, bool read_only);
+/* It onto SHARE_VIEW; in a mount namespace of this process's own. */
+void share_view_mount (int tree_fd);
 
 /* --- confine.c */
 void share_enter_user_namespace (const ShareMaps *maps);
 void share_refuse_set_id (void);
+
+/* --- filter.c */
+/* In the user namespace of @maps: the filter of mode=guarded onto SHARE_VIEW, with the mount that
+ * is nowhere behind it. This process is then in namespaces below. */
+void share_filter_start (int tree_fd, const ShareMaps *maps);

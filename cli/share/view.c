@@ -53,8 +53,8 @@ share_source_open (const char *source, uid_t owner, uid_t *ret_uid, gid_t *ret_g
 
 /* What lies mounted below the directory comes along, with the same limits. What is mounted there
  * later does not (MS_PRIVATE): it would be without them. */
-void
-share_view_mount (int source_fd, bool read_only)
+int
+share_view_clone (int source_fd, bool read_only)
 {
   struct mount_attr attr = {
     .attr_set = MOUNT_ATTR_NODEV | MOUNT_ATTR_NOSUID | (read_only ? MOUNT_ATTR_RDONLY : 0),
@@ -68,8 +68,14 @@ share_view_mount (int source_fd, bool read_only)
     share_die_errno ("making a mount of the shared directory");
   if (mount_setattr (tree_fd, "", AT_EMPTY_PATH | AT_RECURSIVE, &attr, sizeof attr) < 0)
     share_die_errno ("limiting the mount of the shared directory (Linux 5.12 or newer is needed)");
+  close (source_fd);
+  return tree_fd;
+}
+
+void
+share_view_mount (int tree_fd)
+{
   if (move_mount (tree_fd, "", AT_FDCWD, SHARE_VIEW, MOVE_MOUNT_F_EMPTY_PATH) < 0)
     share_die_errno ("putting the shared directory on " SHARE_VIEW);
   close (tree_fd);
-  close (source_fd);
 }

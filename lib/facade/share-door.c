@@ -13,6 +13,7 @@
 
 #define DOORS           "shares"
 #define CONFIG          "config"
+#define FUSE            "/dev/fuse"
 #define DESCRIPTION_MAX (64 * 1024)
 #define ASK_USEC        (10 * G_USEC_PER_SEC)
 
@@ -140,6 +141,11 @@ check_paths (const SandboxPlanShare *share, GError **error)
                          "sharing directories: the path of this machine's state, %s, is too long "
                          "or has a comma or a line's end; set XDG_DATA_HOME to another place",
                          share->door);
+  if (share->mode == SANDBOX_SHARE_GUARDED && !g_file_test (FUSE, G_FILE_TEST_EXISTS))
+    return sandbox_fail (error, SANDBOX_ERROR_HOST,
+                         "sharing directories: the share \"%s\" has mode=guarded, for which this "
+                         "host lacks " FUSE ": load the module (modprobe fuse), or use mode=review",
+                         share->tag);
   return TRUE;
 }
 
@@ -154,8 +160,10 @@ write_door (int doors_fd, const SandboxPlanShare *share, const char *daemon, gbo
       || (fd = sandbox_dir_open_at (doors_fd, share->tag, TRUE, error)) < 0)
     return FALSE;
   text = g_strdup_printf ("libsandbox-share 1\naccess %s\noptions %s\ndaemon %s\nsource %s\n",
-                          share->read_only ? "ro" : "rw", separate ? "separate" : "joined", daemon,
-                          share->source);
+                          share->mode == SANDBOX_SHARE_GUARDED ? "guarded"
+                          : share->read_only                   ? "ro"
+                                                               : "rw",
+                          separate ? "separate" : "joined", daemon, share->source);
   return sandbox_file_write_at (fd, CONFIG, text, strlen (text), 0600, error);
 }
 

@@ -144,7 +144,8 @@ set_reason (SandboxShare *entry, const char *reason)
 
 /* By the machine's own word: it deceives nobody but its user. */
 static void
-fill_state (SandboxShare *entry, const SandboxPlanShare *share, const char *xml, const char *table)
+fill_state (SandboxShare *entry, const SandboxPlanShare *share, const char *xml, const char *table,
+            const SandboxSsh *ssh, GCancellable *cancellable)
 {
   g_autofree char *device = _sandbox_xml_find_share_device (xml, share->tag);
 
@@ -156,6 +157,12 @@ fill_state (SandboxShare *entry, const SandboxPlanShare *share, const char *xml,
       entry->state = SANDBOX_SHARE_UNKNOWN;
       set_reason (entry, "the machine does not answer");
     }
+  /* a mount stays when what served it is gone; only this mode has something between */
+  else if (share->mode == SANDBOX_SHARE_GUARDED && _sandbox_mounts_have (table, share)
+           && !_sandbox_guest_share_answers (ssh, share, cancellable))
+    set_reason (entry,
+                "its filter on this host has ended: restart the machine, or remove the share "
+                "and add it again");
   else if (_sandbox_mounts_have (table, share))
     entry->state = SANDBOX_SHARE_MOUNTED;
   else
@@ -180,7 +187,7 @@ add_live (GPtrArray *list, SandboxMachine *machine, const char *xml, const Sandb
       SandboxShare *entry = add_entry (list, share);
 
       entry->until_usec = limit != NULL ? limit->until_usec : 0;
-      fill_state (entry, share, xml, table);
+      fill_state (entry, share, xml, table, ssh, cancellable);
     }
 }
 

@@ -149,7 +149,11 @@ char *_sandbox_guest_find_holders (const SandboxSsh *ssh, const SandboxPlanShare
 /* @force: whoever holds it. Not mounted: success. */
 gboolean _sandbox_guest_unmount_share (const SandboxSsh *ssh, const SandboxPlanShare *share,
                                        gboolean force, GCancellable *cancellable, GError **error);
-/* The machine's own layer of a share for review, which is not mounted. */
+/* Whether something answers to the machine there. */
+gboolean _sandbox_guest_share_answers (const SandboxSsh *ssh, const SandboxPlanShare *share,
+                                       GCancellable *cancellable);
+/* The machine's own layer of a share for review, or its directories of another one, which is not
+ * mounted. */
 gboolean _sandbox_guest_remove_layer (const SandboxSsh *ssh, const char *tag,
                                       GCancellable *cancellable, GError **error);
 /* Those that a machine has beyond what it was started with, or for a time: a file of the state

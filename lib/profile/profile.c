@@ -262,7 +262,7 @@ check_shadow (SandboxProfile *profile, const Share *share, GError **error)
   if (_sandbox_share_mode_is_read_only (_sandbox_share_mode_from_string (mode)))
     return sandbox_fail (error, SANDBOX_ERROR_INVALID,
                          "%s[share:%s] shadow: mode=%s needs none: %s; remove shadow=, or use "
-                         "mode=rw",
+                         "mode=guarded or mode=rw",
                          place, share->name, mode,
                          g_str_equal (mode, "ro")
                              ? "the machine writes nothing there"

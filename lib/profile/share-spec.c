@@ -50,8 +50,8 @@ read_option (Spec *spec, const char *option, GError **error)
                          "machine writes to its own disk",
                          shown);
   return sandbox_fail (error, SANDBOX_ERROR_INVALID,
-                       "\"%s\" is no option of a share: use mode=review, mode=rw, mode=ro or "
-                       "shadow=DIR;DIR, or no option",
+                       "\"%s\" is no option of a share: use mode=review, mode=guarded, mode=rw, "
+                       "mode=ro or shadow=DIR;DIR, or no option",
                        shown);
 }
 

@@ -281,16 +281,32 @@ static const Pattern patterns[] = {
   { "skill.md", BUILDS },
 };
 
+static void
+trim (char *name)
+{
+  for (gsize n = strlen (name); n > 1 && (name[n - 1] == '.' || name[n - 1] == ' '); n--)
+    name[n - 1] = '\0';
+}
+
 /* As a file system that ignores case, marks on letters and characters without width could see it,
  * and as one that ignores dots and blanks at the end could. */
 static char *
 fold (const char *name)
 {
-  g_autofree char *decomposed = g_utf8_normalize (name, -1, G_NORMALIZE_ALL);
-  g_autoptr (GString) kept = g_string_new (NULL);
+  g_autofree char *decomposed = NULL;
+  g_autoptr (GString) kept = NULL;
   g_autofree char *upper = NULL;
   char *folded;
 
+  /* the same, quicker: most names */
+  if (g_str_is_ascii (name))
+    {
+      folded = g_ascii_strdown (name, -1);
+      trim (folded);
+      return folded;
+    }
+  decomposed = g_utf8_normalize (name, -1, G_NORMALIZE_ALL);
+  kept = g_string_new (NULL);
   for (const char *p = decomposed ? decomposed : ""; *p; p = g_utf8_next_char (p))
     {
       gunichar c = g_utf8_get_char (p);
@@ -302,8 +318,7 @@ fold (const char *name)
   /* by way of the capitals: only so the dotless i is an i */
   upper = g_utf8_strup (kept->str, -1);
   folded = g_utf8_casefold (upper, -1);
-  for (gsize n = strlen (folded); n > 1 && (folded[n - 1] == '.' || folded[n - 1] == ' '); n--)
-    folded[n - 1] = '\0';
+  trim (folded);
   return folded;
 }
 
@@ -362,6 +377,23 @@ _sandbox_class_of (const char *path, gboolean *ret_git)
     if (patterns[i].risk > risk && pattern_matches (patterns[i].pattern, parts))
       risk = patterns[i].risk;
   return risk;
+}
+
+gboolean
+_sandbox_class_is_head (const char *path)
+{
+  g_autofree char *name = g_path_get_basename (path);
+  g_autofree char *folded = fold (name);
+
+  for (gsize i = 0; i < G_N_ELEMENTS (patterns); i++)
+    {
+      const char *slash = strchr (patterns[i].pattern, '/');
+
+      if (patterns[i].risk == RUNS && slash
+          && name_matches (patterns[i].pattern, (gsize)(slash - patterns[i].pattern), folded))
+        return TRUE;
+    }
+  return FALSE;
 }
 
 const char *

@@ -33,6 +33,16 @@ SandboxChangeRisk _sandbox_class_of (const char *path, gboolean *ret_git);
 const char *_sandbox_class_refuse_name (const char *name);
 /* Why a link in the directory of @path may not lead to @target; NULL when it may. Static. */
 const char *_sandbox_class_refuse_link (const char *path, const char *target);
+/* Whether a link at @path could stand for the directory of a rule such as ".github/hooks". */
+gboolean _sandbox_class_is_head (const char *path);
+
+/* --- guarded.c: what a machine may not write to in a share of mode=guarded */
+/* @path: from the shared directory on; by its text alone. All that `vms apply` holds back, and of a
+ * .git all but what a commit changes. */
+gboolean _sandbox_guard_holds (const char *path);
+/* The same for what lies in a directory that git takes for a repository whatever its name is;
+ * @path: from that directory on. */
+gboolean _sandbox_guard_holds_git (const char *path);
 
 /* --- links.c: what they lead to means what their names do */
 gboolean _sandbox_links_mark (SandboxChanges *changes, GCancellable *cancellable, GError **error);

@@ -182,7 +182,7 @@ def test_create():
     r = home.vms("create", "other", "--share", home.config + "/file")
     expect_status(r, 2)
     expect("no directory" in r.err, r)
-    r = home.vms("create", "other", "--share", home.path + "/project,mode=guarded")
+    r = home.vms("create", "other", "--share", home.path + "/project,mode=quarded")
     expect_status(r, 2)
     expect("guarded" in r.err, r)
     expect(not os.path.exists(os.path.join(home.config, "other.profile")), "left behind")

@@ -141,7 +141,6 @@ static const Row bad_values[] = {
   { KEY_NETWORK_EGRESS, "10.0.0.5:80/tcp" },
   { KEY_NETWORK_ALLOW, "443/tcp" },
   { KEY_NETWORK_ALLOW, "auto" },
-  { KEY_SHARE_MODE, "guarded" },
   { KEY_SHARE_MODE, "RW" },
   { KEY_SHARE_CREATE, "1" },
   { KEY_SUMMARY, "a\nb" },

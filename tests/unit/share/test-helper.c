@@ -36,6 +36,23 @@ test_config (void)
   g_assert_cmpstr (config.source, ==, "/home/alice/a, b");
 }
 
+static void
+test_access (void)
+{
+  static const char *const words[] = { "ro", "rw", "guarded" };
+
+  for (guint i = 0; i < G_N_ELEMENTS (words); i++)
+    {
+      g_autofree char *text = g_strdup_printf (
+          "libsandbox-share 1\naccess %s\noptions joined\ndaemon /d\nsource /s\n", words[i]);
+      ShareConfig config;
+
+      g_assert_null (share_config_parse (text, strlen (text), &config));
+      g_assert_cmpint (config.read_only, ==, i == 0);
+      g_assert_cmpint (config.guarded, ==, i == 2);
+    }
+}
+
 /* Cut off anywhere, with one byte more, or with one byte changed in what is fixed. */
 static void
 test_config_is_strict (void)
@@ -244,6 +261,7 @@ int
 main (int argc, char **argv)
 {
   g_test_init (&argc, &argv, NULL);
+  g_test_add_func ("/share-helper/access", test_access);
   g_test_add_func ("/share/helper/config", test_config);
   g_test_add_func ("/share/helper/config-is-strict", test_config_is_strict);
   g_test_add_func ("/share/helper/args", test_args);

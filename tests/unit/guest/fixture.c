@@ -205,6 +205,7 @@ share_free (gpointer data)
   g_free (share->tag);
   g_free (share->source);
   g_free (share->target);
+  g_free (share->shadow);
   g_free (share);
 }
 

@@ -8,10 +8,9 @@
 #include <string.h>
 #include <unistd.h>
 
-/* Tests kill or fail any verb before or after any of its steps; see steps.h. FALSE with @error:
- * fail here. */
-static gboolean
-fault_point (const char *verb, const char *step, const char *when, GError **error)
+/* Tests kill or fail any verb before or after any of its steps. */
+gboolean
+sandbox_fault_point (const char *verb, const char *step, const char *when, GError **error)
 {
   const char *fault = g_getenv ("SANDBOX_FAULT");
   g_autofree char *here = NULL;
@@ -31,11 +30,11 @@ static gboolean
 run_step (const char *verb, const SandboxStep *step, gpointer context, GCancellable *cancellable,
           GError **error)
 {
-  if (!fault_point (verb, step->id, "before", error))
+  if (!sandbox_fault_point (verb, step->id, "before", error))
     return FALSE;
   if (!step->run (context, cancellable, error))
     return FALSE;
-  return fault_point (verb, step->id, "after", error);
+  return sandbox_fault_point (verb, step->id, "after", error);
 }
 
 gboolean

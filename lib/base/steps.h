@@ -22,6 +22,9 @@ typedef struct
 
 typedef void (*SandboxStepFunc) (const SandboxStep *step, gpointer user_data);
 
+/* The same inside a step: @when is a word of its own. FALSE with @error: fail here. */
+gboolean sandbox_fault_point (const char *verb, const char *step, const char *when, GError **error);
+
 /* Runs them in order; on failure or cancellation undoes the finished ones and the failed one in
  * reverse and returns FALSE. For tests: SANDBOX_FAULT="VERB:STEP:before|after:kill|fail" in the
  * environment kills this process (SIGKILL) or fails there. */

@@ -317,6 +317,15 @@ _sandbox_virt_volume_create (SandboxVirt *virt, const char *xml, gboolean *ret_c
   return TRUE;
 }
 
+gboolean
+_sandbox_virt_volume_create_new (SandboxVirt *virt, const char *xml, GError **error)
+{
+  g_autoptr (virConnect) conn = _sandbox_virt_connection (virt, error);
+  g_autofree char *name = NULL;
+
+  return conn && _sandbox_virt_volume_make (conn, xml, &name, error);
+}
+
 /* One try. *ret_again: refused, and it is still there. */
 static gboolean
 remove_once (virStoragePoolPtr pool, const char *name, gboolean *ret_again, GError **error)

@@ -101,6 +101,19 @@ gboolean _sandbox_virt_domain_pull (SandboxVirt *virt, const char *name, const c
 gboolean _sandbox_virt_disk_pull (SandboxVirt *virt, const char *name, const char *domain_xml,
                                   const char *base, SandboxVirtTransferFunc progress,
                                   gpointer user_data, GCancellable *cancellable, GError **error);
+/* --- memory.c: a machine's memory in a file */
+/* Starts the domain of @xml, which is there for this run only and ends with this process. One that
+ * is defined under its name stays defined as it is. */
+gboolean _sandbox_virt_domain_run_once (SandboxVirt *virt, const char *xml, GError **error);
+/* Into the file @path, which is there; the domain stops running with it. */
+gboolean
+_sandbox_virt_domain_save (SandboxVirt *virt, const char *name, const char *path, GError **error);
+/* The definition that goes with the memory in @path. (transfer full) */
+char *_sandbox_virt_saved_xml (SandboxVirt *virt, const char *path, GError **error);
+/* Goes on from the memory in @path with the definition @xml, which may say other files than the
+ * saved one, and no other devices. */
+gboolean
+_sandbox_virt_domain_restore (SandboxVirt *virt, const char *path, const char *xml, GError **error);
 /* Waits until it does not run (or does not exist); TIMED_OUT. @timeout_usec -1: for ever. */
 gboolean
 _sandbox_virt_domain_wait_stopped (SandboxVirt *virt, const char *name, gint64 timeout_usec,
@@ -163,6 +176,8 @@ SandboxVirtVolume *
 _sandbox_virt_volume_get (SandboxVirt *virt, const char *name, GError **error); /* NOT_FOUND */
 gboolean _sandbox_virt_volume_create (SandboxVirt *virt, const char *xml, gboolean *ret_created,
                                       GError **error); /* there already: success */
+/* The same, but a volume of that name that is there is an error. */
+gboolean _sandbox_virt_volume_create_new (SandboxVirt *virt, const char *xml, GError **error);
 /* Makes the volume of @xml, which must not be there, and fills it with the bytes of @source_name;
  * it stays a layer on the same image. */
 gboolean _sandbox_virt_volume_clone (SandboxVirt *virt, const char *source_name, const char *xml,

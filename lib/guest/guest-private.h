@@ -19,6 +19,11 @@ gboolean _sandbox_keeper_ensure_again (const char *state_path, SandboxSsh **ret_
 /* The program's path. */
 char *_sandbox_keeper_path (void);
 
+/* The same, with lines of shell in front, which run as root first and have ended with "|| exit"
+ * when they fail. (live-shares.c) */
+char *_sandbox_mount_command_after (const SandboxSsh *ssh, const char *first_script,
+                                    const GPtrArray *shares, guint uid, guint gid, GError **error);
+
 /* The absolute path of an open directory, for programs that want names. NULL with @error when it
  * has none any more. */
 char *_sandbox_fd_path (int fd, GError **error);

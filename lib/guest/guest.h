@@ -16,7 +16,8 @@ char *_sandbox_key_public (int state_fd, const char *key,
 
 /* --- the seed: ustar archive, see docs/guest-contract.md. Contains private keys: goes into a 0600
  * volume only. */
-/* @apt_hook (nullable): the program by which apt says what the plan forbids. */
+/* @apt_hook (nullable): the program by which apt says what the plan forbids. @state_fd -1: without
+ * the keys, so without secrets. */
 GBytes *
 _sandbox_seed_build (const SandboxPlan *plan, int state_fd, const char *apt_hook, GError **error);
 
@@ -209,6 +210,15 @@ gboolean
 _sandbox_share_state_read (int state_fd, const SandboxPlanShare *share,
                            SandboxShareEdits *ret_edits, GPtrArray *held, char **ret_problem);
 const char *_sandbox_share_edits_to_string (SandboxShareEditsHow how);
+
+/* --- warm.c: a machine whose memory is kept, and one that goes on from that */
+/* Waits until it has booted, puts all on the disk, and makes what is in use of its memory small. */
+gboolean _sandbox_guest_settle (const SandboxSsh *ssh, GCancellable *cancellable, GError **error);
+/* What makes another machine of it: the time, fresh random numbers, the files of @seed, and the
+ * plan's shares, whose devices it has, mounted. @ssh: as the machine was when it was kept; from now
+ * on it shows the host key of @seed. */
+gboolean _sandbox_guest_adopt (const SandboxSsh *ssh, GBytes *seed, const SandboxPlan *plan,
+                               GCancellable *cancellable, GError **error);
 
 /* --- keeper: the program LIBEXECDIR/libsandbox/sandbox-keeper (or
  * $SANDBOX_LIBEXEC_DIR/sandbox-keeper), one per running machine */

@@ -82,8 +82,16 @@ char *
 _sandbox_mount_command (const SandboxSsh *ssh, const GPtrArray *shares, guint uid, guint gid,
                         GError **error)
 {
+  return _sandbox_mount_command_after (ssh, "", shares, uid, gid, error);
+}
+
+char *
+_sandbox_mount_command_after (const SandboxSsh *ssh, const char *first_script,
+                              const GPtrArray *shares, guint uid, guint gid, GError **error)
+{
   g_autofree char *functions = read_functions (error);
-  g_autofree char *script = functions != NULL ? g_strconcat (functions, MOUNT, NULL) : NULL;
+  g_autofree char *script =
+      functions != NULL ? g_strconcat (first_script, functions, MOUNT, NULL) : NULL;
   g_autofree char *uid_text = g_strdup_printf ("%u", uid), *gid_text = g_strdup_printf ("%u", gid);
   g_autoptr (GPtrArray) argv = g_ptr_array_new ();
   const char *first[] = { "sudo", "-n", "sh", "-c", script, "sh", ssh->user, uid_text, gid_text };

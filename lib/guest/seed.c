@@ -37,8 +37,6 @@ append_identity (GByteArray *out, const SandboxPlan *plan, GError **error)
   g_autofree char *uid = g_strdup_printf ("%u", plan->uid);
   g_autofree char *gid = g_strdup_printf ("%u", plan->gid);
   g_autofree char *address = g_strdup_printf ("%s/%u", plan->address, plan->subnet.bits);
-  g_auto (GStrv) parts = g_strsplit (plan->uuid, "-", -1);
-  g_autofree char *machine_id = g_strjoinv (NULL, parts);
   gboolean routed = !g_str_equal (plan->network_mode, "none");
 
   if (!plan->uid)
@@ -46,7 +44,7 @@ append_identity (GByteArray *out, const SandboxPlan *plan, GError **error)
   if (!add_identity (text, "HOSTNAME", plan->name, error)
       || !add_identity (text, "USER", plan->user, error) || !add_identity (text, "UID", uid, error)
       || !add_identity (text, "GID", gid, error)
-      || !add_identity (text, "MACHINE_ID", machine_id, error)
+      || !add_identity (text, "MACHINE_ID", plan->machine_id, error)
       || !add_identity (text, "ADDRESS", address, error)
       || !add_identity (text, "GATEWAY", routed ? plan->gateway : "", error)
       || !add_identity (text, "DNS", routed ? plan->gateway : "", error))
@@ -181,7 +179,7 @@ _sandbox_seed_build (const SandboxPlan *plan, int state_fd, const char *apt_hook
   if (!append_identity (out, plan, error))
     return NULL;
   append_mounts (out, plan);
-  if (!append_keys (out, plan, state_fd, error))
+  if (state_fd >= 0 && !append_keys (out, plan, state_fd, error))
     return NULL;
   append_pins (out, plan, apt_hook);
   sandbox_tar_append_end (out);

@@ -58,7 +58,7 @@ sandbox_plan_unref (SandboxPlan *plan)
                      &plan->image_initrd, &plan->cmdline,      &plan->disk_volume,
                      &plan->seed_volume,  &plan->pool_path,    &plan->network_mode,
                      &plan->bridge,       &plan->gateway,      &plan->address,
-                     &plan->policy,       &plan->share_helper };
+                     &plan->policy,       &plan->share_helper, &plan->machine_id };
 
   if (!g_atomic_ref_count_dec (&plan->ref_count))
     return;

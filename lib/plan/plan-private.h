@@ -28,6 +28,8 @@ typedef struct
                                 uppermost first */
   const char *subnet;        /* (nullable) "10.213.x.y/29" that the machine has now */
   GPtrArray *reads;          /* (nullable) of SandboxPlanRead */
+  const char *machine_id;    /* (nullable) the guest's machine-id; NULL: the UUID */
+  guint free_ports;          /* for shares that it is not defined with, and gets all the same */
 } SandboxIdentity;
 
 /* A disk of another machine that this one, a reader, looks at: through a layer of its own, so that
@@ -84,6 +86,7 @@ struct _SandboxPlan
   char *object;  /* "vms-1000-work": domain, network, filter; "vms-1000-OWNER.NAME" for other owner
                     tags */
   char uuid[37]; /* v5 (uid, owner, name) */
+  char *machine_id;
   char *profile_digest;
   char *driver, *arch, *emulator, *machine; /* from the facts */
   SandboxAccel accel;                       /* KVM or TCG, never AUTO */
@@ -110,6 +113,7 @@ struct _SandboxPlan
   GPtrArray *shares;            /* of SandboxPlanShare */
   char **forbid;                /* patterns of what must not be installed; never NULL */
   GPtrArray *reads;             /* of SandboxPlanRead; never NULL */
+  guint free_ports;             /* beside those of shares and the spare ones */
 };
 
 /* Pure. INVALID for what the profile gets wrong, UNSUPPORTED or HOST for what this host cannot do.

@@ -176,6 +176,14 @@ profile_of (const SandboxProfileValues *values)
   return *inherits && !g_str_equal (inherits, "base") ? inherits : values->name;
 }
 
+static char *
+machine_id (const char *uuid, const char *other)
+{
+  g_auto (GStrv) parts = g_strsplit (uuid, "-", -1);
+
+  return other ? g_strdup (other) : g_strjoinv (NULL, parts);
+}
+
 static void
 resolve_names (SandboxPlan *plan, SandboxProfile *profile, const SandboxIdentity *identity)
 {
@@ -188,6 +196,8 @@ resolve_names (SandboxPlan *plan, SandboxProfile *profile, const SandboxIdentity
   plan->profile_digest = g_strdup (sandbox_profile_get_digest (profile));
   plan->object = _sandbox_object_name (identity->uid, identity->owner, identity->name);
   _sandbox_object_uuid (identity->uid, identity->owner, identity->name, plan->uuid);
+  plan->machine_id = machine_id (plan->uuid, identity->machine_id);
+  plan->free_ports = identity->free_ports;
   plan->disk_volume = identity->disk_volume ? g_strdup (identity->disk_volume)
                                             : g_strconcat (plan->object, ".qcow2", NULL);
   plan->layers = identity->layers ? g_strdupv ((char **)identity->layers) : g_new0 (char *, 1);

@@ -187,7 +187,7 @@ add_disks (xmlNode *devices, const SandboxPlan *plan)
 static void
 add_controllers (xmlNode *devices, const SandboxPlan *plan)
 {
-  guint ports = SANDBOX_FIXED_PORTS + plan->shares->len + SANDBOX_SPARE_PORTS;
+  guint ports = SANDBOX_FIXED_PORTS + plan->shares->len + plan->free_ports + SANDBOX_SPARE_PORTS;
   char number[24];
 
   sandbox_xml_add (devices, "controller", "type", "usb", "index", "0", "model", "none", NULL);

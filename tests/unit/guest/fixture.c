@@ -219,6 +219,7 @@ fixture_plan (void)
   plan->forbid = g_new0 (char *, 1);
   plan->object = g_strdup ("vms-1000-work");
   g_strlcpy (plan->uuid, UUID, sizeof plan->uuid);
+  plan->machine_id = g_strdup ("6ba7b8109dad51d180b400c04fd430c8");
   plan->user = g_strdup ("dev");
   plan->uid = 1000;
   plan->gid = 1001;
@@ -251,6 +252,7 @@ fixture_plan_free (SandboxPlan *plan)
   g_free (plan->profile);
   g_strfreev (plan->forbid);
   g_free (plan->object);
+  g_free (plan->machine_id);
   g_free (plan->user);
   g_free (plan->network_mode);
   g_free (plan->gateway);

@@ -74,11 +74,14 @@ recreate_one (VmsContext *context, const VmsArgs *args, SandboxHost *host, const
   g_autoptr (SandboxMachine) machine =
       sandbox_host_lookup (host, name, context->cancellable, error);
 
+  SandboxStartOptions options = SANDBOX_START_OPTIONS_INIT;
+
   if (machine == NULL)
     return FALSE;
+  options.boot = vms_args_has (args, "boot");
   vms_decide_changes (args, machine);
-  if (!sandbox_machine_recreate (machine, vms_progress_update, progress, context->cancellable,
-                                 error))
+  if (!sandbox_machine_recreate_with (machine, &options, vms_progress_update, progress,
+                                      context->cancellable, error))
     {
       vms_say_saved (machine);
       return FALSE;

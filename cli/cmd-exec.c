@@ -167,6 +167,7 @@ start_throwaway (VmsContext *context, const VmsArgs *args, GError **error)
   options.profile = vms_args_get (args, "profile");
   options.shares = (const char *const *)shares;
   options.network_mode = vms_args_get (args, "network");
+  options.boot = vms_args_has (args, "boot");
   progress = vms_progress_new (context, "run", TRUE);
   machine =
       sandbox_host_run (host, &options, vms_progress_update, progress, context->cancellable, error);

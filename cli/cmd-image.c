@@ -104,7 +104,29 @@ json_layers (JsonBuilder *builder, GPtrArray *layers)
 }
 
 static void
-json_images (GPtrArray *images, GPtrArray *layers)
+json_warm (JsonBuilder *builder, GPtrArray *warm)
+{
+  json_builder_set_member_name (builder, "warm");
+  json_builder_begin_array (builder);
+  for (guint i = 0; i < warm->len; i++)
+    {
+      const SandboxWarmInfo *info = g_ptr_array_index (warm, i);
+      g_autofree char *built = time_text (info->built_usec);
+      json_builder_begin_object (builder);
+      vms_json_string (builder, "id", info->id);
+      vms_json_string (builder, "machine", info->machine);
+      vms_json_bool (builder, "throwaway", info->throwaway);
+      vms_json_string (builder, "built", built);
+      vms_json_int (builder, "memory_bytes", (gint64)info->memory_bytes);
+      vms_json_int (builder, "disk_bytes", (gint64)info->disk_bytes);
+      vms_json_strings (builder, "used_by", info->used_by);
+      json_builder_end_object (builder);
+    }
+  json_builder_end_array (builder);
+}
+
+static void
+json_images (GPtrArray *images, GPtrArray *layers, GPtrArray *warm)
 {
   g_autoptr (JsonBuilder) builder = vms_json_begin ();
 
@@ -126,6 +148,7 @@ json_images (GPtrArray *images, GPtrArray *layers)
     }
   json_builder_end_array (builder);
   json_layers (builder, layers);
+  json_warm (builder, warm);
   vms_json_end (builder);
 }
 
@@ -163,6 +186,25 @@ table_layers (GPtrArray *layers)
   vms_table_print (table);
 }
 
+static void
+table_warm (GPtrArray *warm)
+{
+  g_autoptr (VmsTable) table =
+      vms_table_new ("KEPT MEMORY OF", "BUILT", "ID", ">MEMORY", ">DISK", "USED BY", NULL);
+
+  for (guint i = 0; i < warm->len; i++)
+    {
+      const SandboxWarmInfo *info = g_ptr_array_index (warm, i);
+      g_autofree char *memory = vms_size (info->memory_bytes);
+      g_autofree char *disk = vms_size (info->disk_bytes);
+      g_autofree char *built = time_text (info->built_usec);
+      g_autofree char *used = g_strjoinv (" ", info->used_by);
+      vms_table_add (table, VMS_PLAIN, info->machine, built, info->id, memory, disk, used);
+    }
+  printf ("\n");
+  vms_table_print (table);
+}
+
 int
 vms_cmd_image_list (VmsContext *context, const VmsArgs *args, GError **error)
 {
@@ -172,15 +214,20 @@ vms_cmd_image_list (VmsContext *context, const VmsArgs *args, GError **error)
   g_autoptr (GPtrArray) layers =
       images != NULL ? sandbox_host_list_layers (host, context->cancellable, error) : NULL;
 
-  if (layers == NULL)
+  g_autoptr (GPtrArray) warm =
+      layers != NULL ? sandbox_host_list_warm (host, context->cancellable, error) : NULL;
+
+  if (warm == NULL)
     return 1;
   if (context->json)
-    json_images (images, layers);
+    json_images (images, layers, warm);
   else if (images->len > 0)
     {
       table_images (images);
       if (layers->len > 0)
         table_layers (layers);
+      if (warm->len > 0)
+        table_warm (warm);
     }
   else if (!context->quiet)
     vms_say ("no images yet; `vms image build` makes one, and so does the first start");

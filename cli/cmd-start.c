@@ -22,6 +22,7 @@ read_options (const VmsArgs *args, Options *options, GError **error)
 {
   options->start = (SandboxStartOptions)SANDBOX_START_OPTIONS_INIT;
   options->shares = vms_share_specs (args);
+  options->start.boot = vms_args_has (args, "boot");
   options->start.shares = (const char *const *)options->shares;
   return vms_args_get_time (args, "timeout", &options->start.timeout_usec, error);
 }

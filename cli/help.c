@@ -178,6 +178,8 @@ vms_help_hint (const VmsVerb *verb)
 static void
 show_steps (void)
 {
+  static const char *const parts[] = { "warm-capture", "warm-start" };
+
   for (const VmsVerb *row = vms_verbs; row->verb != NULL; row++)
     {
       g_autofree char *verb = g_strjoin ("-", row->verb, row->sub, NULL);
@@ -185,6 +187,9 @@ show_steps (void)
       for (; ids != NULL && *ids != NULL; ids++)
         printf ("%s %s\n", verb, *ids);
     }
+  for (guint i = 0; i < G_N_ELEMENTS (parts); i++)
+    for (const char *const *id = sandbox_machine_step_ids (parts[i]); *id != NULL; id++)
+      printf ("%s %s\n", parts[i], *id);
 }
 
 int

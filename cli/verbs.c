@@ -38,6 +38,7 @@ const char *const vms_group_titles[VMS_N_GROUPS] = {
   "--discard-changes is given.\n\n"
 #define YES_SUMMARY "do not ask"
 #define FORGO_SUMMARY "do not save changes in shares that were not applied"
+#define BOOT_SUMMARY "boot a fresh machine, whatever its profile says (start=)"
 #define FROM_SUMMARY "what destroy, recreate, revert or run saved, instead of the machine"
 #define ENV_SUMMARY "set an environment variable, or pass on yours; may be repeated"
 
@@ -63,6 +64,7 @@ static const VmsOption start_options[] = {
   VALUES ('s', "share", "SPEC", VMS_COMPLETE_DIR, SHARE_SUMMARY),
   FLAG ('n', "dry-run",
          "show what would be defined and how it differs from what is; change nothing"),
+  FLAG (0, "boot", BOOT_SUMMARY),
   VALUE (0, "timeout", "TIME", VMS_COMPLETE_NONE,
          "how long to wait for ssh, such as 90s or 5m (default: 5m)"),
   END
@@ -81,7 +83,8 @@ static const VmsOption destroy_options[] = {
   END
 };
 static const VmsOption recreate_options[] = {
-  FLAG ('y', "yes", YES_SUMMARY), FLAG (0, "discard-changes", FORGO_SUMMARY), END
+  FLAG ('y', "yes", YES_SUMMARY), FLAG (0, "discard-changes", FORGO_SUMMARY),
+  FLAG (0, "boot", BOOT_SUMMARY), END
 };
 static const VmsOption ssh_options[] = {
   FLAG ('t', "tty", "give the command a terminal (default: when stdin and stdout are terminals)"),
@@ -102,6 +105,7 @@ static const VmsOption run_options[] = {
          "what the machine is made from (default: ci)"),
   VALUES ('s', "share", "SPEC", VMS_COMPLETE_DIR, SHARE_SUMMARY),
   VALUE (0, "network", "MODE", VMS_COMPLETE_NONE, "nat or none, whatever the profile says"),
+  FLAG (0, "boot", BOOT_SUMMARY),
   VALUES ('o', "out", "GUEST[:HOST]", VMS_COMPLETE_NONE,
           "copy this out when the command has ended; may be repeated"),
   FLAG (0, "keep", "let the machine stay, as one like others"),
@@ -498,7 +502,7 @@ const VmsVerb vms_verbs[] = {
     "does the same. With --update the current versions are installed anew.",
     build_options, vms_cmd_image_build },
   { "image", "list", NULL, VMS_GROUP_PARTS, "", 0, 0, VMS_COMPLETE_NONE, VMS_VERB_JSON,
-    "list images, layers and who uses them",
+    "list images, layers, kept memory and who uses them",
     NULL, NULL, vms_cmd_image_list },
   { "image", "show", NULL, VMS_GROUP_PARTS, "IMAGE", 1, 1, VMS_COMPLETE_IMAGE, VMS_VERB_JSON,
     "show an image's release, kernel and packages",
@@ -506,11 +510,12 @@ const VmsVerb vms_verbs[] = {
     NULL, vms_cmd_image_show },
   { "image", "remove", NULL, VMS_GROUP_PARTS, "IMAGE...", 1, VMS_MANY, VMS_COMPLETE_IMAGE, 0,
     "remove images that no machine uses",
-    "IMAGE is an id (of an image or a layer), or a name for all unused ones of that name.",
+    "IMAGE is an id (also of a layer or of kept memory), or a name for all unused ones of that name.",
     NULL, vms_cmd_image_remove },
   { "image", "prune", NULL, VMS_GROUP_PARTS, "", 0, 0, VMS_COMPLETE_NONE, VMS_VERB_JSON,
     "show, or remove, images and layers that nothing needs any more",
-    "Layers that no machine stands on and that no profile would use now, and images that nothing "
+    "Kept memory of throwaway machines, layers that no machine stands on and that no profile would "
+    "use now, and images that nothing "
     "stands on, but for the newest of each name that is built here. Shows them; with --yes they "
     "are removed.",
     prune_options, vms_cmd_image_prune },

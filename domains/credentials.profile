@@ -9,6 +9,8 @@ summary=Passwords, signing keys and admin consoles; shares nothing with the host
 disk=10GiB
 # It runs when you have said so (vms start), never because some script wanted to use it.
 start-on-exec=no
+# Its memory is never kept in a file.
+start=boot
 
 # No way out. What it needs you list, such as mode=nat with egress=443/tcp, or with allow=10.0.0.5:636/tcp.
 [network]

@@ -127,6 +127,7 @@ sandbox_host_create (SandboxHost *host, const char *name, const char *profile,
  * @memory_bytes: instead of what @profile says, in whole MiB; 0: as it says
  * @start_timeout_usec: how long to wait for ssh; 0: 5 minutes
  * @no_build: fail with NOT_FOUND instead of building a missing image
+ * @boot: boot, and do not go on from kept memory (start=)
  */
 typedef struct
 {
@@ -137,6 +138,7 @@ typedef struct
   guint64 memory_bytes;
   gint64 start_timeout_usec;
   gboolean no_build;
+  gboolean boot;
 } SandboxRunOptions;
 #define SANDBOX_RUN_OPTIONS_INIT                                                                   \
   {                                                                                                \

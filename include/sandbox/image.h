@@ -91,6 +91,25 @@ typedef struct
 void sandbox_layer_info_free (SandboxLayerInfo *info);
 /* What provisioning has made; (element-type SandboxLayerInfo), newest first. */
 GPtrArray *sandbox_host_list_layers (SandboxHost *host, GCancellable *cancellable, GError **error);
+/**
+ * SandboxWarmInfo: the kept memory of a machine that has just booted (start=warm)
+ * @id: "warm-OBJECT.DIGEST-TIME", as `vms image remove` takes it
+ * @machine: which one can go on from it; @throwaway: those that `vms run` makes by this name
+ * @disk_bytes, @memory_bytes: bytes on the host
+ * @used_by: (array zero-terminated=1): object names of machines that stand on its disk
+ */
+typedef struct
+{
+  char *id, *machine;
+  gboolean throwaway;
+  gint64 built_usec;
+  guint64 disk_bytes, memory_bytes;
+  char **used_by;
+} SandboxWarmInfo;
+void sandbox_warm_info_free (SandboxWarmInfo *info);
+/* The caller's warm images. They are a cache: whatever is removed is made again. (transfer full)
+ * (element-type SandboxWarmInfo) */
+GPtrArray *sandbox_host_list_warm (SandboxHost *host, GCancellable *cancellable, GError **error);
 /* Names of the recipes that can be built; (array zero-terminated=1) (transfer full) */
 char **sandbox_image_recipes (void);
 

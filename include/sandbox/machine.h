@@ -23,6 +23,7 @@ SandboxHost *sandbox_machine_get_host (SandboxMachine *machine);
  * @shares: (nullable): further shares, NULL-terminated specs; kept in the machine's profile
  * @timeout_usec: how long to wait for ssh; 0: 5 minutes
  * @no_build: fail with NOT_FOUND instead of building a missing image
+ * @boot: boot a machine that would go on from kept memory (start=warm)
  */
 typedef struct
 {
@@ -30,6 +31,7 @@ typedef struct
   const char *const *shares;
   gint64 timeout_usec;
   gboolean no_build;
+  gboolean boot;
 } SandboxStartOptions;
 #define SANDBOX_START_OPTIONS_INIT                                                                 \
   {                                                                                                \
@@ -60,14 +62,18 @@ gboolean sandbox_machine_destroy (SandboxMachine *machine, gboolean remove_profi
  * if it ran. */
 gboolean sandbox_machine_recreate (SandboxMachine *machine, SandboxProgressFunc progress,
                                    gpointer user_data, GCancellable *cancellable, GError **error);
+/* The same with options of a start; @options: no shares. */
+gboolean sandbox_machine_recreate_with (SandboxMachine *machine, const SandboxStartOptions *options,
+                                        SandboxProgressFunc progress, gpointer user_data,
+                                        GCancellable *cancellable, GError **error);
 /* A stopped machine's disk and profile under a new name and identity. */
 SandboxMachine *
 sandbox_machine_clone (SandboxMachine *machine, const char *new_name, SandboxProgressFunc progress,
                        gpointer user_data, GCancellable *cancellable, GError **error);
 
 /* Identifiers of the steps of "start", "stop", "destroy", "recreate", "clone", "snapshot-create",
- * "snapshot-delete" or "revert", in the order in which progress reports them as phases; NULL for
- * another verb. (array zero-terminated=1) (nullable) Static. */
+ * "snapshot-delete", "revert", "warm-capture" or "warm-start", in the order in which progress
+ * reports them as phases; NULL for another verb. (array zero-terminated=1) (nullable) Static. */
 const char *const *sandbox_machine_step_ids (const char *verb);
 
 /**
@@ -109,6 +115,7 @@ typedef struct
  * All strings are never %NULL, "" when not known. Times in microseconds, sizes in bytes.
  * @changes: how the profile differs from what is defined; "" when not
  * @disk_bytes: of all layers of its disk, snapshots included
+ * @started: of one that runs: "boot", or "warm" when it went on from kept memory; "" else
  * @keeper_pid: 0 when none runs
  * @snapshots: how many there are
  * @paused: why it is paused: "disk-full" (the host's disk: make room, then start it),
@@ -133,6 +140,7 @@ typedef struct
   guint snapshots;
   const char *unapplied; /* static */
   const char *paused;    /* static */
+  const char *started;   /* static */
 } SandboxMachineStatus;
 void sandbox_machine_status_free (SandboxMachineStatus *status);
 /* Works for a machine that was never started, too, and for one whose profile has a mistake in it

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
 // The steps from a defined machine to one that answers: boot, keeper, ssh, mounts.
 #include "facade/layers.h"
+#include "facade/warm.h"
 
 #define TAIL_LINES 12
 
@@ -18,6 +19,18 @@ _sandbox_step_boot (gpointer data, GCancellable *cancellable, GError **error)
   if (!_sandbox_shares_check_apart (work, error))
     return FALSE;
   work->made.boot = TRUE;
+  if (work->warm != NULL)
+    {
+      g_autoptr (GError) local = NULL;
+
+      if (_sandbox_warm_start (work, cancellable, &local))
+        return TRUE;
+      if (local != NULL)
+        {
+          g_propagate_error (error, g_steal_pointer (&local));
+          return FALSE;
+        }
+    }
   return _sandbox_virt_domain_start (work->host->virt, work->machine->object, error);
 }
 
@@ -41,7 +54,7 @@ _sandbox_step_keeper (gpointer data, GCancellable *cancellable, GError **error)
   /* what it got in an earlier run ended with that */
   if (work->made.boot && !sandbox_remove_at (state_fd, SANDBOX_LIVE_SHARES, error))
     return FALSE;
-  work->made.keeper = _sandbox_keeper_pid (state_fd) == 0;
+  work->made.keeper |= _sandbox_keeper_pid (state_fd) == 0;
   return _sandbox_keeper_ensure (work->host->uri, work->machine->object, work->ssh, cancellable,
                                  error);
 }

@@ -3,6 +3,7 @@
 // remove, so that a destroy that was killed is finished by the next one. The domain goes late: with
 // it, what is left is still a machine.
 #include "facade/keep.h"
+#include "facade/warm.h"
 
 #include <unistd.h>
 
@@ -37,6 +38,19 @@ gboolean
 _sandbox_step_remove_disk (gpointer data, GCancellable *cancellable, GError **error)
 {
   return _sandbox_layers_destroy (data, error);
+}
+
+/* A warm image goes with its machine; that of throwaway machines is for the next one. */
+static gboolean
+remove_disk (gpointer data, GCancellable *cancellable, GError **error)
+{
+  SandboxWork *work = data;
+  const char *note = SANDBOX_THROWAWAY_PROFILE;
+  g_autofree char *throwaway = g_build_filename (work->machine->state_path, note, NULL);
+
+  return _sandbox_step_remove_disk (work, cancellable, error)
+         && (g_file_test (throwaway, G_FILE_TEST_EXISTS)
+             || _sandbox_warm_remove (work->host, work->machine->object, NULL, error));
 }
 
 static gboolean
@@ -127,7 +141,7 @@ static const SandboxRow destroy_rows[] = {
   { { "keeper", "ending the keeper", _sandbox_step_stop_keeper, NULL }, SANDBOX_ROW_REAL },
   { { "kill", "switching it off", kill_domain, NULL }, SANDBOX_ROW_ALWAYS },
   { { "seed", "removing its identity", remove_seed, NULL }, SANDBOX_ROW_ALWAYS },
-  { { "disk", "removing the disk", _sandbox_step_remove_disk, NULL }, SANDBOX_ROW_ALWAYS },
+  { { "disk", "removing the disk", remove_disk, NULL }, SANDBOX_ROW_ALWAYS },
   { { "domain", "removing the machine", remove_domain, NULL }, SANDBOX_ROW_ALWAYS },
   { { "filter", "removing the network filter", remove_filter, NULL }, SANDBOX_ROW_REAL },
   { { "network", "removing the network", remove_network, NULL }, SANDBOX_ROW_ALWAYS },

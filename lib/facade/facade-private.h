@@ -26,6 +26,8 @@
 #define SANDBOX_THROWAWAY_PREFIX  "run-"
 #define SANDBOX_THROWAWAY_PROFILE "profile"
 #define SANDBOX_THROWAWAY_LOCK    "owner.lock"
+/* The guest's machine-id, of a machine that does not take it from its UUID. */
+#define SANDBOX_MACHINE_ID "machine_id"
 
 struct _SandboxHost
 {
@@ -45,6 +47,7 @@ struct _SandboxMachine
   char uuid[37];
   SandboxLock *throwaway_lock; /* (nullable): destroyed with its last reference */
   gboolean without_shares;     /* whatever its profile says */
+  gboolean for_warm;           /* its plan is that of a boot which is kept (warm.h) */
   gboolean forgo_changes;      /* what was not applied may go with it */
   char *saved;                 /* (nullable): where that was saved last */
   GPtrArray *reads;            /* (nullable) of SandboxPlanRead: it is a reader (reader.h) */
@@ -193,8 +196,10 @@ struct _SandboxWork
   int unapplied;            /* stop: SandboxUnapplied, when @asked_unapplied */
   gboolean asked_unapplied;
   gint64 timeout_usec, lock_wait_usec;
-  struct _SandboxImport *import;         /* (nullable): import; not owned */
-  struct _SandboxExport *export;         /* (nullable): export; not owned */
+  struct _SandboxImport *import; /* (nullable): import; not owned */
+  struct _SandboxExport *export; /* (nullable): export; not owned */
+  gboolean slot;             /* run: a throwaway machine that others come after by the same name */
+  struct _SandboxWarm *warm; /* (nullable): what it goes on from instead of booting */
   struct _SandboxSnapshotWork *snapshot; /* (nullable): snapshot verbs, and what removes disks */
   SandboxLock *lock;
   SandboxLock *addresses_lock; /* from the choice of addresses until the network has them */
@@ -231,7 +236,8 @@ typedef struct
 } SandboxVerb;
 extern const SandboxVerb _sandbox_verb_start, _sandbox_verb_stop, _sandbox_verb_destroy,
     _sandbox_verb_recreate, _sandbox_verb_clone, _sandbox_verb_snapshot_create,
-    _sandbox_verb_snapshot_delete, _sandbox_verb_revert, _sandbox_verb_export, _sandbox_verb_import;
+    _sandbox_verb_snapshot_delete, _sandbox_verb_revert, _sandbox_verb_export, _sandbox_verb_import,
+    _sandbox_verb_warm_capture, _sandbox_verb_warm_start;
 
 void _sandbox_work_init (SandboxWork *work, SandboxMachine *machine, SandboxProgressFunc func,
                          gpointer user_data);
@@ -304,6 +310,9 @@ gboolean _sandbox_step_disk (gpointer work, GCancellable *cancellable, GError **
 void _sandbox_undo_disk (gpointer work);
 gboolean _sandbox_step_seed (gpointer work, GCancellable *cancellable, GError **error);
 void _sandbox_undo_seed (gpointer work);
+/* What @plan's guest boots with, with the keys in @state_fd. */
+gboolean
+_sandbox_seed_write (SandboxHost *host, const SandboxPlan *plan, int state_fd, GError **error);
 gboolean _sandbox_step_domain (gpointer work, GCancellable *cancellable, GError **error);
 void _sandbox_undo_domain (gpointer work);
 /* share-door.c: what the share helper is told of one share, beside the others */

@@ -3,6 +3,7 @@
 // one does not count.
 #include "facade/export.h"
 #include "facade/provision-private.h"
+#include "facade/warm.h"
 
 #include <string.h>
 
@@ -221,6 +222,8 @@ add_users (SandboxHost *host, const char *prefix, GHashTable *users, GError **er
       if (id == NULL)
         id = _sandbox_layer_id_of_path (volume->backing_path);
       if (id == NULL)
+        id = _sandbox_warm_id_of_path (volume->backing_path);
+      if (id == NULL)
         continue;
       names = g_hash_table_lookup (users, id);
       if (names == NULL)
@@ -239,7 +242,8 @@ _sandbox_image_users (SandboxHost *host, GError **error)
   g_autoptr (GHashTable) users =
       g_hash_table_new_full (g_str_hash, g_str_equal, g_free, (GDestroyNotify)g_ptr_array_unref);
 
-  if (!add_users (host, "vms-", users, error) || !add_users (host, "layer.", users, error))
+  if (!add_users (host, "vms-", users, error) || !add_users (host, "layer.", users, error)
+      || !add_users (host, "warm.", users, error))
     return NULL;
   return g_steal_pointer (&users);
 }
@@ -409,5 +413,8 @@ sandbox_host_remove_image (SandboxHost *host, const char *id_or_name, GCancellab
   g_autoptr (SandboxLock) lock =
       build_fd >= 0 ? _sandbox_image_lock (host, build_fd, &report, cancellable, error) : NULL;
 
-  return lock != NULL && remove_locked (host, build_fd, id_or_name, error);
+  gboolean warm = FALSE;
+
+  return lock != NULL && _sandbox_warm_remove_word (host, id_or_name, &warm, error)
+         && (warm || remove_locked (host, build_fd, id_or_name, error));
 }

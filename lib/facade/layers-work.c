@@ -78,13 +78,17 @@ GPtrArray *
 _sandbox_layers_volumes (SandboxHost *host, GError **error)
 {
   g_autoptr (GPtrArray) volumes = _sandbox_virt_list_volumes (host->virt, "vms-", TRUE, error);
-  /* what provisioning has made stands between the machine's own layers and the image */
+  /* what provisioning has made, and the layers of warm images, stand between the machine's own
+   * layers and the image */
   g_autoptr (GPtrArray) provisioned =
       volumes != NULL ? _sandbox_virt_list_volumes (host->virt, "layer.", TRUE, error) : NULL;
+  g_autoptr (GPtrArray) warm =
+      provisioned != NULL ? _sandbox_virt_list_volumes (host->virt, "warm.", TRUE, error) : NULL;
 
-  if (provisioned == NULL)
+  if (warm == NULL)
     return NULL;
   g_ptr_array_extend_and_steal (volumes, g_steal_pointer (&provisioned));
+  g_ptr_array_extend_and_steal (volumes, g_steal_pointer (&warm));
   return g_steal_pointer (&volumes);
 }
 

@@ -2,6 +2,7 @@
 // Prune: images and layers of provisioning that nothing stands on, and saved changes that are old.
 #include "facade/provision-private.h"
 #include "facade/space.h"
+#include "facade/warm.h"
 
 #include <fcntl.h>
 #include <string.h>
@@ -71,6 +72,25 @@ find_layers (SandboxHost *host, const GPtrArray *layers, GHashTable *wanted, GHa
       n++;
     }
   return n;
+}
+
+/* Kept memory of throwaway machines: that of others goes with them. */
+static gboolean
+find_warm (SandboxHost *host, GHashTable *gone, GPtrArray *items, GCancellable *cancellable,
+           GError **error)
+{
+  g_autoptr (GPtrArray) infos = sandbox_host_list_warm (host, cancellable, error);
+
+  for (guint i = 0; infos != NULL && i < infos->len; i++)
+    {
+      const SandboxWarmInfo *info = infos->pdata[i];
+
+      if (!info->throwaway || info->used_by[0] != NULL)
+        continue;
+      _sandbox_space_add (items, "warm", info->id, info->disk_bytes + info->memory_bytes);
+      g_hash_table_add (gone, g_strconcat ("warm.", info->id + strlen ("warm-"), NULL));
+    }
+  return infos != NULL;
 }
 
 static gboolean
@@ -148,7 +168,7 @@ _sandbox_prune_find (SandboxHost *host, gint64 saved_usec, GCancellable *cancell
   g_autoptr (GPtrArray) layers =
       wanted != NULL ? sandbox_host_list_layers (host, cancellable, error) : NULL;
 
-  if (layers == NULL)
+  if (layers == NULL || !find_warm (host, gone, items, cancellable, error))
     return NULL;
   while (find_layers (host, layers, wanted, gone, items) > 0)
     ;
@@ -198,6 +218,7 @@ sandbox_host_prune (SandboxHost *host, const SandboxPruneOptions *options,
       if (remove_item (host, items->pdata[i], cancellable, &local))
         i++;
       else if (g_error_matches (local, SANDBOX_ERROR, SANDBOX_ERROR_IN_USE)
+               || g_error_matches (local, SANDBOX_ERROR, SANDBOX_ERROR_BUSY)
                || g_error_matches (local, SANDBOX_ERROR, SANDBOX_ERROR_NOT_FOUND))
         g_ptr_array_remove_index (items, i);
       else

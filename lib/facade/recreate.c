@@ -3,6 +3,7 @@
 // refused before the old disk goes; from then on there is no way back, and a start finishes what
 // was interrupted.
 #include "facade/keep.h"
+#include "facade/warm.h"
 
 /* What is on the disk goes anyway; the time is for what the guest still writes into its shares. */
 #define GRACE_USEC (20 * G_USEC_PER_SEC)
@@ -61,6 +62,8 @@ static const SandboxRow recreate_rows[] = {
     SANDBOX_ROW_REAL },
   { { "network", "making the network", _sandbox_step_network, _sandbox_undo_network },
     SANDBOX_ROW_ALWAYS },
+  { { "warm", "looking for kept memory", _sandbox_step_warm, NULL },
+    SANDBOX_ROW_REAL | SANDBOX_ROW_BOOT },
   { { "disk", "making the disk", make_disk, NULL }, SANDBOX_ROW_ALWAYS },
   { { "seed", "writing its identity", _sandbox_step_seed, _sandbox_undo_seed }, SANDBOX_ROW_REAL },
   { { "domain", "defining the machine", define_domain, NULL }, SANDBOX_ROW_ALWAYS },
@@ -82,9 +85,19 @@ gboolean
 sandbox_machine_recreate (SandboxMachine *machine, SandboxProgressFunc progress, gpointer user_data,
                           GCancellable *cancellable, GError **error)
 {
+  return sandbox_machine_recreate_with (machine, NULL, progress, user_data, cancellable, error);
+}
+
+gboolean
+sandbox_machine_recreate_with (SandboxMachine *machine, const SandboxStartOptions *options,
+                               SandboxProgressFunc progress, gpointer user_data,
+                               GCancellable *cancellable, GError **error)
+{
   g_auto (SandboxWork) work = { 0 };
 
   _sandbox_work_init (&work, machine, progress, user_data);
+  if (!_sandbox_options_copy (&work.options, sizeof work.options, options, error))
+    return FALSE;
   work.newest_image = TRUE;
   work.force = TRUE;
   work.keep_changes = "recreate";

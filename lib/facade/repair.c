@@ -3,6 +3,7 @@
 // Whatever somebody is working on right now is locked, and left alone.
 #include "facade/export.h"
 #include "facade/provision-private.h"
+#include "facade/warm.h"
 
 #include <string.h>
 
@@ -359,7 +360,8 @@ sandbox_host_repair (SandboxHost *host, gboolean remove, SandboxProgressFunc pro
   if (!repair_machines (host, remove, orphans, &report, cancellable, error)
       || !repair_locks (host, remove, orphans, error)
       || !_sandbox_image_clean (host, FALSE, remove, orphans, cancellable, error)
-      || !_sandbox_layers_repair (host, remove, orphans, error))
+      || !_sandbox_layers_repair (host, remove, orphans, error)
+      || !_sandbox_warm_repair (host, remove, orphans, error))
     return NULL;
   return g_steal_pointer (&orphans);
 }

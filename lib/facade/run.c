@@ -8,7 +8,9 @@
 #include <unistd.h>
 
 #define NAME_TRIES 16
-#define MIB        (1024 * 1024)
+/* Throwaway machines of one kind that can be there at once and go on from kept memory. */
+#define SLOTS 8
+#define MIB   (1024 * 1024)
 
 static const char *
 profile_name (const SandboxRunOptions *options)
@@ -45,10 +47,63 @@ profile_text (SandboxMachine *machine, const SandboxRunOptions *options, GError 
                                             options->shares, &changed, error);
 }
 
+/* libvirt lets kept memory go on under the name and the UUID only under which it was kept, so
+ * throwaway machines that could share one come after another by the same name: seven digits of what
+ * they are made from, and the slot. */
+static char *
+slot_stem (const SandboxRunOptions *options, gboolean without_shares)
+{
+  g_autofree char *text = g_strdup_printf (
+      "%s\n%" G_GUINT64_FORMAT "\n%s\n%d\n", profile_name (options), options->memory_bytes,
+      options->network_mode != NULL ? options->network_mode : "", without_shares);
+  g_autofree char *digest = g_compute_checksum_for_string (G_CHECKSUM_SHA256, text, -1);
+
+  return g_strndup (digest, 7);
+}
+
+/* The first slot that is free, locked, into @work; FALSE: none. Who comes second at the same moment
+ * takes the next one. */
+static gboolean
+take_slot (SandboxHost *host, const char *stem, SandboxWork *work, const SandboxReport *report,
+           GCancellable *cancellable)
+{
+  for (guint i = 0; i < SLOTS; i++)
+    {
+      g_autofree char *name = g_strdup_printf (SANDBOX_THROWAWAY_PREFIX "%s%x", stem, i);
+      g_autoptr (SandboxMachine) machine = _sandbox_machine_new (host, name);
+
+      _sandbox_work_init (work, machine, report->func, report->user_data);
+      work->lock_wait_usec = 0;
+      work->slot = TRUE;
+      if (!g_file_test (machine->state_path, G_FILE_TEST_EXISTS)
+          && _sandbox_work_begin (work, "run", cancellable, NULL)
+          && !_sandbox_pieces_any (&work->pieces))
+        {
+          work->lock_wait_usec = host->lock_wait_usec;
+          return TRUE;
+        }
+      _sandbox_work_clear (work);
+      *work = (SandboxWork){ 0 };
+    }
+  return FALSE;
+}
+
+/* Machines that have the same UUID shall not be taken for one. */
+static gboolean
+write_machine_id (int state_fd, GError **error)
+{
+  g_autofree char *uuid = g_uuid_string_random ();
+  g_auto (GStrv) parts = g_strsplit (uuid, "-", -1);
+  g_autofree char *id = g_strjoinv (NULL, parts);
+
+  return sandbox_file_write_at (state_fd, SANDBOX_MACHINE_ID, id, strlen (id), 0600, error);
+}
+
 /* Under the machine's lock: repair takes that lock before it looks, so it never sees the half of
  * this. */
 static gboolean
-write_state (SandboxMachine *machine, const char *text, GCancellable *cancellable, GError **error)
+write_state (SandboxMachine *machine, const char *text, gboolean slot, GCancellable *cancellable,
+             GError **error)
 {
   sandbox_autofd int fd = text != NULL ? _sandbox_machine_state_fd (machine, TRUE, error) : -1;
 
@@ -57,7 +112,8 @@ write_state (SandboxMachine *machine, const char *text, GCancellable *cancellabl
   machine->throwaway_lock =
       sandbox_lock_acquire (fd, SANDBOX_THROWAWAY_LOCK, "run", 0, NULL, NULL, cancellable, error);
   return machine->throwaway_lock != NULL
-         && sandbox_file_write_at (fd, SANDBOX_THROWAWAY_PROFILE, text, strlen (text), 0600, error);
+         && sandbox_file_write_at (fd, SANDBOX_THROWAWAY_PROFILE, text, strlen (text), 0600, error)
+         && (!slot || write_machine_id (fd, error));
 }
 
 static SandboxMachine *
@@ -85,7 +141,7 @@ start_locked (SandboxWork *work, const char *text, GCancellable *cancellable, GE
 {
   SandboxMachine *machine = work->machine;
 
-  if (write_state (machine, text, cancellable, error)
+  if (write_state (machine, text, work->slot, cancellable, error)
       && _sandbox_work_run (work, &_sandbox_verb_start, cancellable, error))
     return TRUE;
   /* A guest that did not answer in time too: nobody has a reference to it. Not told step by step:
@@ -127,20 +183,30 @@ _sandbox_host_run_throwaway (SandboxHost *host, const SandboxRunOptions *options
       sandbox_profile_load (&host->profiles, profile_name (options), error);
   g_autoptr (SandboxMachine) machine = NULL;
   g_auto (SandboxWork) work = { 0 };
-  g_autofree char *text = NULL;
+  g_autofree char *text = NULL, *stem = NULL;
+  gboolean warm;
 
   if (parent == NULL)
     return NULL;
-  machine = new_machine (host, error);
+  stem = slot_stem (options, without_shares);
+  warm = !options->boot && strcmp (_sandbox_profile_values (parent)->start, "boot") != 0;
+  if (warm && take_slot (host, stem, &work, report, cancellable))
+    machine = sandbox_machine_ref (work.machine);
+  else
+    machine = new_machine (host, error);
   if (machine == NULL)
     return NULL;
   machine->without_shares = without_shares;
-  _sandbox_work_init (&work, machine, report->func, report->user_data);
+  if (!work.slot)
+    {
+      _sandbox_work_init (&work, machine, report->func, report->user_data);
+      if (!_sandbox_work_begin (&work, "run", cancellable, error))
+        return NULL;
+    }
   work.boot = TRUE;
   work.options.timeout_usec = options->start_timeout_usec;
   work.options.no_build = options->no_build;
-  if (!_sandbox_work_begin (&work, "run", cancellable, error))
-    return NULL;
+  work.options.boot = options->boot;
   text = profile_text (machine, options, error);
   if (!start_locked (&work, text, cancellable, error))
     return NULL;

@@ -307,6 +307,8 @@ add_images (Count *count)
         add_image (count, "image", "image.", "", node);
       else if (g_str_has_prefix (name, "layer."))
         add_image (count, "layer", "layer.", "layer-", node);
+      else if (g_str_has_prefix (name, "warm."))
+        add_image (count, "warm", "warm.", "warm-", node);
     }
 }
 
@@ -330,8 +332,8 @@ add_others (Count *count)
 static int
 compare_items (gconstpointer a, gconstpointer b)
 {
-  static const char *const kinds[] = { "machine",    "snapshot", "left",  "image", "layer",
-                                       "unfinished", "other",    "saved", NULL };
+  static const char *const kinds[] = { "machine", "snapshot",   "left",  "image", "layer",
+                                       "warm",    "unfinished", "other", "saved", NULL };
   const SandboxSpaceItem *items[] = { *(gconstpointer *)a, *(gconstpointer *)b };
   guint order[2] = { 0, 0 };
 

@@ -277,6 +277,9 @@ make_disk (SandboxWork *work, GError **error)
 
   if (_sandbox_pieces_running (&work->pieces))
     return TRUE;
+  /* the start makes it, and only right before the memory goes on over it */
+  if (work->warm != NULL)
+    return _sandbox_work_forget_snapshots (work, error);
   xml = _sandbox_xml_disk_volume (work->plan);
   if (!_sandbox_virt_pool_ensure (work->host->virt, error) || !_sandbox_space_check (work, error)
       || !_sandbox_virt_volume_create (work->host->virt, xml, &work->made.disk, error))
@@ -307,32 +310,39 @@ _sandbox_undo_disk (gpointer data)
 }
 
 gboolean
+_sandbox_seed_write (SandboxHost *host, const SandboxPlan *plan, int state_fd, GError **error)
+{
+  SandboxVirt *virt = host->virt;
+  const char *name = plan->seed_volume;
+  g_autoptr (GBytes) seed = NULL;
+  g_autofree char *xml = NULL, *hook = NULL;
+
+  if (!_sandbox_policy_hook (host, plan, &hook, error))
+    return FALSE;
+  seed = _sandbox_seed_build (plan, state_fd, hook, error);
+  if (seed == NULL)
+    return FALSE;
+  /* Made anew for each boot: mounts and address may have changed, and its length with them. */
+  xml = _sandbox_xml_raw_volume (name, g_bytes_get_size (seed), 0600);
+  return _sandbox_virt_volume_remove (virt, name, error)
+         && _sandbox_virt_volume_create (virt, xml, NULL, error)
+         && _sandbox_virt_volume_upload (virt, name, g_bytes_get_data (seed, NULL),
+                                         g_bytes_get_size (seed), error);
+}
+
+gboolean
 _sandbox_step_seed (gpointer data, GCancellable *cancellable, GError **error)
 {
   SandboxWork *work = data;
-  SandboxVirt *virt = work->host->virt;
-  const char *name = work->plan->seed_volume;
   sandbox_autofd int state_fd = -1;
-  g_autoptr (GBytes) seed = NULL;
-  g_autofree char *xml = NULL, *hook = NULL;
 
   if (_sandbox_pieces_running (&work->pieces))
     return TRUE;
   state_fd = _sandbox_machine_state_fd (work->machine, FALSE, error);
   if (state_fd < 0)
     return FALSE;
-  if (!_sandbox_policy_hook (work->host, work->plan, &hook, error))
-    return FALSE;
-  seed = _sandbox_seed_build (work->plan, state_fd, hook, error);
-  if (seed == NULL)
-    return FALSE;
-  /* Made anew for each boot: mounts and address may have changed, and its length with them. */
-  xml = _sandbox_xml_raw_volume (name, g_bytes_get_size (seed), 0600);
   work->made.seed = TRUE;
-  return _sandbox_virt_volume_remove (virt, name, error)
-         && _sandbox_virt_volume_create (virt, xml, NULL, error)
-         && _sandbox_virt_volume_upload (virt, name, g_bytes_get_data (seed, NULL),
-                                         g_bytes_get_size (seed), error);
+  return _sandbox_seed_write (work->host, work->plan, state_fd, error);
 }
 
 void

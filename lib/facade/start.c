@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
 // Start: from a name to a machine that answers, as a table of steps with their undos.
-#include "facade/facade-private.h"
+#include "facade/warm.h"
 
 static const SandboxRow start_rows[] = {
   { { "profile", "reading the profile", _sandbox_step_profile, _sandbox_undo_profile },
@@ -18,6 +18,7 @@ static const SandboxRow start_rows[] = {
     SANDBOX_ROW_REAL },
   { { "network", "making the network", _sandbox_step_network, _sandbox_undo_network },
     SANDBOX_ROW_ALWAYS },
+  { { "warm", "looking for kept memory", _sandbox_step_warm, NULL }, SANDBOX_ROW_REAL },
   { { "disk", "making the disk", _sandbox_step_disk, _sandbox_undo_disk }, SANDBOX_ROW_ALWAYS },
   { { "seed", "writing its identity", _sandbox_step_seed, _sandbox_undo_seed }, SANDBOX_ROW_REAL },
   { { "domain", "defining the machine", _sandbox_step_domain, _sandbox_undo_domain },

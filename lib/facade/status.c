@@ -72,6 +72,7 @@ new_status (SandboxMachine *machine)
   status->name = g_strdup (machine->name);
   status->unapplied = "";
   status->paused = "";
+  status->started = "";
   status->uuid = g_strdup (machine->uuid);
   status->object = g_strdup (machine->object);
   status->shares = g_ptr_array_new_with_free_func (share_status_free);
@@ -295,6 +296,7 @@ fill_running (SandboxMachine *machine, SandboxMachineStatus *status, int state_f
     return FALSE;
   if (live == NULL)
     return TRUE;
+  status->started = strcmp (live->started, "warm") == 0 ? "warm" : "boot";
   fill_live_shares (status, live, state_fd);
   fill_edits (status, live, state_fd);
   return TRUE;

@@ -3,6 +3,7 @@
 // table of steps.
 #include "facade/layers.h"
 #include "facade/provision-private.h"
+#include "facade/warm.h"
 
 #include <string.h>
 
@@ -66,6 +67,7 @@ _sandbox_work_clear (SandboxWork *work)
   g_clear_pointer (&work->old_filter, g_free);
   g_clear_pointer (&work->ssh, _sandbox_ssh_free);
   g_clear_pointer (&work->snapshot, _sandbox_snapshot_work_free);
+  g_clear_pointer (&work->warm, _sandbox_warm_free);
   g_clear_pointer (&work->source, sandbox_machine_unref);
   g_clear_pointer (&work->machine, sandbox_machine_unref);
 }
@@ -75,7 +77,8 @@ _sandbox_work_begin (SandboxWork *work, const char *verb, GCancellable *cancella
 {
   work->lock = _sandbox_machine_lock (work->machine, verb, work->lock_wait_usec, &work->report,
                                       cancellable, error);
-  return work->lock != NULL && _sandbox_machine_pieces (work->machine, &work->pieces, error)
+  return work->lock != NULL && _sandbox_warm_end_capture (work, error)
+         && _sandbox_machine_pieces (work->machine, &work->pieces, error)
          && _sandbox_machine_read_domain (work->machine, &work->old_xml, &work->old_meta, error);
 }
 
@@ -111,10 +114,10 @@ const char *const *
 sandbox_machine_step_ids (const char *verb)
 {
   static const SandboxVerb *const verbs[] = {
-    &_sandbox_verb_start,           &_sandbox_verb_stop,   &_sandbox_verb_destroy,
-    &_sandbox_verb_recreate,        &_sandbox_verb_clone,  &_sandbox_verb_snapshot_create,
-    &_sandbox_verb_snapshot_delete, &_sandbox_verb_revert, &_sandbox_verb_export,
-    &_sandbox_verb_import
+    &_sandbox_verb_start,           &_sandbox_verb_stop,         &_sandbox_verb_destroy,
+    &_sandbox_verb_recreate,        &_sandbox_verb_clone,        &_sandbox_verb_snapshot_create,
+    &_sandbox_verb_snapshot_delete, &_sandbox_verb_revert,       &_sandbox_verb_export,
+    &_sandbox_verb_import,          &_sandbox_verb_warm_capture, &_sandbox_verb_warm_start
   };
   static const char *ids[G_N_ELEMENTS (verbs)][STEPS_MAX + 1];
   static gsize done = 0;
@@ -187,6 +190,21 @@ find_disk (SandboxMachine *machine, gboolean wanted, gboolean fresh, char **ret_
   return TRUE;
 }
 
+/* NULL: that of its UUID. (transfer full) */
+static char *
+read_machine_id (SandboxMachine *machine)
+{
+  sandbox_autofd int fd = _sandbox_machine_state_fd (machine, FALSE, NULL);
+  g_autofree char *text = NULL;
+  gsize length = 0;
+
+  if (fd < 0 || machine->for_warm
+      || !sandbox_file_read_at (fd, SANDBOX_MACHINE_ID, 64, &text, &length, NULL) || length != 32
+      || strspn (text, "0123456789abcdef") != 32)
+    return NULL;
+  return g_steal_pointer (&text);
+}
+
 SandboxPlan *
 _sandbox_work_plan (SandboxMachine *machine, SandboxProfile *profile, const SandboxImageRef *image,
                     const SandboxDomainMeta *meta, gboolean fresh_disk, GError **error)
@@ -195,7 +213,7 @@ _sandbox_work_plan (SandboxMachine *machine, SandboxProfile *profile, const Sand
   g_autoptr (SandboxFacts) facts = _sandbox_virt_facts (host->virt, NULL, error);
   g_autofree char *subnet = NULL, *id = NULL, *stem = NULL, *disk = NULL, *kernel = NULL,
                   *initrd = NULL;
-  g_autofree char *volume = NULL;
+  g_autofree char *volume = NULL, *cmdline = NULL, *machine_id = read_machine_id (machine);
   g_auto (GStrv) below = NULL;
   SandboxIdentity identity = { 0 };
 
@@ -217,6 +235,8 @@ _sandbox_work_plan (SandboxMachine *machine, SandboxProfile *profile, const Sand
   identity.disk_volume = volume;
   identity.layers = (const char *const *)below;
   identity.reads = machine->reads;
+  identity.machine_id = machine_id;
+  identity.free_ports = machine->for_warm ? SANDBOX_WARM_PORTS : 0;
   if (image != NULL)
     {
       identity.image_id = image->id;
@@ -224,7 +244,9 @@ _sandbox_work_plan (SandboxMachine *machine, SandboxProfile *profile, const Sand
       identity.image_disk = image->disk;
       identity.image_kernel = image->kernel;
       identity.image_initrd = image->initrd;
-      identity.image_cmdline = image->cmdline;
+      cmdline = machine->for_warm ? g_strconcat (image->cmdline, SANDBOX_WARM_CMDLINE, NULL)
+                                  : g_strdup (image->cmdline);
+      identity.image_cmdline = cmdline;
       if (below == NULL)
         identity.layers = (const char *const *)image->layers;
       return resolve_plan (profile, facts, &identity, error);

@@ -64,6 +64,7 @@ typedef struct
   GArray *egress, *allow;   /* of SandboxNetRule; empty egress: all of the public internet */
   GArray *forward, *host;   /* of SandboxPortMap; empty: nothing is forwarded */
   gboolean autostart_on_exec;
+  const char *start; /* "auto", "warm" or "boot" */
   GPtrArray *shares; /* of SandboxShareSpec */
   SandboxProvision provision;
   char **forbid; /* patterns of names; array zero-terminated=1 */

@@ -422,6 +422,7 @@ make_values (SandboxProfile *profile)
     .forward = _sandbox_list_ports (KEY_NETWORK_FORWARD, VALUE (KEY_NETWORK_FORWARD)),
     .host = _sandbox_list_ports (KEY_NETWORK_HOST, VALUE (KEY_NETWORK_HOST)),
     .autostart_on_exec = g_str_equal (VALUE (KEY_START_ON_EXEC), "yes"),
+    .start = VALUE (KEY_START),
     .shares = g_ptr_array_new_with_free_func (free_share_spec),
     .provision = make_provision (profile),
     .forbid = g_strsplit (VALUE (KEY_POLICY_FORBID), ";", -1),

@@ -57,7 +57,8 @@ def test_steps():
     home = Home()
     steps = [line.split() for line in home.vms("help", "--steps", uri=None).out.splitlines()]
     expect(all(len(step) == 2 for step in steps), steps)
-    expect({"start", "stop", "destroy", "recreate", "clone", "snapshot-create", "snapshot-delete", "revert"}
+    expect({"start", "stop", "destroy", "recreate", "clone", "snapshot-create", "snapshot-delete", "revert",
+            "warm-capture", "warm-start"}
            <= {verb for verb, _ in steps}, steps)
     expect(len(set(map(tuple, steps))) == len(steps) and len(steps) > 15, steps)
 

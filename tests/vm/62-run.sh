@@ -11,7 +11,8 @@ throwaways() {
 	root_virsh list --all --name
 	root_virsh net-list --all --name
 	root_virsh nwfilter-list | awk '{ print $2 }'
-	root_virsh vol-list --pool vms | awk '{ print $1 }'
+	# kept memory is a cache, for the next one
+	root_virsh vol-list --pool vms | awk '{ print $1 }' | grep -v '^warm\.'
 	ls -A "$STATE"
 }
 

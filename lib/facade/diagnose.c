@@ -6,6 +6,7 @@
 #define CONNECTED_LIMIT_USEC (30 * G_USEC_PER_SEC)
 
 /* In the order in which they are told. */
+// clang-format off
 static const struct
 {
   SandboxDoctorFunc func;
@@ -38,6 +39,7 @@ static const struct
   { _sandbox_doctor_ssh_config, TRUE },
   { _sandbox_doctor_leftovers, TRUE },
 };
+// clang-format on
 
 const char *
 sandbox_check_level_to_string (SandboxCheckLevel level)

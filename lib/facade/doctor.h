@@ -80,8 +80,8 @@ void _sandbox_doctor_libvirt (SandboxDoctor *doctor);
 void _sandbox_doctor_qemu (SandboxDoctor *doctor);
 void _sandbox_doctor_versions (SandboxDoctor *doctor);
 /* Versions as libvirt tells them: major * 1000000 + minor * 1000 + micro. */
-void _sandbox_doctor_known_bugs (SandboxDoctor *doctor, guint64 qemu_version,
-                                 guint64 libvirt_version);
+void
+_sandbox_doctor_known_bugs (SandboxDoctor *doctor, guint64 qemu_version, guint64 libvirt_version);
 void _sandbox_doctor_confinement (SandboxDoctor *doctor);
 void _sandbox_doctor_qemu_conf (SandboxDoctor *doctor);
 void _sandbox_doctor_storage (SandboxDoctor *doctor);

@@ -12,8 +12,8 @@ SandboxStream *_sandbox_stream_open (const SandboxSsh *ssh, const char *remote_c
 /* Reading, and the command reads @stdin_fd. */
 SandboxStream *_sandbox_stream_open_fed (const SandboxSsh *ssh, const char *remote_command,
                                          int stdin_fd, GCancellable *cancellable, GError **error);
-/* From now on all that waits for the guest ends after that time, TIMED_OUT: one that sends a byte now
- * and then is silent for no ten minutes. */
+/* From now on all that waits for the guest ends after that time, TIMED_OUT: one that sends a byte
+ * now and then is silent for no ten minutes. */
 void _sandbox_stream_limit (SandboxStream *stream, gint64 usec);
 gboolean
 _sandbox_stream_write (SandboxStream *stream, const void *data, gsize length, GError **error);

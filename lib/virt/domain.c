@@ -243,7 +243,8 @@ _sandbox_virt_domain_shutdown (SandboxVirt *virt, const char *name, GError **err
 
   if (!domain)
     return FALSE;
-  // of one that is just ending, libvirt may for a moment know no more than that QEMU does not answer
+  // of one that is just ending, libvirt may for a moment know no more than that QEMU does not
+  // answer
   for (int i = 1; i < SHUTDOWN_TRIES; i++)
     {
       if (virDomainShutdown (domain) == 0 || domain_is_up (domain) == 0 || is_going (domain))

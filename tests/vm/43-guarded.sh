@@ -72,8 +72,8 @@ work_goes_on() {
 
 # By a descriptor that was opened before the host gave the file a guarded name.
 old_descriptor() {
-	in_guest held 'cd ~/tree && (exec 3>src/open; echo before >&3; touch src/ready; for i in $(seq 600); do [ -e src/go ] || sleep 0.2; done
-		[ -e src/go ] && echo after >&3; echo $? >src/done) >/dev/null 2>&1 </dev/null &
+	in_guest held '{ cd ~/tree; exec 3>src/open; echo before >&3; touch src/ready; for i in $(seq 600); do [ -e src/go ] || sleep 0.2; done
+		if [ -e src/go ]; then echo after >&3; echo $? >src/done; else echo never >src/done; fi; } >/dev/null 2>&1 </dev/null &
 		for i in $(seq 200); do [ -e ~/tree/src/ready ] || sleep 0.2; done'
 	as_user sh -c 'cd "$1" && mv src/open .envrc.mine && touch src/go' sh "$tree"
 	for _ in {1..300}; do [ -e "$tree/src/done" ] || sleep 0.2; done

@@ -165,6 +165,8 @@ sub attack_repository {
 # what the host has made for itself, and names otherwise
 sub attack_hosts {
     try 'other name of a guarded file', put('innocent', "evil\n");
+    # this one is known by no other name
+    try 'unknown other name', put('aliased', "evil\n");
     try 'append to other name', sysopen(my $file, 'innocent', O_WRONLY | O_APPEND);
     try 'truncate other name', truncate('innocent', 0);
     try 'chmod other name', chmod(0777, 'innocent');

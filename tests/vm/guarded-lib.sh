@@ -25,7 +25,7 @@ make_tree() {
 		echo "{}" >editor/.vscode/tasks.json
 		ln -s tools/husky .husky
 		echo "export A=1" >config/envrc && ln -s config/envrc .envrc
-		echo "text" >innocent && ln innocent .npmrc
+		echo "text" >innocent && ln innocent .npmrc && echo "text" >aliased && ln aliased .irbrc
 		echo "int main;" >src/main.c && echo "all:" >Makefile && echo "{}" >package.json' sh "$1"
 }
 

@@ -14,8 +14,8 @@ user=dev
 accel=auto
 # vms ssh, exec and cp may start a machine that does not run.
 start-on-exec=yes
-# auto: a fresh machine of `vms run` goes on from kept memory (warm), others boot.
-start=auto
+# warm: a fresh one goes on from the kept memory of one that has just booted.
+start=boot
 
 [network]
 # nat: the public internet, but neither your LAN nor the host. none: nothing.

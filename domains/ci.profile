@@ -7,5 +7,3 @@ summary=Builds and tests: a small machine that scripts make and throw away
 
 [machine]
 disk=20GiB
-# A fresh one goes on from the kept memory of one that has just booted, instead of booting.
-start=warm

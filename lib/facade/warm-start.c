@@ -11,14 +11,13 @@
 
 /* --- which warm image */
 
-/* A throwaway machine in a slot; others by their profile's word. One that shares more than it can
- * be given while it runs, and one whose libvirt, so whose processor and kernel, are elsewhere,
- * boots. */
+/* One that shares more than it can be given while it runs, and one whose libvirt, so whose
+ * processor and kernel, are elsewhere, boots. */
 static gboolean
 is_wanted (const SandboxWork *work)
 {
   const char *start = _sandbox_profile_values (work->profile)->start;
-  gboolean warm = strcmp (start, "warm") == 0 || (strcmp (start, "auto") == 0 && work->slot);
+  gboolean warm = strcmp (start, "warm") == 0;
 
   return warm && !work->options.boot && !work->pieces.disk
          && !_sandbox_pieces_running (&work->pieces) && work->image != NULL

@@ -27,7 +27,7 @@ struct _Check
 };
 
 static const char *const accel_words[] = { "auto", "kvm", "tcg", NULL };
-static const char *const start_words[] = { "auto", "warm", "boot", NULL };
+static const char *const start_words[] = { "boot", "warm", NULL };
 static const char *const network_words[] = { "nat", "none", NULL };
 static const char *const yes_no_words[] = { "yes", "no", NULL };
 static const char *const mode_words[] = { "rw", "ro", "guarded", "review", NULL };
@@ -56,8 +56,8 @@ static const SandboxProfileKey rows[N_KEYS] = {
                   "Hardware acceleration; auto takes kvm where it works" },
   [KEY_START_ON_EXEC] = { "machine", "start-on-exec", "word", "yes or no", "yes",
                           "Whether ssh, exec and cp may start the machine" },
-  [KEY_START] = { "machine", "start", "word", "auto, warm or boot", "auto",
-                  "A fresh machine boots, or goes on from kept memory (auto: only in `vms run`)" },
+  [KEY_START] = { "machine", "start", "word", "boot or warm", "boot",
+                  "A fresh machine boots, or goes on from kept memory" },
   [KEY_NETWORK_MODE] = { "network", "mode", "word", "nat or none", "nat",
                          "nat: a network of its own with a way out; none: no way out" },
   [KEY_NETWORK_EGRESS] = { "network", "egress", "list of ports",

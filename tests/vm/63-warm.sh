@@ -170,7 +170,7 @@ run_once() {
 }
 
 throwaways_differ() {
-	as_user tee "$PROFILES/warmrun.profile" >/dev/null <<<"[profile]"$'\n'inherits=ci$'\n'"[machine]"$'\n'memory=1GiB
+	as_user tee "$PROFILES/warmrun.profile" >/dev/null <<<"[profile]"$'\n'inherits=ci$'\n'"[machine]"$'\n'memory=1GiB$'\n'start=warm
 	run_once "$T/one"
 	run_once "$T/two"
 	eq "$(wc -l <"$T/one")" 10 "lines"

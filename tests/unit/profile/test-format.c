@@ -148,7 +148,7 @@ test_text (Fixture *fixture, gconstpointer data)
   g_assert_cmpstr (text, ==,
                    "[profile]\ninherits=base\nsummary=x\n\n"
                    "[machine]\nimage=debian-13\ncpus=auto\nmemory=auto\ndisk=40GiB\nuser=basic\n"
-                   "accel=auto\nstart-on-exec=yes\nstart=auto\n\n[network]\nmode=nat\negress="
+                   "accel=auto\nstart-on-exec=yes\nstart=boot\n\n[network]\nmode=nat\negress="
                    "\nallow=\nforward=\nhost=\n\n"
                    "[share:a]\nsource=~/a\ntarget=~/a\nmode=review\ncreate=no\n\n"
                    "[share:b]\nsource=~/b\ntarget=~/b\nmode=review\ncreate=no\n");

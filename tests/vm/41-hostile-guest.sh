@@ -400,7 +400,7 @@ hostile_archives() {
 	chmod -R a+rX "$T/archives"
 	order mode pass
 	vms cp "$T/archives" evil:archives
-	as_user sh -c 'mkdir -p target/kept; echo mine >target/kept/a; echo mine >target/l; ln -s /etc target/link'
+	as_user sh -c 'rm -rf target; mkdir -p target/kept; echo mine >target/kept/a; echo mine >target/l; ln -s /etc target/link'
 	before=$(as_user find target ! -type d -printf '%p %y %m %l %T@\n' | sort)
 	in_guest evil 'printf "#!/bin/sh\ncat /home/dev/archives/current\n" >fake; sudo cp /usr/bin/tar /usr/bin/tar.real; sudo install -m 755 fake /usr/bin/tar'
 	for name in $(find "$T/archives" -type f -printf '%f\n' | sort | sample 2); do

@@ -163,11 +163,13 @@ permits_the_share_helper() {
 		eq "$(level apparmor)" error
 		return
 	fi
+	# no harm yet, so that it is left to whoever reads it
 	eq "$(level apparmor)" note
-	as_root doctor --fix --yes --json >"$T/report" || true
-	eq "$(result apparmor)" "done"
-	eq "$(level apparmor)" good
+	python3 -c 'import json, sys; print(next(c["fix"] for c in json.load(sys.stdin)["checks"] if c["id"] == "apparmor"))' <"$T/report" >"$T/fix"
+	bash "$T/fix"
 	eq "$(cat "/etc/apparmor.d/local/${profile##*/}")" "$VMS_TESTS_PREFIX/sbin/vms-virtiofsd PUx,"
+	as_root doctor --json >"$T/report" || true
+	eq "$(level apparmor)" good
 }
 
 # The test user may use sudo here, and only here.
@@ -366,7 +368,7 @@ t "doctor reports" reports
 t "a host that does not filter bridged packets starts nothing" privately nothing_starts_unfiltered
 t "a host whose addresses cannot be read starts nothing" nothing_starts_without_addresses
 t "--fix shows, asks, mends for good, and looks again" privately fixes_and_lasts
-t "--fix lets libvirt's daemon start the share helper, as far as AppArmor goes" privately permits_the_share_helper
+t "an AppArmor profile that does not let libvirt's daemon start the share helper is seen" privately permits_the_share_helper
 t "--fix says when it failed, or did not help" privately says_that_it_failed
 if command -v sudo >/dev/null; then
 	t "an ordinary user's --fix uses sudo" privately user_with_sudo

@@ -116,7 +116,7 @@ process_ids() {
 }
 
 install_needs() {
-	local pid needs=(clang-format shellcheck rsync sshfs tcpdump conntrack python3-paramiko) missing=() package before
+	local pid needs=(clang-format shellcheck rsync sshfs tcpdump conntrack strace python3-paramiko) missing=() package before
 
 	[ "$full" = no ] || needs+=(valgrind clang-tidy)
 	before=$(process_ids libvirtd virtlogd)

@@ -49,7 +49,7 @@ adds_live() {
 hostile_tree() {
 	local name
 	as_user sh -c 'cd "$1"; ln -s /etc absolute; ln -s ../../../../etc up; ln -s below inside; echo >file; ln -s nowhere dangling; ln -s below through; mkfifo fifo' sh "$HERE/hostile"
-	for name in absolute up inside file dangling through/deeper fifo; do
+	for name in $(printf '%s\n' absolute up inside file dangling through/deeper fifo | sample 3); do
 		! vms share add shadow "$HERE/hostile,mode=rw,shadow=$name" 2>"$T/err" || fail "$name is shadowed"
 		contains "$(cat "$T/err")" 'is no directory'
 		eq "$(in_guest shadow 'grep -cE "hostile| /etc| /root" /proc/self/mounts; true')" 0 "mounts after $name"
@@ -61,6 +61,7 @@ hostile_tree() {
 is_kept() {
 	vms restart shadow
 	eq "$(in_guest shadow 'cd app && cat node_modules/made; ls web/.venv')" $'guest\nroots'
+	full || return 0
 	# a link in its place: the machine says so
 	vms stop --force shadow
 	as_user sh -c 'cd "$1" && rmdir node_modules && ln -s web node_modules' sh "$HERE/app"

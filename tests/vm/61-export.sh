@@ -11,7 +11,7 @@ vms destroy --yes --if-exists exp imp >/dev/null 2>&1
 FILE=$TEST_HOME/exp.vms
 
 volumes() {
-	root_virsh vol-list --pool vms | awk '{ print $1 }' | grep -E "^vms[a-z0-9]*-$TEST_UID-|^image\.imported-" | sort
+	root_virsh vol-list --pool vms | awk '{ print $1 }' | grep -E "^vms[a-z0-9]*-$TEST_UID-(exp|imp|again)|^image\.imported-" | sort
 }
 
 # Host key, its user's key, its own key, card and UUID: all that says who it is, from the host and from within.

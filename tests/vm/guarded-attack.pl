@@ -132,6 +132,22 @@ sub attack_parents {
         unlink 'l';
         system 'rm', '-rf', 'outer', 'deep';
     }
+    # a link that is there before what it would lead to: on the way to a guarded name, and to what settings of the host name
+    prepare('ready');
+    put('ready/attributes', "* filter=evil\n");
+    for my $head (qw(.github node_modules .vscode)) {
+        mkdir 'place';
+        try "link for place/$head", symlink('../ready', "place/$head");
+        system 'rm', '-rf', 'place';
+        mkdir 'place';
+        symlink '../ready', 'place/plain';
+        try "link renamed to place/$head", rename('place/plain', "place/$head");
+        unlink 'place/plain';
+    }
+    try 'link for later', symlink('ready', 'later');
+    try 'directory renamed to later', rename('ready', 'later');
+    mkdir 'later';
+    try 'file in later', put('later/attributes', "* filter=evil\n");
     # what holds guarded things is not taken away, and no other put there
     for my $dir (qw(repo vendor/sub vendor editor bare.git)) {
         try "rename parent $dir", rename($dir, 'moved');

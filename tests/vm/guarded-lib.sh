@@ -21,6 +21,7 @@ make_tree() {
 		(cd repo && git config user.name a && git config user.email a@b && git config core.hooksPath ../tools/hooks)
 		mkdir -p tools/hooks tools/husky editor/.vscode config src new
 		printf "[core]\n\tfsmonitor = \"../../tools/monitor\"\n" >>vendor/sub/.git/config
+		printf "\tattributesFile = \"../../later/attributes\"\n" >>vendor/sub/.git/config
 		echo "exit 0" >tools/hooks/pre-commit && cp tools/hooks/pre-commit tools/husky/pre-commit && cp tools/hooks/pre-commit tools/monitor
 		echo "{}" >editor/.vscode/tasks.json
 		ln -s tools/husky .husky

@@ -15,7 +15,7 @@ RUN = re.compile(
     r"(^|/)(\.envrc[. ]?|\.(vscode|husky|devcontainer|cursor|claude|codex|agents|gemini|direnv|idea|cargo|mvn|yarn|local|config)(/.*)?"
     r"|\.github/hooks.*|node_modules/\.bin.*|\.gitmodules|\.gitattributes|\.mcp\.json|[^/]*\.code-workspace|\.npmrc|\.yarnrc\.yml|\.pnpmfile\.cjs"
     r"|lefthook\.yml|\.pre-commit-config\.yaml|sitecustomize\.py|[^/]*\.pth|\.exrc|\.vimrc|\.nvim\.lua|\.dir-locals\.el|\.gdbinit|\.lldbinit"
-    r"|[^/]*\.desktop|head|innocent|aliased|\.irbrc|config/envrc|tools/(hooks|husky|monitor)(/.*)?|\.git)$", re.I)
+    r"|[^/]*\.desktop|head|innocent|aliased|\.irbrc|config/envrc|tools/(hooks|husky|monitor)(/.*)?|later/attributes|\.git)$", re.I)
 IN_GIT = re.compile(r"\.git/(.*)$", re.I)
 # of a repository, what git may change in it without anything being run
 DATA = re.compile(

@@ -208,7 +208,10 @@ _sandbox_step_network (gpointer data, GCancellable *cancellable, GError **error)
   SandboxWork *work = data;
   g_autofree char *xml = _sandbox_xml_network (work->plan);
 
-  work->made.network_active = !_sandbox_pieces_running (&work->pieces);
+  /* it keeps the one that it runs on; that another is wanted now is told with all that differs */
+  if (_sandbox_pieces_running (&work->pieces))
+    return TRUE;
+  work->made.network_active = TRUE;
   if (!_sandbox_virt_network_ensure (work->host->virt, work->plan->object, xml, &work->made.network,
                                      error))
     return FALSE;

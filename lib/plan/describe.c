@@ -50,15 +50,15 @@ sandbox_plan_ref (SandboxPlan *plan)
 void
 sandbox_plan_unref (SandboxPlan *plan)
 {
-  char **texts[] = { &plan->name,         &plan->owner,        &plan->profile,
-                     &plan->summary,      &plan->object,       &plan->profile_digest,
-                     &plan->driver,       &plan->arch,         &plan->emulator,
-                     &plan->machine,      &plan->accel_reason, &plan->user,
-                     &plan->image_id,     &plan->image_disk,   &plan->image_kernel,
-                     &plan->image_initrd, &plan->cmdline,      &plan->disk_volume,
-                     &plan->seed_volume,  &plan->pool_path,    &plan->network_mode,
-                     &plan->bridge,       &plan->gateway,      &plan->address,
-                     &plan->policy,       &plan->share_helper, &plan->machine_id };
+  char **texts[] = {
+    &plan->name,         &plan->owner,          &plan->profile,      &plan->summary,
+    &plan->object,       &plan->profile_digest, &plan->driver,       &plan->arch,
+    &plan->emulator,     &plan->machine,        &plan->accel_reason, &plan->user,
+    &plan->image_id,     &plan->image_disk,     &plan->image_kernel, &plan->image_initrd,
+    &plan->cmdline,      &plan->disk_volume,    &plan->seed_volume,  &plan->pool_path,
+    &plan->network_mode, &plan->bridge,         &plan->gateway,      &plan->address,
+    &plan->policy,       &plan->share_helper,   &plan->machine_id,   &plan->reaches
+  };
 
   if (!g_atomic_ref_count_dec (&plan->ref_count))
     return;

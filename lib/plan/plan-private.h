@@ -104,6 +104,7 @@ struct _SandboxPlan
   SandboxCidr subnet;           /* /29 */
   char *gateway, *address;      /* .1 and .2 */
   char *policy;                 /* one line for people: what it may reach */
+  char *reaches;                /* of that, what is settled when it starts: not host= */
   GArray *flows;                /* of SandboxFlow */
   GArray *forward, *host;       /* of SandboxPortMap: all that is forwarded, by direction */
   SandboxPortRange local_ports; /* from which the host connects to the guest's ssh */

@@ -132,15 +132,17 @@ append_host (GString *text, const GArray *maps, const char *otherwise)
     }
 }
 
+/* @host: (nullable): what it is offered of this host. */
 static char *
-describe (const SandboxPlan *plan, const SandboxProfileValues *values)
+describe (const SandboxPlan *plan, const SandboxProfileValues *values, GArray *host)
 {
   GString *text = NULL;
 
   if (!g_str_equal (plan->network_mode, "nat"))
     {
       text = g_string_new ("nothing, not even DNS");
-      append_host (text, values->host, "");
+      if (host != NULL)
+        append_host (text, host, "");
       g_string_append (text, "; this host reaches its ssh");
       return g_string_free (text, FALSE);
     }
@@ -157,7 +159,8 @@ describe (const SandboxPlan *plan, const SandboxProfileValues *values)
     }
   else
     g_string_append (text, "; no LAN");
-  append_host (text, values->host, "; not this host");
+  if (host != NULL)
+    append_host (text, host, "; not this host");
   g_string_append (text, ", not other machines, no IPv6");
   return g_string_free (text, FALSE);
 }
@@ -170,7 +173,8 @@ _sandbox_policy_resolve (SandboxPlan *plan, SandboxProfile *profile, const Sandb
   SandboxCidr gateway = { plan->subnet.address + 1, 32 };
   SandboxPortRange dns = { DNS_PORT, DNS_PORT }, all = ALL_PORTS;
 
-  plan->policy = describe (plan, values);
+  plan->policy = describe (plan, values, values->host);
+  plan->reaches = describe (plan, values, NULL);
   plan->local_ports = default_local_ports;
   if (*facts->local_ports
       && !sandbox_port_range_parse (facts->local_ports, &plan->local_ports, error))

@@ -28,6 +28,7 @@ const SandboxAllowed _sandbox_allowed[] = {
   { "metadata/sandbox:machine/sandbox:uid", 1, ALWAYS, "%number", NULL },
   { "metadata/sandbox:machine/sandbox:gid", 1, ALWAYS, "%number", NULL },
   { "metadata/sandbox:machine/sandbox:disk-bytes", 1, ALWAYS, "%number", NULL },
+  { "metadata/sandbox:machine/sandbox:reaches", 1, NULL, "%any", NULL },
   { "metadata/sandbox:machine/sandbox:started", 1, NULL, "warm", NULL },
   { "metadata/sandbox:machine/sandbox:share", MANY, NULL, NULL,
     "!name=%any !source=%any !target=%any !mode=rw|ro|guarded|review !create=yes|no "

@@ -148,6 +148,7 @@ static const struct
   { "metadata/machine/uid", "uid", NULL, SHOW_VALUES },
   { "metadata/machine/gid", "gid", NULL, SHOW_VALUES },
   { "metadata/machine/disk-bytes", "disk", NULL, SHOW_BYTES },
+  { "metadata/machine/reaches", "reaches", NULL, SHOW_VALUES },
   { "memory@", "memory settings", NULL, SHOW_CHANGED },
   { "memoryBacking", "memory settings", NULL, SHOW_CHANGED },
   { "memory", "memory", NULL, SHOW_KIB },

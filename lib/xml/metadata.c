@@ -102,6 +102,7 @@ _sandbox_metadata_add_domain (xmlNode *domain, const SandboxPlan *plan)
                             NULL);
     }
   sandbox_xml_add_text (root, "disk-bytes", _sandbox_xml_number (number, plan->disk_bytes), NULL);
+  sandbox_xml_add_text (root, "reaches", plan->reaches, NULL);
   for (guint i = 0; i < plan->shares->len; i++)
     _sandbox_metadata_add_share (root, g_ptr_array_index (plan->shares, i));
 }

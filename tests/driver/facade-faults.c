@@ -334,6 +334,38 @@ test_definition_refused (void)
   driver_test_assert_nothing (machine);
 }
 
+/* A machine that runs keeps its network policy; that its profile says another one is told. */
+static void
+test_policy_is_told (void)
+{
+  static const char *const policies[] = { "egress=443/tcp\n", "allow=192.168.77.2:8080/tcp\n",
+                                          "mode=none\n" };
+  g_autoptr (SandboxHost) host = driver_test_open (TEST_URI, NULL);
+  g_autoptr (GError) error = NULL;
+  g_autoptr (SandboxMachine) machine =
+      sandbox_host_create (host, "policy", "ci", NULL, NULL, &error);
+
+  g_assert_no_error (error);
+  driver_test_start (machine);
+  for (gsize i = 0; i < G_N_ELEMENTS (policies); i++)
+    {
+      g_autofree char *text =
+          g_strconcat ("[profile]\ninherits=ci\n[network]\n", policies[i], NULL);
+      g_autofree char *changes = NULL;
+      g_autoptr (SandboxPlan) plan = NULL;
+
+      g_assert_true (sandbox_profile_save (&host->profiles, "policy", text, TRUE, &error));
+      plan = sandbox_machine_plan (machine, NULL, &changes, NULL, &error);
+      g_assert_no_error (error);
+      g_assert_nonnull (strstr (changes, "reaches: "));
+      /* it runs on all the same */
+      g_assert_true (sandbox_machine_start (machine, NULL, NULL, NULL, NULL, &error));
+      g_assert_no_error (error);
+    }
+  driver_test_destroy (machine, TRUE);
+  driver_test_assert_nothing (machine);
+}
+
 int
 main (int argc, char **argv)
 {
@@ -351,6 +383,7 @@ main (int argc, char **argv)
   g_test_add_func ("/faults/clone", test_clone);
   g_test_add_func ("/faults/throwaway", test_throwaway);
   g_test_add_func ("/faults/repair", test_repair);
+  g_test_add_func ("/driver/policy-is-told", test_policy_is_told);
   g_test_add_func ("/driver/repair-keeps-what-has-run", test_repair_keeps_what_has_run);
   result = g_test_run ();
   driver_test_remove_home (home);

@@ -257,6 +257,7 @@ static const char *const repeatable[] = {
 
 /* What need not be there. */
 static const char *const optional[] = {
+  "metadata/machine/reaches", /* machines that were defined before it was kept */
   "description",
   "metadata/machine/share",
   "memoryBacking/source",

@@ -18,6 +18,7 @@
 #define JOURNAL_MAX      4096
 #define SMALL_FILE_MAX   (64 * 1024 * 1024)
 #define TMP_STEM         "vms-build-"
+#define TMP_DEPTH        2 /* of a directory of the recipe's, below which the image's root may be */
 #define CLEAN_TRIES      100
 #define CLEAN_PAUSE_USEC (G_USEC_PER_SEC / 10)
 
@@ -87,7 +88,23 @@ _sandbox_image_journal (int build_fd, const char *name, const char *id, GError *
   return g_steal_pointer (&dir);
 }
 
-/* What the root of mmdebstrap's user namespace owns only that root can remove. */
+/* Ours, for the root of mmdebstrap's user namespace, to whom we are nobody. */
+static void
+let_in (int parent_fd, const char *name, guint depth)
+{
+  sandbox_autofd int fd = openat (parent_fd, name, O_DIRECTORY | O_NOFOLLOW | O_RDONLY | O_CLOEXEC);
+  g_auto (GStrv) names = NULL;
+  struct stat info;
+
+  if (fd < 0 || fstat (fd, &info) != 0 || info.st_uid != geteuid () || fchmod (fd, 0755) != 0)
+    return;
+  names = depth > 0 ? sandbox_dir_list (fd, NULL) : NULL;
+  for (char **one = names; one != NULL && *one != NULL; one++)
+    let_in (fd, *one, depth - 1);
+}
+
+/* What the root of mmdebstrap's user namespace owns only that root can remove, and what is ours
+ * only we can. */
 static gboolean
 remove_tree (int parent_fd, const char *name, const char *path)
 {
@@ -97,6 +114,7 @@ remove_tree (int parent_fd, const char *name, const char *path)
   child.argv = argv;
   if (sandbox_remove_at (parent_fd, name, NULL))
     return TRUE;
+  let_in (parent_fd, name, TMP_DEPTH);
   sandbox_child_run (&child, 60 * G_USEC_PER_SEC, 4096, NULL, NULL, NULL, NULL, NULL);
   return sandbox_remove_at (parent_fd, name, NULL);
 }
@@ -442,6 +460,19 @@ build_locked (Build *build, GCancellable *cancellable, GError **error)
   return clean_journal (build->host, build->build_fd, build->journal, done ? error : NULL) && done;
 }
 
+/* What earlier builds left is no reason not to build. */
+static void
+clean_before (Build *build, GCancellable *cancellable)
+{
+  g_autoptr (GError) local = NULL;
+  g_autofree char *note = NULL;
+
+  if (_sandbox_image_clean (build->host, TRUE, TRUE, NULL, cancellable, &local))
+    return;
+  note = sandbox_escape (local->message, -1, 400);
+  _sandbox_report (&build->report, "clean", note, 0, 0);
+}
+
 gboolean
 sandbox_host_build_image (SandboxHost *host, const char *name, gboolean update,
                           SandboxProgressFunc progress, gpointer user_data,
@@ -467,8 +498,10 @@ sandbox_host_build_image (SandboxHost *host, const char *name, gboolean update,
   if (build.build_fd < 0)
     return FALSE;
   lock = _sandbox_image_lock (host, build.build_fd, &build.report, cancellable, error);
-  if (lock == NULL || !_sandbox_image_clean (host, TRUE, TRUE, NULL, cancellable, error)
-      || !_sandbox_virt_pool_ensure (host->virt, error))
+  if (lock == NULL || !_sandbox_virt_pool_ensure (host->virt, error))
+    return FALSE;
+  clean_before (&build, cancellable);
+  if (g_cancellable_set_error_if_cancelled (cancellable, error))
     return FALSE;
   ids = _sandbox_image_ids (host, name, error);
   if (ids == NULL)

@@ -65,6 +65,20 @@ interrupted() {
 	nothing_new "$before"
 }
 
+# What the build's inner root owns, in directories of the user's that only let others through: as a build leaves it that is
+# killed while it unpacks.
+left_half_unpacked() {
+	local place=/var/tmp/vms-build-left-$RANDOM journal=$TEST_HOME/.cache/vms/build/debian-12-0000left
+
+	as_user mkdir -p "$place/vms-image.left" "$journal"
+	as_user chmod 777 "$place/vms-image.left"
+	as_user mmdebstrap --unshare-helper mkdir -p "$place/vms-image.left/ns/etc/apt"
+	as_user chmod 711 "$place" "$place/vms-image.left"
+	as_user sh -c "printf %s $place >$journal/tmp"
+	vms doctor --repair --yes
+	[ ! -e "$place" ] || fail "still there: $(find "$place")"
+}
+
 killed_build_is_repaired() {
 	local before
 	before=$(traces)
@@ -79,5 +93,6 @@ t "a second build finds it there" second_build_is_quick
 t "images are listed and shown" lists_and_shows
 t "Ctrl-C while packages are fetched leaves nothing" interrupted INT 6 " 130 "
 t "an ended session leaves nothing" interrupted TERM 12 " 130 143 "
+t "what a build leaves that is killed while it unpacks goes, too" left_half_unpacked
 t "what a killed build leaves, doctor --repair removes" killed_build_is_repaired
 finish

@@ -45,6 +45,10 @@ destroy_one (VmsContext *context, const VmsArgs *args, SandboxHost *host, const 
   if (machine == NULL && if_exists
       && g_error_matches (missing, SANDBOX_ERROR, SANDBOX_ERROR_NOT_FOUND))
     return TRUE;
+  if (g_error_matches (missing, SANDBOX_ERROR, SANDBOX_ERROR_NOT_FOUND))
+    return vms_fail (
+        error, SANDBOX_ERROR_NOT_FOUND,
+        "destroying %s: there is no such machine; `vms list` shows those that are there", name);
   if (machine == NULL)
     {
       g_propagate_error (error, g_steal_pointer (&missing));

@@ -117,7 +117,7 @@ save_copy (Edit *edit, gboolean *ret_changed, GError **error)
 {
   gsize length;
   g_autofree char *text = vms_profile_read (edit->path, &length, error);
-  g_autofree char *now = NULL;
+  g_autofree char *now = NULL, *source = NULL;
   g_autoptr (SandboxProfile) profile = NULL;
 
   if (text == NULL)
@@ -125,8 +125,9 @@ save_copy (Edit *edit, gboolean *ret_changed, GError **error)
   *ret_changed = strlen (edit->offered) != length || memcmp (text, edit->offered, length) != 0;
   if (!*ret_changed)
     return TRUE;
-  profile = sandbox_profile_parse (&vms_profile_dirs, edit->name, edit->path, text, (gssize)length,
-                                   error);
+  source = g_path_get_basename (edit->path);
+  profile =
+      sandbox_profile_parse (&vms_profile_dirs, edit->name, source, text, (gssize)length, error);
   if (profile == NULL || !read_original (edit->name, &now, error))
     return FALSE;
   if (g_strcmp0 (now, edit->original) != 0)

@@ -82,6 +82,34 @@ options_of (const VmsArgs *args)
   return options;
 }
 
+/* Where what was added leads, as far as the words are those of the list. */
+static void
+say_added (VmsContext *context, SandboxMachine *machine, char **specs, SandboxForwardKind kind)
+{
+  const char *name = sandbox_machine_get_name (machine);
+  g_autoptr (SandboxMachineStatus) status =
+      sandbox_machine_get_status (machine, context->cancellable, NULL);
+  gboolean runs = status != NULL && status->state == SANDBOX_STATE_RUNNING;
+
+  for (guint i = 0; status != NULL && i < status->forwards->len; i++)
+    {
+      const SandboxForward *forward = g_ptr_array_index (status->forwards, i);
+      gboolean to_guest = forward->kind == SANDBOX_FORWARD_TO_GUEST;
+      g_autofree char *host = ports_text ("127.0.0.1:", forward->host_first, forward->host_last);
+      g_autofree char *guest = ports_text ("", forward->guest_first, forward->guest_last);
+
+      if (forward->kind != kind || !g_strv_contains ((const char *const *)specs, forward->spec))
+        continue;
+      if (to_guest)
+        vms_say ("%s: %s of this host leads to port %s of the machine%s", name, host, guest,
+                 runs ? "" : ", from its next start on");
+      else
+        vms_say ("%s: port %s of the machine leads to %s of this host%s", name, guest, host,
+                 runs ? "" : ", from its next start on");
+    }
+  vms_say ("%s: added; whether it works, `vms forward list %s` tells", name, name);
+}
+
 int
 vms_cmd_forward_add (VmsContext *context, const VmsArgs *args, GError **error)
 {
@@ -97,7 +125,7 @@ vms_cmd_forward_add (VmsContext *context, const VmsArgs *args, GError **error)
                                         context->cancellable, error))
     return 1;
   if (!context->quiet)
-    vms_say ("%s: added; see `vms forward list %s`", name, name);
+    say_added (context, machine, args->operands + 1, options.kind);
   return 0;
 }
 

@@ -72,6 +72,7 @@ json_status (JsonBuilder *builder, const SandboxMachineStatus *status)
   vms_json_string (builder, "unapplied", status->unapplied);
   vms_json_string (builder, "paused", status->paused);
   vms_json_string (builder, "started", status->started);
+  vms_json_string (builder, "reaches", status->reaches);
   vms_json_strings (builder, "changes", *status->changes != '\0' ? changes : NULL);
   json_builder_set_member_name (builder, "shares");
   json_builder_begin_array (builder);
@@ -202,6 +203,7 @@ print_status (const SandboxMachineStatus *status, gboolean guarded)
   line ("accel", accel);
   line ("disk", status->disk_limit_bytes > 0 ? disk : "");
   line ("ssh", *status->address != '\0' ? login : "");
+  line ("reaches", status->reaches);
   line ("started", strcmp (status->started, "warm") == 0 ? "warm, from kept memory" : "");
   line ("keeper", status->keeper_pid != 0 ? keeper : "");
   if (status->state == SANDBOX_STATE_RUNNING || status->state == SANDBOX_STATE_PAUSED)

@@ -39,7 +39,8 @@ typedef struct
   }
 
 /* What start would define now; @ret_changes (nullable out): how it differs from what is defined, ""
- * when not at all. */
+ * when not at all. With @options: BUSY when a port that it forwards is taken, as a start with them
+ * would say. */
 SandboxPlan *sandbox_machine_plan (SandboxMachine *machine, const SandboxStartOptions *options,
                                    char **ret_changes, GCancellable *cancellable, GError **error);
 /* Makes what is missing, boots, waits until ssh works and the shares are mounted. A running
@@ -115,6 +116,8 @@ typedef struct
  * All strings are never %NULL, "" when not known. Times in microseconds, sizes in bytes.
  * @changes: how the profile differs from what is defined; "" when not
  * @disk_bytes: of all layers of its disk, snapshots included
+ * @reaches: the network policy that it was started with, or would be, in words, such as "the public
+ * internet; no LAN, not other machines, no IPv6"; what @forwards offer comes on top
  * @started: of one that runs: "boot", or "warm" when it went on from kept memory; "" else
  * @keeper_pid: 0 when none runs
  * @snapshots: how many there are
@@ -141,6 +144,7 @@ typedef struct
   const char *unapplied; /* static */
   const char *paused;    /* static */
   const char *started;   /* static */
+  char *reaches;
 } SandboxMachineStatus;
 void sandbox_machine_status_free (SandboxMachineStatus *status);
 /* Works for a machine that was never started, too, and for one whose profile has a mistake in it

@@ -293,6 +293,27 @@ sandbox_machine_add_forwards (SandboxMachine *machine, const char *const *specs,
   return FALSE;
 }
 
+/* ", did you mean \"8080:80\"?" of an item that listens on the same port; "" when there is none.
+ * (transfer full) */
+static char *
+guess (const GArray *entries, const SandboxForwardEntry *asked)
+{
+  guint16 port = sandbox_port_map_listens (asked->kind, &asked->map)->first;
+
+  for (guint i = 0; entries != NULL && i < entries->len; i++)
+    {
+      const SandboxForwardEntry *entry = &g_array_index (entries, SandboxForwardEntry, i);
+      const SandboxPortRange *listens = sandbox_port_map_listens (entry->kind, &entry->map);
+      g_autofree char *text = NULL;
+
+      if (entry->kind != asked->kind || port < listens->first || port > listens->last)
+        continue;
+      text = sandbox_port_map_format (&entry->map);
+      return g_strdup_printf (", did you mean \"%s\"?", text);
+    }
+  return g_strdup ("");
+}
+
 static gboolean
 check_there (const Change *change, GError **error)
 {
@@ -300,14 +321,18 @@ check_there (const Change *change, GError **error)
     {
       const SandboxForwardEntry *asked = &g_array_index (change->asked, SandboxForwardEntry, i);
 
-      if (find (change->live, asked) == NULL && find (change->permanent, asked) == NULL)
-        return sandbox_fail (error, SANDBOX_ERROR_NOT_FOUND,
-                             "%s: \"%s\" is not in its list of %s: name an item as `vms forward "
-                             "list %s` shows it",
-                             change->machine->name, (const char *)change->specs->pdata[i],
-                             asked->kind == SANDBOX_LISTENS_ON_HOST ? "forwarded ports"
-                                                                    : "services of the host",
-                             change->machine->name);
+      g_autofree char *near = NULL;
+
+      if (find (change->live, asked) != NULL || find (change->permanent, asked) != NULL)
+        continue;
+      near = guess (change->live != NULL ? change->live : change->permanent, asked);
+      return sandbox_fail (error, SANDBOX_ERROR_NOT_FOUND,
+                           "%s: \"%s\" is not in its list of %s%s: name an item as `vms forward "
+                           "list %s` shows it",
+                           change->machine->name, (const char *)change->specs->pdata[i],
+                           asked->kind == SANDBOX_LISTENS_ON_HOST ? "forwarded ports"
+                                                                  : "services of the host",
+                           near, change->machine->name);
     }
   return TRUE;
 }

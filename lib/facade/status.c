@@ -46,6 +46,7 @@ sandbox_machine_status_free (SandboxMachineStatus *status)
   g_free (status->user);
   g_free (status->image);
   g_free (status->changes);
+  g_free (status->reaches);
   g_ptr_array_unref (status->shares);
   g_ptr_array_unref (status->forwards);
   g_free (status);
@@ -65,7 +66,7 @@ new_status (SandboxMachine *machine)
 {
   SandboxMachineStatus *status = g_new0 (SandboxMachineStatus, 1);
   char **strings[] = { &status->profile, &status->accel, &status->accel_reason, &status->address,
-                       &status->user,    &status->image, &status->changes };
+                       &status->user,    &status->image, &status->changes,      &status->reaches };
 
   for (gsize i = 0; i < G_N_ELEMENTS (strings); i++)
     *strings[i] = g_strdup ("");
@@ -106,6 +107,7 @@ fill_from_plan (SandboxMachineStatus *status, const SandboxPlan *plan)
   set_string (&status->address, plan->address);
   set_string (&status->user, plan->user);
   set_string (&status->image, plan->image_id);
+  set_string (&status->reaches, plan->reaches);
   status->cpus = plan->cpus;
   status->memory_bytes = plan->memory_bytes;
   status->disk_limit_bytes = plan->disk_bytes;
@@ -211,6 +213,7 @@ fill_from_domain (SandboxMachineStatus *status, const char *xml, const SandboxDo
   set_string (&status->accel_reason, meta->accel_reason);
   set_string (&status->user, meta->user);
   set_string (&status->image, meta->image_id);
+  set_string (&status->reaches, meta->reaches);
   if (meta->subnet != NULL && sandbox_cidr_parse (meta->subnet, &subnet, NULL))
     {
       guint32 base = subnet.address & ~(guint32)(((guint64)1 << (32 - subnet.bits)) - 1);

@@ -2,6 +2,7 @@
 // Which ports of this host the programs that lead into a machine listen on. They belong to the
 // caller, so that the caller can look.
 #include "facade/verify-private.h"
+#include "base/guard.h"
 
 #include <stdio.h>
 #include <string.h>
@@ -99,4 +100,53 @@ _sandbox_verify_check_ports (const char *state_path, const char *target, GPtrArr
   _sandbox_finding_add (findings, "forwards", target, "on 127.0.0.1 only",
                         found->len > 0 ? SANDBOX_VERDICT_FAIL : SANDBOX_VERDICT_PASS, "%s",
                         found->len > 0 ? found->str : "none elsewhere");
+}
+
+void
+_sandbox_verify_check_services (SandboxMachine *machine, GPtrArray *findings,
+                                GCancellable *cancellable)
+{
+  g_autoptr (GError) local = NULL;
+  g_autoptr (GPtrArray) forwards = sandbox_machine_list_forwards (machine, cancellable, &local);
+
+  if (forwards == NULL)
+    _sandbox_finding_add (findings, "host-services", machine->name, "open", SANDBOX_VERDICT_UNKNOWN,
+                          "%s", local->message);
+  for (guint i = 0; forwards != NULL && i < forwards->len; i++)
+    {
+      const SandboxForward *forward = g_ptr_array_index (forwards, i);
+      g_autofree char *target =
+          g_strdup_printf ("127.0.0.1:%u-%u of this host", forward->host_first, forward->host_last);
+
+      if (forward->kind != SANDBOX_FORWARD_TO_HOST)
+        continue;
+      if (forward->host_first == forward->host_last)
+        {
+          g_free (target);
+          target = g_strdup_printf ("127.0.0.1:%u of this host", forward->host_first);
+        }
+      if (forward->state == SANDBOX_FORWARD_LISTENING)
+        _sandbox_finding_add (findings, "host-services", target, "open", SANDBOX_VERDICT_PASS,
+                              "open, with all that it can do");
+      else if (forward->state == SANDBOX_FORWARD_FAILED)
+        _sandbox_finding_add (findings, "host-services", target, "open", SANDBOX_VERDICT_FAIL,
+                              "not offered: %s", forward->reason);
+      else
+        _sandbox_finding_add (findings, "host-services", target, "open", SANDBOX_VERDICT_UNKNOWN,
+                              "offered while %s runs", machine->name);
+    }
+}
+
+void
+_sandbox_verify_check_guard (GPtrArray *findings)
+{
+  int pid = sandbox_guard_pid ();
+
+  if (pid != 0)
+    _sandbox_finding_add (findings, "guard", "this host", "runs", SANDBOX_VERDICT_PASS,
+                          "runs, pid %d", pid);
+  else
+    _sandbox_finding_add (findings, "guard", "this host", "runs", SANDBOX_VERDICT_UNKNOWN,
+                          "does not run: whoever flushes this host's packet filter rules opens "
+                          "the machines; `vms doctor` tells how to start it");
 }

@@ -170,5 +170,10 @@ gboolean _sandbox_verify_is_nested (const char *xml);
 /* --- verify-ports.c */
 /* What the caller's own programs for the machine with that state directory listen on. */
 void _sandbox_verify_check_ports (const char *state_path, const char *target, GPtrArray *findings);
+/* What host= offers @machine of this host, and whether it does. */
+void _sandbox_verify_check_services (SandboxMachine *machine, GPtrArray *findings,
+                                     GCancellable *cancellable);
+/* Whether somebody watches the rules of the packet filter. */
+void _sandbox_verify_check_guard (GPtrArray *findings);
 /* Pure part of it: whether a line of /proc/net/tcp or tcp6 is a listener for more than loopback. */
 gboolean _sandbox_verify_is_exposed (const char *line, char **ret_inode, guint *ret_port);

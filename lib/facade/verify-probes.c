@@ -40,6 +40,8 @@ static const struct
   { "confinement", "AppArmor or SELinux around QEMU" },
   { "qemu-user", "the user that QEMU runs as" },
   { "forwards", "ports of this host that lead into the machine" },
+  { "host-services", "what host= lists" },
+  { "guard", "vms-guard, which pauses it when its filter is taken away" },
   { "forbidden", "packages and commands that forbid= lists" },
   { "inside", "who says all this" },
 };

@@ -359,7 +359,7 @@ check_running (Verify *verify, SandboxMachine *machine, GError **error)
 }
 
 static gboolean
-check_host (Verify *verify, GError **error)
+check_host (Verify *verify, GCancellable *cancellable, GError **error)
 {
   SandboxMachine *probed = verify->probed;
   SandboxVirt *virt = probed->host->virt;
@@ -369,6 +369,8 @@ check_host (Verify *verify, GError **error)
   if (xml == NULL || !check_running (verify, probed, error)
       || (probed != verify->machine && !check_running (verify, verify->machine, error)))
     return FALSE;
+  _sandbox_verify_check_guard (verify->findings);
+  _sandbox_verify_check_services (verify->machine, verify->findings, cancellable);
   _sandbox_verify_check_domain (xml, probed->object, model != NULL ? model : "", probed->name,
                                 verify->findings);
   if (verify->options.inside)
@@ -446,7 +448,8 @@ sandbox_machine_verify (SandboxMachine *machine, const SandboxVerifyOptions *opt
     return NULL;
   verify.plan = sandbox_machine_plan (verify.probed, NULL, NULL, cancellable, error);
   if (verify.plan == NULL || !set_scene (&verify, error) || !probe_all (&verify, cancellable, error)
-      || !check_host (&verify, error) || !check_forbidden (&verify, cancellable, error))
+      || !check_host (&verify, cancellable, error)
+      || !check_forbidden (&verify, cancellable, error))
     return NULL;
   if (!verify.options.inside)
     _sandbox_report (&verify.report, "destroy", "removing the throwaway machine", 0, 0);

@@ -98,8 +98,9 @@ _sandbox_work_run (SandboxWork *work, const SandboxVerb *verb, GCancellable *can
   gboolean test = _sandbox_host_is_test (work->host);
 
   /* The one place where libvirt's test driver, which has no guests, is treated differently. */
-  SandboxRowFlags unwanted =
-      (test ? SANDBOX_ROW_REAL : 0) | (work->boot ? SANDBOX_ROW_IDLE : SANDBOX_ROW_BOOT);
+  SandboxRowFlags unwanted = (test ? SANDBOX_ROW_REAL : 0)
+                             | (work->boot ? SANDBOX_ROW_IDLE : SANDBOX_ROW_BOOT)
+                             | (_sandbox_pieces_running (&work->pieces) ? SANDBOX_ROW_OFF : 0);
 
   for (gsize i = 0; i < verb->n_rows; i++)
     if ((verb->rows[i].flags & unwanted) == 0)
@@ -420,6 +421,13 @@ sandbox_machine_plan (SandboxMachine *machine, const SandboxStartOptions *option
           changes = with_forward_changes (g_steal_pointer (&changes), machine, plan);
         }
       *ret_changes = with_image_change (g_steal_pointer (&changes), profile, image);
+    }
+  if (options != NULL && !_sandbox_host_is_test (machine->host))
+    {
+      g_autoptr (GArray) entries = _sandbox_forwards_of_plan (plan);
+
+      if (!_sandbox_forwards_check_free (machine, entries, cancellable, error))
+        return NULL;
     }
   return g_steal_pointer (&plan);
 }

@@ -185,6 +185,7 @@ _sandbox_xml_read_domain (const char *domain_xml, GError **error)
   meta->disk_bytes = read_number (root, "disk-bytes", NULL, G_MAXUINT64);
   meta->disk_path = dup_or_empty (domain, "devices/disk/source", "file");
   meta->started = dup_or_empty (root, "started", NULL);
+  meta->reaches = dup_or_empty (root, "reaches", NULL);
   read_shares (meta, root);
   return g_steal_pointer (&meta);
 }
@@ -199,6 +200,7 @@ _sandbox_domain_meta_free (SandboxDomainMeta *meta)
       g_free (G_STRUCT_MEMBER (char *, meta, fields[i].offset));
   g_free (meta->disk_path);
   g_free (meta->started);
+  g_free (meta->reaches);
   g_clear_pointer (&meta->shares, g_ptr_array_unref);
   g_free (meta);
 }

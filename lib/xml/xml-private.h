@@ -46,6 +46,7 @@ typedef struct
   char *owner, *name, *profile, *profile_digest, *image_id, *subnet, *accel, *accel_reason, *user,
       *disk_path;
   char *started; /* of one that runs: "warm", or "" */
+  char *reaches; /* SandboxPlan.reaches; "" from versions that did not keep it */
   guint uid, gid, format_version;
   guint64 disk_bytes; /* virtual size that the profile asked for */
   GPtrArray *shares;  /* of SandboxPlanShare, as defined: also what a running machine has */

@@ -73,8 +73,12 @@ sound_throwaway() {
 }
 
 sound_inside() {
+	vms forward add --host tested 18084
 	# the guest's own processes are looked at as well: nothing of the probes stays
 	verify 0 inside tested --inside
+	contains "$(found inside pass)" '^host-services 127[.]0[.]0[.]1:18084 of this host: open$'
+	contains "$(found inside unknown)" '^guard this host: runs$'
+	vms forward remove --host tested 18084
 	eq "$(found inside fail)" "" "what does not hold"
 	contains "$(found inside unknown)" '^inside tested: '
 	contains "$(found inside pass)" "^lan $LAN: open: tcp 8080$"

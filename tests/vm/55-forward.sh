@@ -128,7 +128,7 @@ guest_opens_nothing() {
 }
 
 live() {
-	vms forward add fw 23100 23200:8080
+	contains "$(vms forward add fw 23100 23200:8080 2>&1)" '127[.]0[.]0[.]1:23200 of this host leads to port 8080 of the machine'
 	exactly 28000-29000 23000 23100 23200
 	eq "$(fetch 23200)" "the guest"
 	contains "$(cat "$PROFILES/fw.profile")" '^forward=28000-29000;23000;28080:8080;23100;23200:8080$'
@@ -136,6 +136,7 @@ live() {
 	become 23000 23200
 	contains "$(cat "$PROFILES/fw.profile")" '^forward=23000;23200:8080$'
 	status 3 vms forward remove fw 23100
+	contains "$(status 3 vms forward remove fw 23200 2>&1)" 'did you mean "23200:8080"[?]'
 	status 2 vms forward add fw 23200
 	status 2 vms forward add fw 80
 	exactly 23000 23200
@@ -170,6 +171,7 @@ taken() {
 	printf '[machine]\nmemory=512MiB\n[network]\nforward=%s\n' $TAKEN >"$PROFILES/fw2.profile"
 	out=$(status 4 vms start fw2 2>&1)
 	contains "$out" "port $TAKEN .*python3 \(pid $pid\)"
+	contains "$(status 4 vms start --dry-run fw2 2>&1)" "port $TAKEN .*python3 \(pid $pid\)"
 	nothing_remains fw2
 	printf '[machine]\nmemory=512MiB\n[network]\nforward=23000\n' >"$PROFILES/fw2.profile"
 	contains "$(status 4 vms start fw2 2>&1)" 'port 23000 .*machine "fw"'

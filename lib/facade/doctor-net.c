@@ -397,23 +397,6 @@ is_tunnel (const char *device)
          && (g_str_has_prefix (text, "65534") || g_str_has_prefix (text, "512"));
 }
 
-static gboolean
-is_closed_net (const SandboxCidr *net)
-{
-  static const char *const closed[] = { "10.0.0.0/8", "172.16.0.0/12", "192.168.0.0/16",
-                                        "100.64.0.0/10", "169.254.0.0/16" };
-
-  for (gsize i = 0; i < G_N_ELEMENTS (closed); i++)
-    {
-      SandboxCidr range;
-
-      if (sandbox_cidr_parse (closed[i], &range, NULL) && range.bits <= net->bits
-          && sandbox_cidr_overlaps (&range, net))
-        return TRUE;
-    }
-  return FALSE;
-}
-
 void
 _sandbox_doctor_routes (SandboxDoctor *doctor)
 {
@@ -441,7 +424,7 @@ _sandbox_doctor_routes (SandboxDoctor *doctor)
                                "go to 172.29.0.0/16 when nothing is left",
                                address, net->cidr.bits, device);
         }
-      else if (is_tunnel (net->device) && !is_closed_net (&net->cidr))
+      else if (is_tunnel (net->device) && !_sandbox_policy_closes (facts, &net->cidr))
         {
           problems++;
           _sandbox_doctor_add (doctor, "vpn", SANDBOX_CHECK_WARNING,

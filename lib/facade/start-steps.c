@@ -169,8 +169,31 @@ _sandbox_undo_keys (gpointer data)
   _sandbox_ssh_config_refresh (work->host, NULL);
 }
 
-/* Before there is a network to send on. One that runs keeps the filter that it was started with: as
- * with all else, what changed applies at the next start. */
+/* One that runs keeps the policy that it was started with: as with all else, what changed applies
+ * at the next start. But the host may have other addresses since, and be in other networks. */
+static gboolean
+follow_host (SandboxWork *work, const char *xml, GError **error)
+{
+  SandboxVirt *virt = work->host->virt;
+  g_autofree char *have = NULL;
+  gboolean same_policy = FALSE, same = FALSE;
+
+  if (_sandbox_host_is_test (work->host))
+    return TRUE;
+  have = _sandbox_virt_filter_xml (virt, work->plan->object, error);
+  if (have == NULL || !_sandbox_xml_same_filter (have, xml, &same, error)
+      || !_sandbox_xml_same_policy (have, xml, &same_policy, error))
+    return FALSE;
+  if (same || !same_policy)
+    return TRUE;
+  _sandbox_report (&work->report, "policy",
+                   "this host has other addresses or networks than when it started: its filter "
+                   "follows",
+                   0, 0);
+  return _sandbox_virt_filter_ensure (virt, work->plan->object, xml, NULL, error);
+}
+
+/* Before there is a network to send on. */
 gboolean
 _sandbox_step_filter (gpointer data, GCancellable *cancellable, GError **error)
 {
@@ -179,7 +202,7 @@ _sandbox_step_filter (gpointer data, GCancellable *cancellable, GError **error)
   g_autofree char *note = NULL;
 
   if (_sandbox_pieces_running (&work->pieces))
-    return TRUE;
+    return follow_host (work, xml, error);
   note = g_strdup_printf ("reaches %s", work->plan->policy);
   _sandbox_report (&work->report, "policy", note, 0, 0);
   g_clear_pointer (&work->old_filter, g_free);

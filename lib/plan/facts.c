@@ -40,6 +40,7 @@ static const struct
   { "memory", FACT_BYTES, G_STRUCT_OFFSET (SandboxFacts, host_memory_bytes) },
   { "pool", FACT_TEXT, G_STRUCT_OFFSET (SandboxFacts, pool_path) },
   { "host-addresses", FACT_TEXT, G_STRUCT_OFFSET (SandboxFacts, host_addresses) },
+  { "lan-nets", FACT_TEXT, G_STRUCT_OFFSET (SandboxFacts, lan_nets) },
   { "local-ports", FACT_TEXT, G_STRUCT_OFFSET (SandboxFacts, local_ports) },
 };
 

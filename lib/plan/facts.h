@@ -29,7 +29,8 @@ typedef struct
   char *pool_path;      /* directory of the storage pool, "" when there is no pool yet */
   GPtrArray *used_nets; /* of SandboxUsedNet */
   char *host_addresses; /* IPv4 addresses of the host but loopback's, "A;B"; "" if unknown */
-  char *local_ports;    /* what the host's own connections start from, "32768-60999" */
+  char *lan_nets; /* networks on the host's wires and its routers, "A/BITS;B/32"; "" if unknown */
+  char *local_ports; /* what the host's own connections start from, "32768-60999" */
 } SandboxFacts;
 
 SandboxFacts *sandbox_facts_new (void);

@@ -128,6 +128,10 @@ const SandboxFlow *_sandbox_plan_find_flow (const SandboxPlan *plan, SandboxFlow
                                             guint32 address, guint16 port);
 gboolean
 _sandbox_plan_allows (const SandboxPlan *plan, SandboxFlowKind kind, guint32 address, guint16 port);
+/* One of the ranges that are closed to every machine on every host. */
+gboolean _sandbox_policy_is_closed_range (const SandboxCidr *net);
+/* TRUE if no machine on this host reaches any of @net unless its profile lists it. */
+gboolean _sandbox_policy_closes (const SandboxFacts *facts, const SandboxCidr *net);
 /* "vms-1000-work"; (transfer full) */
 char *_sandbox_object_name (guint uid, const char *owner, const char *name);
 /* The name in an object name of this uid and owner; NULL for somebody else's. (transfer full) */

@@ -89,6 +89,63 @@ add_host_addresses (SandboxPlan *plan, SandboxProfile *profile, const SandboxFac
   return TRUE;
 }
 
+static gboolean
+is_within (const SandboxCidr *net, const SandboxCidr *wider)
+{
+  return wider->bits <= net->bits && sandbox_cidr_overlaps (wider, net);
+}
+
+gboolean
+_sandbox_policy_is_closed_range (const SandboxCidr *net)
+{
+  for (gsize i = 0; i < G_N_ELEMENTS (closed); i++)
+    if (net->bits == closed[i].bits && net->address == closed[i].address)
+      return TRUE;
+  return FALSE;
+}
+
+static gboolean
+is_closed (const SandboxCidr *net)
+{
+  for (gsize i = 0; i < G_N_ELEMENTS (closed); i++)
+    if (is_within (net, &closed[i]))
+      return TRUE;
+  return FALSE;
+}
+
+gboolean
+_sandbox_policy_closes (const SandboxFacts *facts, const SandboxCidr *net)
+{
+  g_auto (GStrv) texts = g_strsplit (facts->lan_nets, ";", -1);
+  SandboxCidr lan;
+
+  for (char **text = texts; *text; text++)
+    if (sandbox_cidr_parse (*text, &lan, NULL) && is_within (net, &lan))
+      return TRUE;
+  return is_closed (net);
+}
+
+/* The LAN where it has public addresses: the networks on the host's wires, and its routers. */
+static gboolean
+add_lan (SandboxPlan *plan, const SandboxFacts *facts, GError **error)
+{
+  g_auto (GStrv) texts = g_strsplit (facts->lan_nets, ";", -1);
+  SandboxPortRange ports = ALL_PORTS;
+
+  for (char **text = texts; *text; text++)
+    {
+      SandboxCidr net;
+
+      if (**text == '\0')
+        continue;
+      if (!sandbox_cidr_parse (*text, &net, error))
+        return FALSE;
+      if (!is_closed (&net))
+        add_flow (plan, FALSE, SANDBOX_FLOW_ANY, net, ports);
+    }
+  return TRUE;
+}
+
 static void
 add_public (SandboxPlan *plan, const GArray *egress)
 {
@@ -113,6 +170,20 @@ append_rules (GString *text, const GArray *rules)
 
       g_string_append_printf (text, "%s%s", i > 0 ? ", " : "", rule);
     }
+}
+
+/* Where clouds tell whoever asks the credentials of the host: 169.254.169.254. */
+#define CLOUD_METADATA 0xa9fea9feu
+
+static gboolean
+opens_metadata (const GArray *rules)
+{
+  const SandboxCidr metadata = { CLOUD_METADATA, 32 };
+
+  for (guint i = 0; i < rules->len; i++)
+    if (sandbox_cidr_overlaps (&g_array_index (rules, SandboxNetRule, i).net, &metadata))
+      return TRUE;
+  return FALSE;
 }
 
 /* What it reaches of this host, which goes through ssh and not through the filter. */
@@ -156,6 +227,9 @@ describe (const SandboxPlan *plan, const SandboxProfileValues *values, GArray *h
     {
       g_string_append (text, "; of other networks ");
       append_rules (text, values->allow);
+      if (opens_metadata (values->allow))
+        g_string_append (text, " (in a cloud, 169.254.169.254 gives whoever asks what this host "
+                               "itself may do there)");
     }
   else
     g_string_append (text, "; no LAN");
@@ -188,6 +262,8 @@ _sandbox_policy_resolve (SandboxPlan *plan, SandboxProfile *profile, const Sandb
   add_rules (plan, values->allow);
   for (gsize i = 0; i < G_N_ELEMENTS (closed); i++)
     add_flow (plan, FALSE, SANDBOX_FLOW_ANY, closed[i], all);
+  if (!add_lan (plan, facts, error))
+    return FALSE;
   add_public (plan, values->egress);
   return TRUE;
 }

@@ -1,31 +1,12 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
 // What the host can do, asked from libvirt and measured.
 
-#include <arpa/inet.h>
-#include <errno.h>
-#include <ifaddrs.h>
-#include <netinet/in.h>
 #include <string.h>
 #include "base/xml.h"
 #include "config.h"
 #include "virt/virt-private.h"
 
 #define MEMORY_STATS_MAX 16
-
-/* The gateways of machines: in closed ranges, and they come and go. "vms" and ten digits of a hash.
- */
-static gboolean
-is_machine_bridge (const char *name)
-{
-  return g_str_has_prefix (name, "vms") && strlen (name) == 13
-         && strspn (name + 3, "0123456789abcdef") == 10;
-}
-
-static gint
-compare_texts (gconstpointer a, gconstpointer b)
-{
-  return g_strcmp0 (*(const char *const *)a, *(const char *const *)b);
-}
 
 /* TRUE if the domain capabilities list @value for the enumeration @name of @path. */
 static gboolean
@@ -285,39 +266,6 @@ add_network_nets (virConnectPtr conn, SandboxFacts *facts, GError **error)
   return TRUE;
 }
 
-gboolean
-_sandbox_virt_read_host_addresses (SandboxFacts *facts, GError **error)
-{
-  g_autoptr (GPtrArray) texts = g_ptr_array_new_with_free_func (g_free);
-  struct ifaddrs *list = NULL;
-
-  if (getifaddrs (&list) < 0)
-    return sandbox_fail (error, SANDBOX_ERROR_HOST,
-                         "Cannot read the addresses of this host (%s): machines must not reach "
-                         "them, so the network filter needs to know them all. Look at what forbids "
-                         "netlink sockets here (a container, a seccomp filter, too many open "
-                         "files), then try again",
-                         g_strerror (errno));
-  for (const struct ifaddrs *item = list; item; item = item->ifa_next)
-    {
-      char text[INET_ADDRSTRLEN];
-      const struct sockaddr_in *in = (const struct sockaddr_in *)item->ifa_addr;
-
-      /* by address, not by interface: an address of the host's may be on lo, too */
-      if (!in || in->sin_family != AF_INET || ntohl (in->sin_addr.s_addr) >> 24 == IN_LOOPBACKNET
-          || is_machine_bridge (item->ifa_name)
-          || !inet_ntop (AF_INET, &in->sin_addr, text, sizeof text)
-          || g_ptr_array_find_with_equal_func (texts, text, g_str_equal, NULL))
-        continue;
-      g_ptr_array_add (texts, g_strdup (text));
-    }
-  freeifaddrs (list);
-  g_ptr_array_sort (texts, compare_texts);
-  g_ptr_array_add (texts, NULL);
-  replace (&facts->host_addresses, g_strjoinv (";", (char **)texts->pdata));
-  return TRUE;
-}
-
 static char *
 read_local_ports (void)
 {
@@ -344,7 +292,7 @@ add_own_nets (SandboxFacts *facts, GError **error)
                          problem->message);
   _sandbox_virt_read_routes (facts, routes);
   replace (&facts->local_ports, read_local_ports ());
-  return _sandbox_virt_read_host_addresses (facts, error);
+  return _sandbox_virt_read_host_addresses (facts, routes, error);
 }
 
 /* What may change while the connection lasts. */

@@ -15,6 +15,7 @@ enum
 {
   COLUMN_DEVICE,
   COLUMN_DESTINATION,
+  COLUMN_GATEWAY,
   COLUMN_MASK = 7,
 };
 
@@ -50,21 +51,31 @@ network_part (guint32 address, guint8 bits)
   return bits ? address & (0xffffffffu << (32 - bits)) : 0;
 }
 
+/* The columns of @line, NULL where it has fewer. (transfer container) */
+static char **
+split_route (const char *line, const char *columns[COLUMN_MASK + 1])
+{
+  g_autofree char *copy = g_strdelimit (g_strdup (line), " \t", '\t');
+  char **fields = g_strsplit (copy, "\t", -1);
+  guint n = 0;
+
+  for (gsize i = 0; fields[i] && n <= COLUMN_MASK; i++)
+    if (*fields[i])
+      columns[n++] = fields[i];
+  while (n <= COLUMN_MASK)
+    columns[n++] = NULL;
+  return fields;
+}
+
 static void
 read_route (SandboxFacts *facts, const char *line)
 {
-  g_auto (GStrv) fields = NULL;
-  g_autofree char *copy = g_strdelimit (g_strdup (line), " \t", '\t');
-  const char *columns[COLUMN_MASK + 1] = { NULL };
-  guint n = 0;
+  const char *columns[COLUMN_MASK + 1];
+  g_auto (GStrv) fields = split_route (line, columns);
   SandboxCidr cidr;
   guint32 mask;
 
-  fields = g_strsplit (copy, "\t", -1);
-  for (gsize i = 0; fields[i] && n < G_N_ELEMENTS (columns); i++)
-    if (*fields[i])
-      columns[n++] = fields[i];
-  if (n < G_N_ELEMENTS (columns) || !parse_hex_address (columns[COLUMN_DESTINATION], &cidr.address)
+  if (!columns[COLUMN_MASK] || !parse_hex_address (columns[COLUMN_DESTINATION], &cidr.address)
       || !parse_hex_address (columns[COLUMN_MASK], &mask) || !mask_bits (mask, &cidr.bits))
     return;
   // the default route is everywhere and means nothing
@@ -75,6 +86,21 @@ read_route (SandboxFacts *facts, const char *line)
                          g_str_equal (columns[COLUMN_DEVICE], "*") ? "" : columns[COLUMN_DEVICE]);
 }
 
+static void
+read_router (GPtrArray *nets, const char *line)
+{
+  const char *columns[COLUMN_MASK + 1];
+  g_auto (GStrv) fields = split_route (line, columns);
+  g_autofree char *text = NULL;
+  guint32 router;
+
+  if (!columns[COLUMN_GATEWAY] || !parse_hex_address (columns[COLUMN_GATEWAY], &router)
+      || router == 0)
+    return;
+  text = sandbox_address_format (router);
+  g_ptr_array_add (nets, g_strconcat (text, "/32", NULL));
+}
+
 void
 _sandbox_virt_read_routes (SandboxFacts *facts, const char *route_text)
 {
@@ -83,6 +109,15 @@ _sandbox_virt_read_routes (SandboxFacts *facts, const char *route_text)
   // the first line is the heading
   for (gsize i = 1; lines[0] && lines[i] && i < ROUTES_MAX; i++)
     read_route (facts, lines[i]);
+}
+
+void
+_sandbox_virt_read_routers (GPtrArray *nets, const char *route_text)
+{
+  g_auto (GStrv) lines = g_strsplit (route_text, "\n", ROUTES_MAX + 1);
+
+  for (gsize i = 1; lines[0] && lines[i] && i < ROUTES_MAX; i++)
+    read_router (nets, lines[i]);
 }
 
 static gboolean

@@ -55,12 +55,17 @@ SandboxError _sandbox_virt_error_map (virErrorPtr why);
 /* Text for a message: one line, valid UTF-8, not long. (transfer full) */
 char *_sandbox_virt_error_text (const char *text);
 
-/* --- facts.c, routes.c */
+/* --- facts.c, addresses.c, routes.c */
 /* Adds what /proc/net/route says (text as the kernel writes it) to the used networks. */
 void _sandbox_virt_read_routes (SandboxFacts *facts, const char *route_text);
-/* All IPv4 addresses of this host but 127.0.0.0/8, as "A;B", in the order of their texts. Fails
- * with HOST when the kernel does not tell. */
-gboolean _sandbox_virt_read_host_addresses (SandboxFacts *facts, GError **error);
+/* Adds the routers that the same text names, as "A/32", to @nets. */
+void _sandbox_virt_read_routers (GPtrArray *nets, const char *route_text);
+/* All IPv4 addresses of this host but 127.0.0.0/8 ("A;B"), and what is near it: the networks of
+ * its interfaces, the other ends of point-to-point links, and the routers in @route_text
+ * ("A/BITS;B/32"); each in the order of their texts, without what is on the bridges of machines.
+ * Fails with HOST when the kernel does not tell. */
+gboolean
+_sandbox_virt_read_host_addresses (SandboxFacts *facts, const char *route_text, GError **error);
 /* Adds the addresses and routes in one libvirt network's XML. */
 gboolean _sandbox_virt_read_network_nets (SandboxFacts *facts, const char *xml, GError **error);
 

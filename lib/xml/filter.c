@@ -249,19 +249,38 @@ rule_text (xmlNode *rule)
   return g_ascii_strdown (text, -1);
 }
 
-/* Closes one address: of this host, since nothing else is closed one by one. */
+/* The network that a rule is about: its "srcipaddr" or "dstipaddr" with its mask. */
+static gboolean
+read_net (xmlNode *child, SandboxCidr *ret_net)
+{
+  static const char *const names[][2] = { { "srcipaddr", "srcipmask" },
+                                          { "dstipaddr", "dstipmask" } };
+
+  for (gsize i = 0; i < G_N_ELEMENTS (names); i++)
+    {
+      g_autofree char *address = sandbox_xml_get_attr (child, names[i][0]);
+      g_autofree char *mask = sandbox_xml_get_attr (child, names[i][1]);
+      g_autofree char *text =
+          address ? g_strdup_printf ("%s/%s", address, mask ? mask : "32") : NULL;
+
+      if (text)
+        return sandbox_cidr_parse (text, ret_net, NULL);
+    }
+  return FALSE;
+}
+
+/* Closes an address of this host, or a network that it is in: what else is closed is so
+ * everywhere. */
 static gboolean
 is_about_host (xmlNode *rule)
 {
   xmlNode *child = xmlFirstElementChild (rule);
   g_autofree char *action = sandbox_xml_get_attr (rule, "action");
   g_autofree char *match = child ? sandbox_xml_get_attr (child, "match") : NULL;
-  g_autofree char *from = child ? sandbox_xml_get_attr (child, "srcipaddr") : NULL;
-  g_autofree char *to = child ? sandbox_xml_get_attr (child, "dstipaddr") : NULL;
-  g_autofree char *from_mask = child ? sandbox_xml_get_attr (child, "srcipmask") : NULL;
-  g_autofree char *to_mask = child ? sandbox_xml_get_attr (child, "dstipmask") : NULL;
+  SandboxCidr net;
 
-  return g_strcmp0 (action, "drop") == 0 && !match && (from || to) && !from_mask && !to_mask;
+  return child && g_strcmp0 (action, "drop") == 0 && !match && read_net (child, &net)
+         && !_sandbox_policy_is_closed_range (&net);
 }
 
 /* Without what depends on the addresses of this host: those rules, and the numbers of all. */

@@ -56,7 +56,8 @@ make_uplink() {
 	ip -n "$namespace" address add "$uplink/24" dev eth0
 	ip -n "$namespace" link set eth0 up
 	ip -n "$namespace" route add default via 198.51.100.1
-	ip address add 198.51.100.1/24 dev isotest-bench0
+	ip address add 198.51.100.1/32 dev isotest-bench0
+	ip route add 198.51.100.0/24 dev isotest-bench0
 	ip link set isotest-bench0 up
 	ip route get "$uplink" | grep -q 'dev isotest-bench0' || skip "$uplink does not lead to the namespace"
 	: >"$work/sink"

@@ -13,11 +13,14 @@ closed_places() {
 	local name=$1 other=$2 place port
 
 	printf '%s\n' "1-lan tcp $LAN 80" "1-lan-udp udp $LAN 80" "1-lan-ping ping $LAN" "1-next tcp $LAN_NEXT 8080" "1-ssh tcp $LAN 22" "1-dns udp $LAN 53"
+	for place in "$LAN_PUBLIC" "$ROUTER"; do
+		printf '%s\n' "1-$place tcp $place 80" "1-$place-udp udp $place 53" "1-$place-ping ping $place"
+	done
 	for place in "${CLOSED[@]}"; do
 		printf '%s\n' "2-$place tcp $place 80" "2-$place-udp udp $place 53" "2-$place-ping ping $place"
 	done
 	printf '%s\n' "3-tcp tcp $METADATA 80" "3-udp udp $METADATA 80" "3-dns udp $METADATA 53" "3-ping ping $METADATA"
-	for place in "${gateway[$name]}" "$HOST_LAN" "$HOST_PUBLIC" 198.51.100.1 "$HOST_DOCKER" "${gateway[$other]}"; do
+	for place in "${gateway[$name]}" "$HOST_LAN" "$HOST_LAN_PUBLIC" "$HOST_PUBLIC" 198.51.100.1 "$HOST_DOCKER" "${gateway[$other]}"; do
 		for port in 18080 40022 18082 18083 18085 22; do
 			printf '%s\n' "5-$place-$port tcp $place $port" "5-$place-$port-udp udp $place $port"
 		done
@@ -37,6 +40,7 @@ policy_is_told() {
 	contains "$(cat "$T/start-nat")" '^nat: reaches the public internet; no LAN; not this host, not other machines, no IPv6'
 	contains "$(cat "$T/start-allow")" '^allow: reaches the public internet, only 443/tcp; of other networks 192\.168\.77\.2:8080/tcp; not this host'
 	contains "$(cat "$T/start-none")" '^none: reaches nothing, not even DNS; this host reaches its ssh'
+	contains "$(vms status allow)" 'reaches +the public internet, only 443/tcp; of other networks 192\.168\.77\.2:8080/tcp'
 }
 
 # attacks NAME OTHER: everything at once; what came of it is looked at afterwards
@@ -141,6 +145,25 @@ later_addresses_are_closed() {
 	eq "$(host_got nat)" "" "what came in"
 }
 
+# The host comes into another network with public addresses while machines run.
+later_networks_are_closed() {
+	local late=198.51.100.194
+
+	ip address add 198.51.100.193/28 dev isotest-l0
+	inside lan ip address add "$late/28" dev eth0
+	contains "$("$T/probe" ask 5 <<<"control tcp $late 80")" open
+	contains "$(vms start nat 2>&1)" 'other addresses or networks .* its filter follows'
+	since[nat]=${EPOCHREALTIME/,/.}
+	printf 'nat-1-late%s\n' " tcp $late 80" "-udp udp $late 53" "-ping ping $late" | ask nat 2 >"$T/answers"
+	till[nat]=${EPOCHREALTIME/,/.}
+	ip address delete 198.51.100.193/28 dev isotest-l0
+	inside lan ip address delete "$late/28" dev eth0
+	contains "$(vms start nat 2>&1)" 'its filter follows'
+	lacks "$(vms start nat 2>&1)" 'its filter follows'
+	eq "$(grep -c silent "$T/answers")" 3 "what is refused of: $(cat "$T/answers")"
+	eq "$(namespace_got nat lan)" "" "what reached the LAN"
+}
+
 works_with_nat() {
 	printf '%s\n' "tcp tcp $PUBLIC 443" "tcp-high tcp $PUBLIC 8080" "udp udp $PUBLIC 444" "ping ping $PUBLIC" "dns-elsewhere udp $PUBLIC 53" \
 		"dns dns-udp ${gateway[nat]}" "dns-tcp dns-tcp ${gateway[nat]}" | sed 's/^/nat-ok-/' | ask nat 20 >"$T/answers"
@@ -220,7 +243,8 @@ only_what_is_listed() {
 	till[allow]=${EPOCHREALTIME/,/.}
 	eq "$(grep -cE ' (silent|refused|unreachable)$' "$T/answers")" 14 "what is refused of: $(cat "$T/answers")"
 	eq "$(seen allow 20-)" "" "what got through"
-	eq "$(namespace_got allow public "tcp port 443")" "" "what reached the internet"
+	# what another machine goes on answering to those who knocked before is not this one's
+	eq "$(namespace_got allow public "tcp port 443 or host ${address[nat]}")" "" "what reached the internet"
 	eq "$(namespace_got allow lan "tcp port 8080 and host $LAN")" "" "what reached the LAN"
 }
 
@@ -281,6 +305,7 @@ t "5: the host's other addresses are closed, private or public" silent nat 5-
 t "5: (frames)" stopped nat 5-
 t "4, 5: the host's packet filter let nothing in but DNS and answers of ssh" host_got_nothing nat
 t "5: an address that the host gets later is closed" later_addresses_are_closed
+t "1: a network that the host comes into later is closed with the next start" later_networks_are_closed
 t "6: a port that the host publishes for a container is closed" silent nat 6-
 t "7: the host's loopback is closed, also with route_localnet" stopped nat 7-
 t "8: other bridges of the host are closed" silent nat 8-

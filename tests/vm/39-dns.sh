@@ -31,7 +31,8 @@ resolvers_stand() {
 	ip address add "$HOST_LAN/24" dev isotest-l0
 	namespace public "$PUBLIC/24" 198.51.100.1
 	inside public ip address add "$OTHER/24" dev eth0
-	ip address add 198.51.100.1/24 dev isotest-p0
+	ip address add 198.51.100.1/32 dev isotest-p0
+	ip route add 198.51.100.0/24 dev isotest-p0
 	# takes packets and answers none
 	ip neigh replace "$HOLE" lladdr "$(inside public cat /sys/class/net/eth0/address)" nud permanent dev isotest-p0
 	inside public sysctl -q -w net.ipv4.ip_forward=0

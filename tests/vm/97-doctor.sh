@@ -263,8 +263,9 @@ sees_what_is_wrong() {
 	ip address add 10.213.8.1/24 dev lan0
 	ip link set lan0 up
 	ip tuntap add tun0 mode tun
-	ip address add 198.51.100.1/24 dev tun0
+	ip address add 198.51.100.1/32 dev tun0
 	ip link set tun0 up
+	ip route add 198.51.100.0/24 dev tun0
 	mkdir "$T/private/holes"
 	echo "Vulnerable: nothing is done" >"$T/private/holes/some_hole"
 	mount --bind "$T/private/holes" /sys/devices/system/cpu/vulnerabilities

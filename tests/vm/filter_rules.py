@@ -24,8 +24,8 @@ import isolation
 from isolation import DOCKER, EPHEMERAL, HOST_LAN, HOST_PORT, HOST_PUBLIC, LAN, MARK, PUBLIC, SPOOF_MAC, ip4, ip6, tcp, udp
 
 NETS = ("0.66.6.6", "10.66.6.6", "100.64.66.6", "127.0.0.1", "169.254.66.6", "172.16.66.6", "192.0.0.66", "192.168.77.3", "198.18.66.6",
-        "240.66.6.6")
-HOST = (HOST_LAN, HOST_PUBLIC, "198.51.100.1", "172.17.66.1")
+        "240.66.6.6", "198.51.100.66", "198.51.100.5")
+HOST = (HOST_LAN, "198.51.100.65", HOST_PUBLIC, "198.51.100.1", "172.17.66.1")
 
 
 # --- the filter

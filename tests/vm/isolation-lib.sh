@@ -12,6 +12,8 @@ PIDS=/run/vms-tests-isolation.pids
 SECONDS_MAX=1800
 PUBLIC=198.51.100.2 PUBLIC6=2001:db8:66::2 HOST_PUBLIC=198.51.100.129
 LAN=192.168.77.2 LAN_NEXT=192.168.77.3 HOST_LAN=192.168.77.1
+# a LAN of public addresses, and a router of the host that has one
+LAN_PUBLIC=198.51.100.66 HOST_LAN_PUBLIC=198.51.100.65 ROUTER=198.51.100.5
 DOCKER=172.17.66.2 HOST_DOCKER=172.17.66.1
 CLOSED=(10.66.6.6 10.255.255.254 172.16.66.6 172.31.255.254 192.168.0.66 192.168.255.254 100.64.66.6 100.127.255.254 198.18.66.6
 	198.19.255.254 192.0.0.66 169.254.66.6 240.66.6.6 0.66.6.6)
@@ -74,13 +76,19 @@ makes_the_world() {
 	namespace lan "$LAN/24" "$HOST_LAN"
 	inside lan ip address add "$LAN_NEXT/24" dev eth0
 	ip address add "$HOST_LAN/24" dev isotest-l0
+	inside lan ip address add "$LAN_PUBLIC/26" dev eth0
+	ip address add "$HOST_LAN_PUBLIC/26" dev isotest-l0
 	for place in "${CLOSED[@]}" "$METADATA"; do
 		inside lan ip address add "$place/32" dev lo
 		ip route add "$place/32" via "$LAN"
 	done
 	namespace public "$PUBLIC/24" 198.51.100.1
 	inside public ip address add 198.51.100.3/24 dev eth0
-	ip address add 198.51.100.1/24 dev isotest-p0
+	inside public ip address add "$ROUTER/24" dev eth0
+	# what is on the host's wires is its LAN: the internet is behind them, and reached through a router (that nothing is ever sent to)
+	ip address add 198.51.100.1/32 dev isotest-p0
+	ip route add 198.51.100.0/24 dev isotest-p0 src 198.51.100.1
+	ip route add default via "$ROUTER" dev isotest-p0 onlink metric 60000
 	ip address add "$HOST_PUBLIC/32" dev isotest-p0
 	inside public ip -6 address add "$PUBLIC6/64" dev eth0 nodad
 	ip -6 route add 2001:db8:66::/64 dev isotest-p0
@@ -101,7 +109,7 @@ makes_the_world() {
 	iptables -w -t filter -A VMSISO -s 10.213.0.0/16 -j ACCEPT
 	iptables -w -t filter -A VMSISO -s 172.29.0.0/16 -j ACCEPT
 	iptables -w -t filter -I FORWARD -j VMSISO
-	for place in "$LAN" "$LAN_NEXT" "$METADATA" "${CLOSED[@]}" "$PUBLIC" 198.51.100.3 "$DOCKER"; do
+	for place in "$LAN" "$LAN_NEXT" "$LAN_PUBLIC" "$ROUTER" "$METADATA" "${CLOSED[@]}" "$PUBLIC" 198.51.100.3 "$DOCKER"; do
 		contains "$(ip route get "$place")" 'dev isotest-'
 	done
 	contains "$(ip -6 route get "$PUBLIC6")" 'dev isotest-'
@@ -150,7 +158,7 @@ canaries_sing() {
 	background host python3 -B "$HERE/isolation.py" canary $SECONDS_MAX "${host[@]}" udp::::18080 raw6:17 raw6:58
 
 	{
-		for place in "$LAN" "$LAN_NEXT" "$METADATA" "${CLOSED[@]}" "$PUBLIC" "$DOCKER"; do
+		for place in "$LAN" "$LAN_NEXT" "$LAN_PUBLIC" "$ROUTER" "$METADATA" "${CLOSED[@]}" "$PUBLIC" "$DOCKER"; do
 			echo "tcp-$place tcp $place 80"
 			echo "udp-$place udp $place 80"
 			echo "ping-$place ping $place"

@@ -7,6 +7,7 @@
 #include <string.h>
 
 #define HOST_PUBLIC "203.0.113.9"
+#define LAN_NETS    "192.168.7.0/24;198.51.100.64/26;203.0.113.1/32"
 
 static SandboxPlan *
 make_plan (const char *network, GError **error)
@@ -18,6 +19,8 @@ make_plan (const char *network, GError **error)
 
   g_free (facts->host_addresses);
   facts->host_addresses = g_strdup ("192.168.7.5;" HOST_PUBLIC);
+  g_free (facts->lan_nets);
+  facts->lan_nets = g_strdup (LAN_NETS);
   return _sandbox_plan_resolve (profile, facts, &identity, error);
 }
 
@@ -98,6 +101,36 @@ test_lists (void)
   g_assert_nonnull (strstr (plan->policy, "192.168.7.2:8080/tcp"));
 }
 
+/* Where the LAN has public addresses, it is closed all the same, but for what is listed. */
+static void
+test_public_lan (void)
+{
+  g_autoptr (GError) error = NULL;
+  g_autoptr (SandboxPlan) plan = make_plan ("allow=198.51.100.70:443/tcp\n", &error);
+  g_autoptr (SandboxFacts) facts = support_facts ();
+  const char *const inside[] = { "198.51.100.64", "198.51.100.127", "203.0.113.1" };
+  const char *const outside[] = { "198.51.100.63", "198.51.100.128", "203.0.113.2" };
+
+  g_assert_no_error (error);
+  for (SandboxFlowKind kind = SANDBOX_FLOW_TCP; kind <= SANDBOX_FLOW_PING; kind++)
+    for (gsize i = 0; i < G_N_ELEMENTS (inside); i++)
+      {
+        g_assert_false (allows (plan, inside[i], kind, 443));
+        g_assert_true (allows (plan, outside[i], kind, 443));
+      }
+  g_assert_true (allows (plan, "198.51.100.70", SANDBOX_FLOW_TCP, 443));
+  g_assert_false (allows (plan, "198.51.100.70", SANDBOX_FLOW_TCP, 80));
+  /* what is closed anyway is not closed twice */
+  for (guint i = 0; i < plan->flows->len; i++)
+    g_assert_false (g_array_index (plan->flows, SandboxFlow, i).net.address == 0xc0a80700
+                    && g_array_index (plan->flows, SandboxFlow, i).net.bits == 24);
+  g_free (facts->lan_nets);
+  facts->lan_nets = g_strdup (LAN_NETS);
+  g_assert_true (_sandbox_policy_closes (facts, &(SandboxCidr){ 0xc6336450, 28 }));
+  g_assert_false (_sandbox_policy_closes (facts, &(SandboxCidr){ 0xc6336400, 24 }));
+  g_assert_true (_sandbox_policy_closes (facts, &(SandboxCidr){ 0x0a000000, 9 }));
+}
+
 /* A network that is allowed opens no service of the host in passing, and nobody can list one. */
 static void
 test_host_addresses (void)
@@ -122,6 +155,7 @@ main (int argc, char **argv)
   g_test_add_func ("/plan/policy/closed", test_closed);
   g_test_add_func ("/plan/policy/gateway", test_gateway);
   g_test_add_func ("/plan/policy/lists", test_lists);
+  g_test_add_func ("/plan/policy/public-lan", test_public_lan);
   g_test_add_func ("/plan/policy/host-addresses", test_host_addresses);
   return g_test_run ();
 }

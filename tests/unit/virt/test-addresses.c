@@ -16,7 +16,7 @@ test_read (void)
   g_autoptr (GError) error = NULL;
   g_auto (GStrv) texts = NULL;
 
-  g_assert_true (_sandbox_virt_read_host_addresses (facts, &error));
+  g_assert_true (_sandbox_virt_read_host_addresses (facts, "", &error));
   g_assert_no_error (error);
   texts = g_strsplit (facts->host_addresses, ";", -1);
   for (char **text = texts; *text; text++)
@@ -41,7 +41,7 @@ test_refused (void)
   none = before;
   none.rlim_cur = 0;
   g_assert_cmpint (setrlimit (RLIMIT_NOFILE, &none), ==, 0);
-  done = _sandbox_virt_read_host_addresses (facts, &error);
+  done = _sandbox_virt_read_host_addresses (facts, "", &error);
   g_assert_cmpint (setrlimit (RLIMIT_NOFILE, &before), ==, 0);
   g_assert_false (done);
   g_assert_error (error, SANDBOX_ERROR, SANDBOX_ERROR_HOST);
@@ -49,12 +49,14 @@ test_refused (void)
   g_assert_cmpstr (facts->host_addresses, ==, "");
 }
 
-/* In a network namespace of its own, where an address stands on lo. */
+/* In a network namespace of its own: an address on lo, a network on a wire, the other end of a
+ * link, a router; and a machine's bridge, which is none of these. */
 static void
-test_address_on_loopback (void)
+test_namespace (void)
 {
   g_autoptr (SandboxFacts) facts = sandbox_facts_new ();
   g_autoptr (GError) error = NULL;
+  g_autofree char *routes = NULL;
 
   if (!g_test_subprocess ())
     {
@@ -65,13 +67,24 @@ test_address_on_loopback (void)
         }
       g_test_trap_subprocess (NULL, 20 * G_USEC_PER_SEC, G_TEST_SUBPROCESS_DEFAULT);
       g_test_trap_assert_passed ();
-      g_test_trap_assert_stdout ("*<198.51.100.77>*");
+      g_test_trap_assert_stdout ("*<198.51.100.1;198.51.100.130;198.51.100.77>*");
+      g_test_trap_assert_stdout (
+          "*<198.51.100.128/26;198.51.100.2/32;198.51.100.3/32;198.51.100.9/32>*");
       return;
     }
   g_assert_cmpint (unshare (CLONE_NEWNET), ==, 0);
-  g_assert_cmpint (system ("ip address add 198.51.100.77/32 dev lo"), ==, 0);
-  g_assert_true (_sandbox_virt_read_host_addresses (facts, &error));
-  g_print ("<%s>\n", facts->host_addresses);
+  g_assert_cmpint (
+      system ("ip address add 198.51.100.77/32 dev lo && ip tuntap add tun0 mode tun "
+              "&& ip address add 198.51.100.1 peer 198.51.100.2 dev tun0 "
+              "&& ip link add wire0 type bridge && ip address add 198.51.100.130/26 dev wire0 "
+              "&& ip link add vms0123456789 type bridge "
+              "&& ip address add 198.51.100.241/29 dev vms0123456789 && ip link set wire0 up "
+              "&& ip route add default via 198.51.100.3 dev wire0 onlink "
+              "&& ip route add 198.51.100.192/28 via 198.51.100.9 dev wire0 onlink"),
+      ==, 0);
+  g_assert_true (g_file_get_contents ("/proc/net/route", &routes, NULL, NULL));
+  g_assert_true (_sandbox_virt_read_host_addresses (facts, routes, &error));
+  g_print ("<%s>\n<%s>\n", facts->host_addresses, facts->lan_nets);
 }
 
 int
@@ -80,6 +93,6 @@ main (int argc, char **argv)
   g_test_init (&argc, &argv, NULL);
   g_test_add_func ("/virt/addresses/read", test_read);
   g_test_add_func ("/virt/addresses/refused", test_refused);
-  g_test_add_func ("/virt/addresses/on-loopback", test_address_on_loopback);
+  g_test_add_func ("/virt/addresses/namespace", test_namespace);
   return g_test_run ();
 }

@@ -149,7 +149,8 @@ same_policy (const char *a, const char *b)
   return same;
 }
 
-/* Addresses of the host come and go while a machine runs; nothing else may. */
+/* Addresses of the host and networks that it is in come and go while a machine runs; nothing else
+ * may. */
 static void
 test_policy (void)
 {
@@ -157,6 +158,12 @@ test_policy (void)
     "<rule action='drop' direction='out' priority='-900'><ip dstipaddr='192.168.7.5'/></rule>",
     "<rule action='drop' direction='in' priority='-899'><ip srcipaddr='192.168.7.5' "
     "dstipaddr='10.213.0.2'/></rule>",
+    "<rule action='drop' direction='out' priority='-900'><ip dstipaddr='198.51.100.64' "
+    "dstipmask='26'/></rule>",
+    "<rule action='drop' direction='in' priority='-899'><ip srcipaddr='198.51.100.64' "
+    "srcipmask='26' dstipaddr='10.213.0.2'/></rule>",
+    "<rule action='drop' direction='out' priority='900'><all dstipaddr='198.51.100.64' "
+    "dstipmask='26'/></rule>",
   };
   static const char *const others[] = {
     "<rule action='accept' direction='out' priority='-900'><ip dstipaddr='192.168.7.5'/></rule>",

@@ -119,6 +119,9 @@ judge_name (SandboxUpper *upper, SandboxUpperEntry *entry, const char *name, GEr
     return fail_entry (error, name, "comes before its directory");
   if (parent->type != SANDBOX_UPPER_DIR)
     return fail_entry (error, name, "lies in what is no directory");
+  /* an overlay shows nothing of the host's below such a directory, and marks none of those that are
+   * made in it */
+  entry->opaque = entry->opaque || (entry->type == SANDBOX_UPPER_DIR && parent->opaque);
   entry->git = parent->git;
   entry->refusal = parent->refusal ? "it lies in a directory that is refused"
                                    : _sandbox_class_refuse_name (slash ? slash + 1 : entry->path);

@@ -144,6 +144,37 @@ test_after_apply (void)
   world_clear (&world);
 }
 
+/* Removed and made anew by the machine, with a directory in it that this host has, too: overlays
+ * mark only the outer one, and show nothing of this host's below either. */
+static void
+test_made_anew (void)
+{
+  g_autoptr (GByteArray) archive = archive_begin ();
+  g_autoptr (SandboxChanges) changes = NULL;
+  World world;
+
+  world_init (&world, NULL);
+  put_file (world.host, "dist/css/old", 0644, "old");
+  put_file (world.host, "dist/css/same", 0644, "same");
+  put_file (world.host, "dist/top", 0644, "old");
+  world_record (&world);
+  put_file (world.host, "dist/css/mine", 0644, "host");
+  add_pax (archive, "SCHILY.xattr.trusted.overlay.opaque", "y");
+  add_entry (archive, SANDBOX_TAR_DIR, "./dist/", NULL, 0755, NULL);
+  add_entry (archive, SANDBOX_TAR_DIR, "./dist/css/", NULL, 0755, NULL);
+  add_entry (archive, SANDBOX_TAR_FILE, "./dist/css/same", NULL, 0644, "same");
+  changes = read_all (&world, archive);
+  check_state (changes, "dist/css/old", SANDBOX_CHANGE_DELETED, SANDBOX_CHANGE_READY);
+  check_state (changes, "dist/top", SANDBOX_CHANGE_DELETED, SANDBOX_CHANGE_READY);
+  check_state (changes, "dist/css/mine", SANDBOX_CHANGE_DELETED, SANDBOX_CHANGE_CONFLICT);
+  g_assert_cmpuint (changes->rows->len, ==, 3);
+  apply_all (changes, FALSE);
+  check_content (&world, "dist/css/old", NULL);
+  check_content (&world, "dist/css/same", "same");
+  check_content (&world, "dist/css/mine", "host");
+  world_clear (&world);
+}
+
 /* A link of the host's is replaced, never written through; below one nothing is reached. */
 static void
 test_host_links (void)
@@ -541,6 +572,7 @@ main (int argc, char **argv)
   g_test_add_func ("/share/changes/conflict", test_conflict);
   g_test_add_func ("/share/changes/no-record", test_no_record);
   g_test_add_func ("/share/changes/after-apply", test_after_apply);
+  g_test_add_func ("/share/changes/made-anew", test_made_anew);
   g_test_add_func ("/share/changes/host-links", test_host_links);
   g_test_add_func ("/share/changes/bare", test_bare);
   g_test_add_func ("/share/changes/runs", test_runs);

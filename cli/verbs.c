@@ -432,8 +432,8 @@ const VmsVerb vms_verbs[] = {
     vms_cmd_share_list },
   { "share", "add", NULL, VMS_GROUP_USE, "NAME SPEC", 2, 2, VMS_COMPLETE_MACHINE, 0,
     "share a directory with a machine, also while it runs",
-    "SPEC is DIR[:TARGET][,mode=M][,shadow=DIR;DIR] as for `vms create --share`, with the same rules. A running "
-    "machine has it mounted at once; it is also written to its profile ([share:NAME]).\n\n"
+    "SPEC is DIR[:TARGET][,mode=M][,shadow=DIR;DIR], and [,guard=NAME;NAME][,flag=NAME;NAME], as for "
+    "`vms create --share`, with the same rules. A running machine has it mounted at once; it is also written to its profile ([share:NAME]).\n\n"
     "With --for it is taken away again when the time is over, also from processes that work in it; "
     "of mode=review, what was not applied then stays in the machine, and is there again when the "
     "same directory is added once more. A machine has room for eight more while it runs.",

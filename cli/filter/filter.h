@@ -4,6 +4,7 @@
 
 #define FUSE_USE_VERSION 34
 #include <fuse_lowlevel.h>
+#include "share/share.h"
 #include <glib.h>
 #include <stdbool.h>
 #include <sys/stat.h>
@@ -30,8 +31,10 @@ const char *fd_path (int fd, char buffer[32]);
 
 /* --- rules.c: by where something is now, which the kernel says of a descriptor */
 void rules_init (int root_fd);
-/* Also guarded, with all below: @path from the shared directory on. */
-void rules_add (const char *path);
+/* What is guarded in this share, beyond what is in every one. */
+SandboxClasses *rules_classes (void);
+/* Adds what stands in the file @fd, as the library wrote it down. */
+void rules_load (int fd);
 /* From the shared directory on, "" for itself; NULL: it is no longer in it. (transfer full) */
 char *rules_path (int fd);
 /* 0, or why the machine may not change @name in the directory: an errno. */

@@ -3,21 +3,14 @@
 // core.hooksPath and the like of its repositories name, and what a guarded name is a link to.
 #include "filter.h"
 
-#include "share/share.h"
-
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <string.h>
 #include <unistd.h>
 
-#define DEPTH_MAX        32
-#define DIRECTORIES_MAX  50000
-#define CONFIG_BYTES_MAX (256 * 1024)
-
-/* Keys whose value is a file, or a directory of files, that git runs or takes settings from. */
-static const char *const path_keys[] = { "hookspath",      "fsmonitor",     "path",
-                                         "attributesfile", "blamerevsfile", NULL };
+#define DEPTH_MAX       32
+#define DIRECTORIES_MAX 50000
 
 typedef struct
 {
@@ -25,92 +18,34 @@ typedef struct
   guint directories, depth;
 } Search;
 
-/* @target as seen from the directory @dir of the tree, by its text; NULL when it is not in it.
- * (transfer full) */
-static char *
-resolve (const char *dir, const char *target)
+static int
+open_file (const Search *search, const char *path)
 {
-  g_auto (GStrv) parts = NULL;
-  g_autoptr (GPtrArray) kept = g_ptr_array_new ();
-  g_autofree char *whole = NULL;
-
-  if (target[0] == '/' || target[0] == '~')
-    return NULL;
-  whole = g_strconcat (dir, "/", target, NULL);
-  parts = g_strsplit (whole, "/", -1);
-  for (gsize i = 0; parts[i] != NULL; i++)
-    {
-      if (parts[i][0] == '\0' || g_str_equal (parts[i], "."))
-        continue;
-      if (!g_str_equal (parts[i], ".."))
-        g_ptr_array_add (kept, parts[i]);
-      else if (kept->len == 0)
-        return NULL;
-      else
-        g_ptr_array_remove_index (kept, kept->len - 1);
-    }
-  if (kept->len == 0)
-    return NULL;
-  g_ptr_array_add (kept, NULL);
-  return g_strjoinv ("/", (char **)kept->pdata);
+  return openat (search->root_fd, path, O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC);
 }
 
 static void
-guard (const char *dir, const char *target)
+read_repository (const Search *search, const char *work_tree, const char *git_dir)
 {
-  g_autofree char *path = resolve (dir, target);
+  static const char *const files[] = { "config", "config.worktree" };
 
-  if (path != NULL)
-    rules_add (path);
+  for (gsize i = 0; i < G_N_ELEMENTS (files); i++)
+    {
+      g_autofree char *path = g_strconcat (git_dir, "/", files[i], NULL);
+
+      _sandbox_settings_read (rules_classes (), open_file (search, path), work_tree, git_dir);
+    }
 }
 
-/* "key = value", "value" perhaps quoted. More is guarded than git would look at: keys of other
- * sections, too. */
+/* A submodule's, or a worktree's. */
 static void
-read_setting (const char *line, const char *work_tree, const char *git_dir)
+look_at_git_file (const Search *search, const char *dir, const char *path)
 {
-  const char *equals = strchr (line, '=');
-  g_autofree char *key = equals != NULL ? g_strndup (line, (gsize)(equals - line)) : NULL;
-  g_autofree char *value = equals != NULL ? g_strdup (equals + 1) : NULL;
-  g_autofree char *lower = NULL;
-  gsize length;
+  g_autofree char *git_dir =
+      _sandbox_settings_git_dir (rules_classes (), open_file (search, path), dir);
 
-  if (key == NULL)
-    return;
-  g_strstrip (key);
-  g_strstrip (value);
-  lower = g_ascii_strdown (key, -1);
-  length = strlen (value);
-  if (length >= 2 && value[0] == '"' && value[length - 1] == '"')
-    {
-      value[length - 1] = '\0';
-      memmove (value, value + 1, length - 1);
-    }
-  if (!g_strv_contains (path_keys, lower) || *value == '\0')
-    return;
-  /* from where, depends on the key */
-  guard (work_tree, value);
-  guard (git_dir, value);
-}
-
-static void
-read_config (Search *search, const char *work_tree, const char *git_dir)
-{
-  g_autofree char *path = g_strconcat (git_dir, "/config", NULL);
-  int fd = openat (search->root_fd, path, O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC);
-  g_autofree char *text = g_malloc0 (CONFIG_BYTES_MAX + 1);
-  g_auto (GStrv) lines = NULL;
-  struct stat info;
-
-  if (fd < 0)
-    return;
-  if (fstat (fd, &info) == 0 && S_ISREG (info.st_mode) && read (fd, text, CONFIG_BYTES_MAX) > 0)
-    {
-      lines = g_strsplit (text, "\n", -1);
-      for (gsize i = 0; lines[i] != NULL; i++)
-        read_setting (lines[i], work_tree, git_dir);
-    }
-  close (fd);
+  if (git_dir != NULL)
+    read_repository (search, dir, git_dir);
 }
 
 static void search_directory (Search *search, const char *path);
@@ -122,14 +57,15 @@ look_at_link (Search *search, const char *dir, const char *path)
   ssize_t n;
   gboolean git;
 
-  if (!_sandbox_guard_holds (path) && _sandbox_class_of (path, &git) != SANDBOX_CHANGE_RUNS
-      && !_sandbox_class_is_head (path))
+  if (!_sandbox_guard_holds (rules_classes (), path)
+      && _sandbox_classes_risk (rules_classes (), path, &git) != SANDBOX_CHANGE_RUNS
+      && !_sandbox_classes_is_head (rules_classes (), path))
     return;
   n = readlinkat (search->root_fd, path, target, sizeof target - 1);
   if (n < 0)
     return;
   target[n] = '\0';
-  guard (dir, target);
+  g_free (_sandbox_classes_add_target (rules_classes (), dir, target));
 }
 
 static void
@@ -140,10 +76,12 @@ look_at (Search *search, const char *dir, const struct dirent *entry)
 
   if (entry->d_type == DT_LNK)
     look_at_link (search, dir, path);
+  else if (entry->d_type == DT_REG && g_str_equal (entry->d_name, ".git"))
+    look_at_git_file (search, dir, path);
   else if (entry->d_type != DT_DIR)
     return;
   else if (g_str_equal (entry->d_name, ".git"))
-    read_config (search, dir, path);
+    read_repository (search, dir, path);
   else
     search_directory (search, path);
 }

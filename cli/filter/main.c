@@ -15,14 +15,17 @@
 #include "filter.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
-/* As vms-virtiofsd gives them: a /dev/fuse that is mounted, and the shared directory. */
-#define FUSE_FD 3
-#define ROOT_FD 4
+/* As vms-virtiofsd gives them: a /dev/fuse that is mounted, the shared directory, and, if there are
+ * any, rules of this share. */
+#define FUSE_FD  3
+#define ROOT_FD  4
+#define GUARD_FD 5
 
 static struct fuse_session *
 open_session (void)
@@ -56,8 +59,14 @@ main (int argc, char **argv)
   if (fstat (ROOT_FD, &info) < 0 || !S_ISDIR (info.st_mode))
     g_error ("there is no shared directory: %s", g_strerror (errno));
   umask (0);
-  nodes_init (ROOT_FD);
   rules_init (ROOT_FD);
+  /* before anything else could have got that number */
+  if (fcntl (GUARD_FD, F_GETFD) >= 0)
+    {
+      rules_load (GUARD_FD);
+      close (GUARD_FD);
+    }
+  nodes_init (ROOT_FD);
   session = open_session ();
   confine ();
   find_guarded (ROOT_FD);

@@ -17,10 +17,11 @@
 #define MOVE_ENTRIES_MAX 20000
 #define MOVE_DEPTH_MAX   64
 #define PATH_BYTES_MAX   4096
+#define RULES_BYTES_MAX  (1024 * 1024)
 
 static int root;
 static char *prefix; /* of what the kernel says of descriptors */
-static GPtrArray *extra;
+static SandboxClasses *classes;
 
 void
 rules_init (int root_fd)
@@ -33,13 +34,31 @@ rules_init (int root_fd)
   path[n] = '\0';
   root = root_fd;
   prefix = g_str_equal (path, "/") ? g_strdup ("") : g_strdup (path);
-  extra = g_ptr_array_new_with_free_func (g_free);
+  classes = _sandbox_classes_parse ("");
+}
+
+SandboxClasses *
+rules_classes (void)
+{
+  return classes;
 }
 
 void
-rules_add (const char *path)
+rules_load (int fd)
 {
-  g_ptr_array_add (extra, g_strdup (path));
+  g_autofree char *text = g_malloc0 (RULES_BYTES_MAX + 1);
+  SandboxClasses *loaded;
+  gsize length = 0;
+  ssize_t n;
+
+  while (length < RULES_BYTES_MAX && (n = read (fd, text + length, RULES_BYTES_MAX - length)) > 0)
+    length += (gsize)n;
+  loaded = _sandbox_classes_parse (text);
+  /* less than what was asked for would be kept quiet about */
+  if (loaded == NULL)
+    g_error ("the rules of this share cannot be read");
+  _sandbox_classes_free (classes);
+  classes = loaded;
 }
 
 char *
@@ -61,16 +80,6 @@ static char *
 join (const char *dir, const char *name)
 {
   return *dir != '\0' ? g_strconcat (dir, "/", name, NULL) : g_strdup (name);
-}
-
-/* Whether @path is @place or in it. */
-static bool
-is_beneath (const char *path, const char *place)
-{
-  gsize length = strlen (place);
-
-  return g_ascii_strncasecmp (path, place, length) == 0
-         && (path[length] == '/' || path[length] == '\0');
 }
 
 /* Whether @path lies in a .git. */
@@ -106,12 +115,7 @@ is_in_repository (const char *path)
 static bool
 is_guarded (const char *path)
 {
-  if (_sandbox_guard_holds (path))
-    return true;
-  for (guint i = 0; i < extra->len; i++)
-    if (is_beneath (path, extra->pdata[i]))
-      return true;
-  return is_in_repository (path);
+  return _sandbox_guard_holds (classes, path) || is_in_repository (path);
 }
 
 int
@@ -158,12 +162,9 @@ rules_check_content (int fd)
 static int
 check_link_at (const char *path, const char *target)
 {
-  if (_sandbox_class_is_head (path) || _sandbox_class_refuse_link (path, target) != NULL)
-    return EROFS;
   /* in place of a directory on the way to something guarded; and git writes through links */
-  for (guint i = 0; i < extra->len; i++)
-    if (is_beneath (extra->pdata[i], path))
-      return EROFS;
+  if (_sandbox_classes_is_head (classes, path) || _sandbox_class_refuse_link (path, target) != NULL)
+    return EROFS;
   return is_in_git (path) ? EROFS : 0;
 }
 

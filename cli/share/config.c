@@ -101,38 +101,57 @@ open_door (const char *door, struct stat *ret_info)
   return fd;
 }
 
+/* A file of the door's owner and nobody else's; -1 with ENOENT: it is not there. */
+static int
+open_file (int dir_fd, const char *door, const char *name, uid_t owner, off_t max, off_t *ret_size)
+{
+  struct stat info;
+  /* a FIFO must not hold us */
+  int fd = open_strictly (dir_fd, name, O_RDONLY | O_NONBLOCK | O_NOCTTY, RESOLVE_BENEATH);
+
+  if (fd < 0 && errno == ENOENT)
+    return -1;
+  if (fd < 0)
+    share_die_errno ("opening %s/%s", door, name);
+  if (fstat (fd, &info) < 0)
+    share_die_errno ("looking at %s/%s", door, name);
+  if (!S_ISREG (info.st_mode))
+    share_die ("%s/%s is no regular file", door, name);
+  if (info.st_uid != owner)
+    share_die ("%s/%s belongs to uid %u, its directory to uid %u", door, name,
+               (unsigned)info.st_uid, (unsigned)owner);
+  if ((info.st_mode & 07777) != 0600 || info.st_nlink != 1)
+    share_die ("%s/%s has mode %04o and %u names, not 0600 and one", door, name,
+               info.st_mode & 07777, (unsigned)info.st_nlink);
+  if (info.st_size < 1 || info.st_size > max)
+    share_die ("%s/%s is empty, or longer than %ld bytes", door, name, (long)max);
+  *ret_size = info.st_size;
+  return fd;
+}
+
 void
 share_config_load (const char *door, ShareConfig *ret_config, uid_t *ret_owner)
 {
   char text[SHARE_CONFIG_MAX];
-  struct stat dir, info;
+  struct stat dir;
+  off_t size = 0, guard_size;
   int dir_fd = open_door (door, &dir);
-  /* a FIFO must not hold us */
-  int fd = open_strictly (dir_fd, SHARE_CONFIG, O_RDONLY | O_NONBLOCK | O_NOCTTY, RESOLVE_BENEATH);
+  int fd = open_file (dir_fd, door, SHARE_CONFIG, dir.st_uid, SHARE_CONFIG_MAX, &size);
   const char *wrong;
   ssize_t n;
 
   if (fd < 0)
     share_die_errno ("opening %s/" SHARE_CONFIG, door);
-  if (fstat (fd, &info) < 0)
-    share_die_errno ("looking at %s/" SHARE_CONFIG, door);
-  if (!S_ISREG (info.st_mode))
-    share_die ("%s/" SHARE_CONFIG " is no regular file", door);
-  if (info.st_uid != dir.st_uid)
-    share_die ("%s/" SHARE_CONFIG " belongs to uid %u, its directory to uid %u", door,
-               (unsigned)info.st_uid, (unsigned)dir.st_uid);
-  if ((info.st_mode & 07777) != 0600 || info.st_nlink != 1)
-    share_die ("%s/" SHARE_CONFIG " has mode %04o and %u names, not 0600 and one", door,
-               info.st_mode & 07777, (unsigned)info.st_nlink);
-  if (info.st_size < 1 || info.st_size > SHARE_CONFIG_MAX)
-    share_die ("%s/" SHARE_CONFIG " is empty, or longer than %d bytes", door, SHARE_CONFIG_MAX);
   n = pread (fd, text, sizeof text, 0);
-  if (n != info.st_size)
+  if (n != size)
     share_die ("%s/" SHARE_CONFIG " changes while it is read", door);
   wrong = share_config_parse (text, (size_t)n, ret_config);
   if (wrong)
     share_die ("%s/" SHARE_CONFIG ": %s", door, wrong);
   close (fd);
+  ret_config->guard_fd = ret_config->guarded ? open_file (dir_fd, door, SHARE_GUARD, dir.st_uid,
+                                                          SHARE_GUARD_MAX, &guard_size)
+                                             : -1;
   close (dir_fd);
   *ret_owner = dir.st_uid;
 }

@@ -14,8 +14,9 @@
 #include <unistd.h>
 
 /* As the program expects them (cli/filter/main.c). */
-#define FUSE_FD 3
-#define ROOT_FD 4
+#define FUSE_FD  3
+#define ROOT_FD  4
+#define GUARD_FD 5
 
 static int
 mount_fuse (void)
@@ -33,29 +34,31 @@ mount_fuse (void)
 }
 
 static _Noreturn void
-become_filter (int fuse_fd, int tree_fd, pid_t parent)
+become_filter (int fuse_fd, int tree_fd, int guard_fd, pid_t parent)
 {
   char number[16];
   char *argv[] = { (char *)"share-filter", number, NULL };
   char *env[] = { (char *)"PATH=/usr/sbin:/usr/bin:/sbin:/bin", NULL };
   /* above where they are to be, so that neither is closed by the other's way there */
-  int fuse = fcntl (fuse_fd, F_DUPFD_CLOEXEC, ROOT_FD + 1);
-  int tree = fcntl (tree_fd, F_DUPFD_CLOEXEC, ROOT_FD + 1);
+  int fuse = fcntl (fuse_fd, F_DUPFD_CLOEXEC, GUARD_FD + 1);
+  int tree = fcntl (tree_fd, F_DUPFD_CLOEXEC, GUARD_FD + 1);
+  int guard = guard_fd < 0 ? -1 : fcntl (guard_fd, F_DUPFD_CLOEXEC, GUARD_FD + 1);
 
   /* only those who use the file system keep it: when the daemon is gone, so is it, and the filter
    * is told */
   if (unshare (CLONE_NEWNS) < 0 || umount2 (SHARE_VIEW, MNT_DETACH) < 0)
     share_die_errno ("leaving the file system to the daemon");
   snprintf (number, sizeof number, "%d", (int)parent);
-  if (fuse < 0 || tree < 0 || dup2 (fuse, FUSE_FD) < 0 || dup2 (tree, ROOT_FD) < 0
-      || close_range (ROOT_FD + 1, ~0U, 0) < 0)
+  if (fuse < 0 || tree < 0 || (guard_fd >= 0 && guard < 0) || dup2 (fuse, FUSE_FD) < 0
+      || dup2 (tree, ROOT_FD) < 0 || (guard >= 0 && dup2 (guard, GUARD_FD) < 0)
+      || close_range (guard < 0 ? GUARD_FD : GUARD_FD + 1, ~0U, 0) < 0)
     share_die_errno ("giving the filter its descriptors");
   execve (SHARE_FILTER, argv, env);
   share_die_errno ("starting " SHARE_FILTER);
 }
 
 void
-share_filter_start (int tree_fd, const ShareMaps *maps)
+share_filter_start (int tree_fd, int guard_fd, const ShareMaps *maps)
 {
   ShareMaps below = *maps;
   pid_t self = getpid (), child;
@@ -70,9 +73,11 @@ share_filter_start (int tree_fd, const ShareMaps *maps)
   if (child < 0)
     share_die_errno ("making a process");
   if (child == 0)
-    become_filter (fuse_fd, tree_fd, self);
+    become_filter (fuse_fd, tree_fd, guard_fd, self);
   close (fuse_fd);
   close (tree_fd);
+  if (guard_fd >= 0)
+    close (guard_fd);
   /* the same numbers once more */
   for (size_t i = 0; i < below.n_uids; i++)
     below.uids[i].outside = below.uids[i].inside;

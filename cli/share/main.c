@@ -234,7 +234,7 @@ main (int argc, char **argv)
     share_view_mount (tree_fd);
   share_enter_user_namespace (&maps);
   if (config.guarded)
-    share_filter_start (tree_fd, &maps);
+    share_filter_start (tree_fd, config.guard_fd, &maps);
   share_refuse_set_id ();
   become_daemon (&config, &args);
 }

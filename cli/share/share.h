@@ -11,7 +11,10 @@
  * (lib/facade/share-door.c), anybody who is the user may have changed it. */
 #define SHARE_CONFIG     "config"
 #define SHARE_CONFIG_MAX 4096
-#define SHARE_PATH_MAX   1024
+/* Of mode=guarded: what else it holds. Nothing here reads it; the filter does. */
+#define SHARE_GUARD     "guard"
+#define SHARE_GUARD_MAX (1024 * 1024)
+#define SHARE_PATH_MAX  1024
 
 /* Everything that is refused ends here: a line on standard error (libvirt's log), exit status 1. */
 void share_die (const char *format, ...) __attribute__ ((format (printf, 1, 2), noreturn));
@@ -37,6 +40,7 @@ typedef struct
   bool separate_options; /* the daemon's style: --shared-dir, else -o source= */
   char daemon[SHARE_PATH_MAX + 1];
   char source[SHARE_PATH_MAX + 1];
+  int guard_fd; /* -1: there is none */
 } ShareConfig;
 /* NULL, or what is wrong. */
 const char *share_config_parse (const char *text, size_t length, ShareConfig *ret_config);
@@ -89,6 +93,7 @@ void share_enter_user_namespace (const ShareMaps *maps);
 void share_refuse_set_id (void);
 
 /* --- filter.c */
-/* In the user namespace of @maps: the filter of mode=guarded onto SHARE_VIEW, with the mount that
- * is nowhere behind it. This process is then in namespaces below. */
-void share_filter_start (int tree_fd, const ShareMaps *maps);
+/* In the user namespace of @maps, with rules in @guard_fd (-1: none): the filter of mode=guarded
+ * onto SHARE_VIEW, with the mount that is nowhere behind it. This process is then in namespaces
+ * below. */
+void share_filter_start (int tree_fd, int guard_fd, const ShareMaps *maps);

@@ -83,7 +83,7 @@ sandbox_profile_get_origin (SandboxProfile *profile, const char *group, const ch
  * list adds to what it has when it begins with "+", else replaces it. */
 gboolean sandbox_profile_set (SandboxProfile *profile, const char *group, const char *key,
                               const char *value, GError **error);
-/* @spec: "DIR[:TARGET][,mode=M][,shadow=DIR;DIR]"; DIR absolute or ~/... */
+/* @spec: "DIR[:TARGET][,mode=M][,shadow=DIR;DIR][,guard=P;Q][,flag=P;Q]"; DIR absolute or ~/... */
 gboolean sandbox_profile_add_share (SandboxProfile *profile, const char *spec, GError **error);
 /* The effective profile as a key file that parses back to an equal profile. */
 char *sandbox_profile_format (SandboxProfile *profile);

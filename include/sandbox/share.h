@@ -80,7 +80,7 @@ typedef struct
  * mounted. (transfer full) (element-type SandboxShare) */
 GPtrArray *
 sandbox_machine_list_shares (SandboxMachine *machine, GCancellable *cancellable, GError **error);
-/* @spec: "DIR[:TARGET][,mode=M][,shadow=DIR;DIR]" as for sandbox_profile_add_share(). A running
+/* @spec: "DIR[:TARGET][,OPTION...]" as for sandbox_profile_add_share(). A running
  * machine has it mounted when this returns, one that is off with its next start. INVALID for a
  * directory that may not be shared, and when the machine has no room for one more while it runs;
  * EXISTS when the directory is shared in another way already, or the machine still has changes of

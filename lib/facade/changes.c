@@ -300,19 +300,58 @@ discard (SandboxChanges *changes, const guint *chosen, gsize n_chosen, gpointer 
   return ok && _sandbox_changes_forget (changes, wanted, cancellable, error);
 }
 
+/* A list of one share in the profile as it is now; "" where it has none. */
+static const char *
+own_list (SandboxProfile *profile, const char *tag, const char *key)
+{
+  g_autofree char *group = g_strconcat ("share:", tag, NULL);
+  const char *value = profile != NULL ? sandbox_profile_get (profile, group, key) : NULL;
+
+  return value != NULL ? value : "";
+}
+
+static void
+add_list (GString *text, const char *key, const char *list)
+{
+  if (*list != '\0')
+    g_string_append_printf (text, "%s %s\n", key, list);
+}
+
+/* What the machine was started with counts, and what its profile has by now, too: a name that was
+ * added holds at once, one that was taken out until the next start. */
+char *
+_sandbox_share_classes (SandboxMachine *machine, const SandboxPlanShare *share,
+                        GCancellable *cancellable)
+{
+  g_autoptr (SandboxProfile) profile = _sandbox_machine_load_profile (machine, NULL);
+  g_autofree char *settings = _sandbox_settings_of_user (cancellable);
+  g_autoptr (GString) text = g_string_new (NULL);
+
+  g_string_append_printf (text, "root %s\nhome %s\n", share->source, machine->host->home);
+  add_list (text, "guard", share->guard);
+  add_list (text, "guard", own_list (profile, share->tag, "guard"));
+  add_list (text, "flag", share->flag);
+  add_list (text, "flag", own_list (profile, share->tag, "flag"));
+  g_string_append (text, settings);
+  return g_string_free (g_steal_pointer (&text), FALSE);
+}
+
 /* @fetched is taken. */
 static SandboxChanges *
 compare (SandboxMachine *machine, const SandboxPlanShare *share, SandboxSsh *ssh, int dir_fd,
          SandboxFetched *fetched, GCancellable *cancellable, GError **error)
 {
   sandbox_autofd int root_fd = _sandbox_share_root_fd (share->source, error);
+  g_autofree char *classes = NULL;
   SandboxChanges *changes;
   Reading *reading;
 
   if (root_fd < 0)
     return NULL;
-  changes = _sandbox_changes_new (machine->name, share->tag, g_steal_pointer (&fetched->upper),
-                                  root_fd, dir_fd, cancellable, error);
+  classes = _sandbox_share_classes (machine, share, cancellable);
+  changes =
+      _sandbox_changes_new (machine->name, share->tag, g_steal_pointer (&fetched->upper),
+                            _sandbox_classes_parse (classes), root_fd, dir_fd, cancellable, error);
   if (changes == NULL)
     return NULL;
   changes->fingerprint = g_steal_pointer (&fetched->fingerprint);

@@ -133,6 +133,10 @@ set_share (GString *text, const SandboxShareSpec *share)
                           share->create ? "yes" : "no");
   if (*share->shadow != '\0')
     g_string_append_printf (text, "shadow=%s\n", share->shadow);
+  if (*share->guard != '\0')
+    g_string_append_printf (text, "guard=%s\n", share->guard);
+  if (*share->flag != '\0')
+    g_string_append_printf (text, "flag=%s\n", share->flag);
 }
 
 char *

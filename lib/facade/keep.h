@@ -16,6 +16,9 @@
 /* --- changes.c */
 int _sandbox_records_fd (SandboxMachine *machine, GError **error);
 int _sandbox_share_root_fd (const char *source, GError **error);
+/* What it adds to the table of names, as _sandbox_classes_parse() reads it. (transfer full) */
+char *_sandbox_share_classes (SandboxMachine *machine, const SandboxPlanShare *share,
+                              GCancellable *cancellable);
 
 /* --- fetch.c: one share's layer, from a guest or a reader, which are trusted alike */
 typedef struct

@@ -12,6 +12,7 @@
 #define ASK_USEC     (60 * G_USEC_PER_SEC)
 #define SOURCE_MAX   4096
 #define LEFT_OUT_MAX (1024 * 1024)
+#define CLASSES_MAX  (1024 * 1024)
 #define OPEN_DIR     (O_RDONLY | O_DIRECTORY | O_CLOEXEC | O_NOFOLLOW)
 
 static const char *const record_suffixes[] = { ".manifest", ".applied" };
@@ -82,7 +83,7 @@ is_worth_it (const Save *save, const SandboxPlanShare *share, SandboxFetched *fe
     return many;
   changes =
       _sandbox_changes_new (save->machine->name, share->tag, g_steal_pointer (&fetched->upper),
-                            root_fd, save->records_fd, save->cancellable, NULL);
+                            NULL, root_fd, save->records_fd, save->cancellable, NULL);
   return changes == NULL || changes->rows->len > 0 || changes->n_git > 0;
 }
 
@@ -101,6 +102,7 @@ save_share (Save *save, const SandboxPlanShare *share, GError **error)
   sandbox_autofd int fd =
       openat (save->dir_fd, tar, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC | O_NOFOLLOW, 0600);
   g_auto (SandboxFetched) fetched = { NULL };
+  g_autofree char *classes = NULL;
   g_autoptr (GError) local = NULL;
 
   if (fd < 0)
@@ -122,8 +124,10 @@ save_share (Save *save, const SandboxPlanShare *share, GError **error)
       return FALSE;
   copy_bases (save, share->tag);
   save->n_saved++;
+  classes = _sandbox_share_classes (save->machine, share, save->cancellable);
   return write_file (save, share->tag, ".left-out", fetched.left_out, strlen (fetched.left_out),
                      error)
+         && write_file (save, share->tag, ".classes", classes, strlen (classes), error)
          && write_file (save, share->tag, ".source", share->source, strlen (share->source), error);
 }
 
@@ -386,6 +390,7 @@ sandbox_host_read_saved_changes (SandboxHost *host, const char *saved, const cha
   sandbox_autofd int root_fd = source == NULL ? -1 : _sandbox_share_root_fd (source, error);
   sandbox_autofd int fd = -1;
   g_auto (SandboxFetched) fetched = { NULL };
+  g_autofree char *classes = NULL;
 
   if (root_fd < 0)
     return NULL;
@@ -401,6 +406,9 @@ sandbox_host_read_saved_changes (SandboxHost *host, const char *saved, const cha
                          : read_text (dir_fd, share, ".left-out", LEFT_OUT_MAX + 1, error);
   if (fetched.left_out == NULL || !_sandbox_fetched_add_left_out (&fetched, error))
     return NULL;
-  return _sandbox_changes_new (name, share, g_steal_pointer (&fetched.upper), root_fd, dir_fd,
-                               cancellable, error);
+  /* those that were saved by an earlier version have none */
+  classes = read_text (dir_fd, share, ".classes", CLASSES_MAX, NULL);
+  return _sandbox_changes_new (name, share, g_steal_pointer (&fetched.upper),
+                               classes != NULL ? _sandbox_classes_parse (classes) : NULL, root_fd,
+                               dir_fd, cancellable, error);
 }

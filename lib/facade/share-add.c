@@ -53,8 +53,8 @@ put_live_shares (const Adding *adding, SandboxProfile *profile, GError **error)
     {
       const SandboxPlanShare *share = adding->live->shares->pdata[i];
       const GPtrArray *have = _sandbox_profile_values (profile)->shares;
-      SandboxShareSpec spec = { share->tag,  share->source, share->target,
-                                share->mode, share->create, share->shadow };
+      SandboxShareSpec spec = { share->tag,    share->source, share->target, share->mode,
+                                share->create, share->shadow, share->guard,  share->flag };
       gboolean found = FALSE;
 
       for (guint k = 0; k < have->len && !found; k++)
@@ -117,7 +117,8 @@ step_profile (gpointer data, GCancellable *cancellable, GError **error)
   want = find_spec (work->profile, adding->name);
   return (have != NULL && strcmp (have->source, want->source) == 0
           && strcmp (have->target, want->target) == 0 && have->mode == want->mode
-          && strcmp (have->shadow, want->shadow) == 0)
+          && strcmp (have->shadow, want->shadow) == 0 && strcmp (have->guard, want->guard) == 0
+          && strcmp (have->flag, want->flag) == 0)
          || save_profile (adding, error);
 }
 
@@ -139,7 +140,9 @@ check_there (Adding *adding, GError **error)
   adding->there = TRUE;
   if (strcmp (have->source, adding->share->source) == 0
       && strcmp (have->target, adding->share->target) == 0 && have->mode == adding->share->mode
-      && strcmp (have->shadow, adding->share->shadow) == 0)
+      && strcmp (have->shadow, adding->share->shadow) == 0
+      && strcmp (have->guard, adding->share->guard) == 0
+      && strcmp (have->flag, adding->share->flag) == 0)
     return TRUE;
   return sandbox_fail (error, SANDBOX_ERROR_EXISTS,
                        "the machine has it as \"%s\" already, %s at %s; remove that first (`vms "

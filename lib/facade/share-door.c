@@ -2,7 +2,7 @@
 // Doors: for each share a directory of the machine's, which libvirt is told to share, and in it
 // what the share helper (cli/share) needs to know of the real one. libvirt passes on no more than
 // one path, and the helper takes its orders from nobody but the user whose the directory is.
-#include "facade/facade-private.h"
+#include "facade/keep.h"
 
 #include "base/child.h"
 #include "base/setup.h"
@@ -13,6 +13,7 @@
 
 #define DOORS           "shares"
 #define CONFIG          "config"
+#define GUARD           "guard"
 #define FUSE            "/dev/fuse"
 #define DESCRIPTION_MAX (64 * 1024)
 #define ASK_USEC        (10 * G_USEC_PER_SEC)
@@ -150,15 +151,21 @@ check_paths (const SandboxPlanShare *share, GError **error)
 }
 
 static gboolean
-write_door (int doors_fd, const SandboxPlanShare *share, const char *daemon, gboolean separate,
-            GError **error)
+write_door (SandboxMachine *machine, int doors_fd, const SandboxPlanShare *share,
+            const char *daemon, gboolean separate, GCancellable *cancellable, GError **error)
 {
   sandbox_autofd int fd = -1;
-  g_autofree char *text = NULL;
+  g_autofree char *text = NULL, *classes = NULL;
 
   if (!check_paths (share, error)
       || (fd = sandbox_dir_open_at (doors_fd, share->tag, TRUE, error)) < 0)
     return FALSE;
+  if (share->mode == SANDBOX_SHARE_GUARDED)
+    {
+      classes = _sandbox_share_classes (machine, share, cancellable);
+      if (!sandbox_file_write_at (fd, GUARD, classes, strlen (classes), 0600, error))
+        return FALSE;
+    }
   text = g_strdup_printf ("libsandbox-share 1\naccess %s\noptions %s\ndaemon %s\nsource %s\n",
                           share->mode == SANDBOX_SHARE_GUARDED ? "guarded"
                           : share->read_only                   ? "ro"
@@ -179,7 +186,8 @@ _sandbox_share_door_write (SandboxMachine *machine, const SandboxPlanShare *shar
   state_fd = _sandbox_machine_state_fd (machine, FALSE, error);
   if (state_fd < 0 || (doors_fd = sandbox_dir_open_at (state_fd, DOORS, TRUE, error)) < 0)
     return FALSE;
-  return write_door (doors_fd, share, daemon, wants_separate_options (daemon, cancellable), error);
+  return write_door (machine, doors_fd, share, daemon, wants_separate_options (daemon, cancellable),
+                     cancellable, error);
 }
 
 void
@@ -210,7 +218,8 @@ _sandbox_share_doors_write (SandboxWork *work, GCancellable *cancellable, GError
       || (doors_fd = sandbox_dir_open_at (state_fd, DOORS, TRUE, error)) < 0)
     return FALSE;
   for (guint i = 0; i < work->plan->shares->len; i++)
-    if (!write_door (doors_fd, work->plan->shares->pdata[i], daemon, separate, error))
+    if (!write_door (work->machine, doors_fd, work->plan->shares->pdata[i], daemon, separate,
+                     cancellable, error))
       return FALSE;
   return TRUE;
 }

@@ -85,6 +85,8 @@ copy_shares (const GPtrArray *shares)
       copy->mode = share->mode;
       copy->create = share->create;
       copy->shadow = g_strdup (share->shadow);
+      copy->guard = g_strdup (share->guard);
+      copy->flag = g_strdup (share->flag);
       copy->read_only = share->read_only;
       g_ptr_array_add (copies, copy);
     }

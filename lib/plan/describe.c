@@ -16,6 +16,8 @@ _sandbox_plan_share_free (gpointer data)
   g_free (share->target);
   g_free (share->door);
   g_free (share->shadow);
+  g_free (share->guard);
+  g_free (share->flag);
   g_free (share);
 }
 
@@ -170,10 +172,12 @@ sandbox_plan_describe (SandboxPlan *plan)
       const SandboxPlanShare *share = g_ptr_array_index (plan->shares, i);
       g_autofree char *key = g_strdup_printf ("share %s", share->tag);
 
-      add_line (text, key, "%s on %s, %s%s%s%s", share->source, share->target,
+      add_line (text, key, "%s on %s, %s%s%s%s%s%s%s%s", share->source, share->target,
                 _sandbox_share_mode_to_string (share->mode),
                 share->create ? ", made when missing" : "",
-                *share->shadow ? ", on the machine's disk: " : "", share->shadow);
+                *share->shadow ? ", on the machine's disk: " : "", share->shadow,
+                *share->guard ? ", run by the host: " : "", share->guard,
+                *share->flag ? ", build files: " : "", share->flag);
     }
   if (*plan->forbid)
     {

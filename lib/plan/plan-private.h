@@ -54,6 +54,7 @@ typedef struct
   gboolean create;
   gboolean read_only; /* on the host, whatever the guest makes of it */
   char *shadow;       /* directories beneath @target that are on the guest's own disk, "a;b/c" */
+  char *guard, *flag; /* patterns of what else this host runs, and of what else builds; or "" */
   char *door;         /* (nullable: read from metadata) the directory that libvirt is told to share:
                          it holds what the share helper needs to know of @source */
 } SandboxPlanShare;

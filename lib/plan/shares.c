@@ -171,6 +171,8 @@ add_share (SandboxPlan *plan, SandboxProfile *profile, const SandboxShareSpec *s
   share->mode = spec->mode;
   share->create = spec->create;
   share->shadow = g_strdup (spec->shadow);
+  share->guard = g_strdup (spec->guard);
+  share->flag = g_strdup (spec->flag);
   share->read_only = _sandbox_share_mode_is_read_only (spec->mode);
   share->door = g_build_filename (identity->state, "shares", spec->name, NULL);
   g_ptr_array_add (plan->shares, share);

@@ -18,7 +18,7 @@ format_group (GString *text, SandboxProfile *profile, const Share *share, const 
         continue;
       value = _sandbox_profile_value (profile, share, id);
       /* few shares have it */
-      if (id == KEY_SHARE_SHADOW && *value == '\0')
+      if (id >= KEY_SHARE_SHADOW && *value == '\0')
         continue;
       if (value)
         g_string_append_printf (text, "%s=%s\n", row->name, value);
@@ -80,7 +80,7 @@ share_value (SandboxProfile *profile, const Share *share, KeyId id)
   const char *value = share ? _sandbox_profile_value (profile, share, id) : NULL;
 
   /* having none of it is what a share that is not there has, too */
-  return id == KEY_SHARE_SHADOW && g_strcmp0 (value, "") == 0 ? NULL : value;
+  return id >= KEY_SHARE_SHADOW && g_strcmp0 (value, "") == 0 ? NULL : value;
 }
 
 /* Either share may be NULL: not there. */

@@ -132,6 +132,15 @@ static const SandboxProfileKey rows[N_KEYS] = {
                          "node_modules;target;.venv; + in front adds to the inherited list; only "
                          "for mode=rw and mode=guarded",
                          "", "Directories in it that lie on the machine's own disk instead" },
+  [KEY_SHARE_GUARD] = { SHARE_GROUP_ANY, "guard", "list of patterns",
+                        "empty, or names or paths separated by ;, such as deploy.sh;scripts/*.py, "
+                        "with * and ? for what may vary, at any depth, and with all that is in "
+                        "them; + in front adds to the inherited list; only for mode=review and "
+                        "mode=guarded",
+                        "", "What else this host runs without being asked" },
+  [KEY_SHARE_FLAG] = { SHARE_GROUP_ANY, "flag", "list of patterns",
+                       "empty, or names or paths as for guard; only for mode=review", "",
+                       "What else is shown as build files are" },
 };
 
 const SandboxProfileKey *

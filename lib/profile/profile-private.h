@@ -29,6 +29,7 @@ typedef struct
   SandboxShareMode mode;
   gboolean create; /* make the source (mode 0700) when it is not there: only the drop box */
   char *shadow;    /* directories beneath it that the machine has on its own disk, "a;b/c"; or "" */
+  char *guard, *flag; /* patterns of what else runs, and of what else builds, "a;b*"; or "" */
 } SandboxShareSpec;
 
 /* An item of setup= or files=. */

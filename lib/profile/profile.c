@@ -53,6 +53,8 @@ free_share_spec (gpointer data)
   g_free (spec->source);
   g_free (spec->target);
   g_free (spec->shadow);
+  g_free (spec->guard);
+  g_free (spec->flag);
   g_free (spec);
 }
 
@@ -277,6 +279,30 @@ check_shadow (SandboxProfile *profile, const Share *share, GError **error)
   return TRUE;
 }
 
+/* Where nothing comes back for review, and nothing is held off, such a list would mislead. */
+static gboolean
+check_classes (SandboxProfile *profile, const Share *share, GError **error)
+{
+  const char *mode = _sandbox_profile_value (profile, share, KEY_SHARE_MODE);
+
+  for (KeyId id = KEY_SHARE_GUARD; id <= KEY_SHARE_FLAG; id++)
+    {
+      g_autofree char *place = NULL;
+
+      if (*_sandbox_profile_value (profile, share, id) == '\0' || g_str_equal (mode, "review")
+          || (id == KEY_SHARE_GUARD && g_str_equal (mode, "guarded")))
+        continue;
+      place = place_of (share->cells[id].origin);
+      return sandbox_fail (error, SANDBOX_ERROR_INVALID,
+                           "%s[share:%s] %s: mode=%s looks at no names: remove %s=, or use "
+                           "mode=review%s",
+                           place, share->name, _sandbox_key_row (id)->name, mode,
+                           _sandbox_key_row (id)->name,
+                           id == KEY_SHARE_GUARD ? " or mode=guarded" : "");
+    }
+  return TRUE;
+}
+
 static gboolean
 check_shares (SandboxProfile *profile, GError **error)
 {
@@ -292,7 +318,7 @@ check_shares (SandboxProfile *profile, GError **error)
         return sandbox_fail (error, SANDBOX_ERROR_INVALID,
                              "%s[share:%s] has no source: add source=DIRECTORY", place,
                              share->name);
-      if (!check_shadow (profile, share, error))
+      if (!check_shadow (profile, share, error) || !check_classes (profile, share, error))
         return FALSE;
       for (guint k = 0; k < i; k++)
         if (!check_overlap (profile, g_ptr_array_index (profile->shares, k), share,
@@ -378,6 +404,8 @@ make_share_spec (SandboxProfile *profile, const Share *share)
       _sandbox_share_mode_from_string (_sandbox_profile_value (profile, share, KEY_SHARE_MODE));
   spec->create = g_str_equal (_sandbox_profile_value (profile, share, KEY_SHARE_CREATE), "yes");
   spec->shadow = g_strdup (_sandbox_profile_value (profile, share, KEY_SHARE_SHADOW));
+  spec->guard = g_strdup (_sandbox_profile_value (profile, share, KEY_SHARE_GUARD));
+  spec->flag = g_strdup (_sandbox_profile_value (profile, share, KEY_SHARE_FLAG));
   return spec;
 }
 

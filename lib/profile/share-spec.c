@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
-// Shares as they are given on a command line: DIR[:TARGET][,mode=M][,shadow=A;B].
+// Shares as they are given on a command line:
+// DIR[:TARGET][,mode=M][,shadow=A;B][,guard=P;Q][,flag=P;Q].
 #include "profile/profile-internal.h"
 
 #include "base/error.h"
@@ -9,7 +10,8 @@
 
 typedef struct
 {
-  char *source, *target, *mode, *shadow; /* all but the source NULL when not given */
+  /* all but the source NULL when not given */
+  char *source, *target, *mode, *shadow, *guard, *flag;
 } Spec;
 
 static void
@@ -19,6 +21,8 @@ clear_spec (Spec *spec)
   g_free (spec->target);
   g_free (spec->mode);
   g_free (spec->shadow);
+  g_free (spec->guard);
+  g_free (spec->flag);
 }
 G_DEFINE_AUTO_CLEANUP_CLEAR_FUNC (Spec, clear_spec)
 
@@ -29,7 +33,12 @@ read_option (Spec *spec, const char *option, GError **error)
   {
     const char *key;
     char **value;
-  } options[] = { { "mode=", &spec->mode }, { "shadow=", &spec->shadow } };
+  } options[] = {
+    { "mode=", &spec->mode },
+    { "shadow=", &spec->shadow },
+    { "guard=", &spec->guard },
+    { "flag=", &spec->flag },
+  };
   g_autofree char *shown = sandbox_escape (option, -1, 80);
 
   for (gsize i = 0; i < G_N_ELEMENTS (options); i++)
@@ -51,7 +60,7 @@ read_option (Spec *spec, const char *option, GError **error)
                          shown);
   return sandbox_fail (error, SANDBOX_ERROR_INVALID,
                        "\"%s\" is no option of a share: use mode=review, mode=guarded, mode=rw, "
-                       "mode=ro or shadow=DIR;DIR, or no option",
+                       "mode=ro, shadow=DIR;DIR, guard=NAME;NAME or flag=NAME;NAME, or no option",
                        shown);
 }
 
@@ -128,6 +137,19 @@ find_by_source (SandboxProfile *profile, const char *source)
   return NULL;
 }
 
+/* Of @pairs, those with a value. */
+static gboolean
+assign_all (SandboxProfile *profile, const char *group, const char *const pairs[][2], gsize n,
+            GError **error)
+{
+  for (gsize i = 0; i < n; i++)
+    if (pairs[i][1]
+        && !_sandbox_profile_assign (profile, group, pairs[i][0], pairs[i][1], SANDBOX_ORIGIN_SET,
+                                     error))
+      return FALSE;
+  return _sandbox_profile_finish (profile, error);
+}
+
 static gboolean
 apply_spec (SandboxProfile *profile, const Spec *spec, char **ret_name, GError **error)
 {
@@ -149,16 +171,14 @@ apply_spec (SandboxProfile *profile, const Spec *spec, char **ret_name, GError *
       target = g_strconcat ("~/", base, NULL);
     }
   changed = sandbox_profile_copy (profile);
-  if (!_sandbox_profile_assign (changed, group, "source", source, SANDBOX_ORIGIN_SET, error)
-      || (target
-          && !_sandbox_profile_assign (changed, group, "target", target, SANDBOX_ORIGIN_SET, error))
-      || (spec->mode
-          && !_sandbox_profile_assign (changed, group, "mode", spec->mode, SANDBOX_ORIGIN_SET,
-                                       error))
-      || (spec->shadow
-          && !_sandbox_profile_assign (changed, group, "shadow", spec->shadow, SANDBOX_ORIGIN_SET,
-                                       error))
-      || !_sandbox_profile_finish (changed, error))
+  if (!assign_all (changed, group,
+                   (const char *const[][2]){ { "source", source },
+                                             { "target", target },
+                                             { "mode", spec->mode },
+                                             { "shadow", spec->shadow },
+                                             { "guard", spec->guard },
+                                             { "flag", spec->flag } },
+                   6, error))
     return FALSE;
   _sandbox_profile_swap (profile, changed);
   if (ret_name != NULL)
@@ -183,13 +203,11 @@ _sandbox_profile_put_share (SandboxProfile *profile, const SandboxShareSpec *sha
     { "mode", _sandbox_share_mode_to_string (share->mode) },
     { "create", share->create ? "yes" : "no" },
     { "shadow", share->shadow },
+    { "guard", share->guard },
+    { "flag", share->flag },
   };
 
-  for (guint i = 0; i < G_N_ELEMENTS (pairs); i++)
-    if (!_sandbox_profile_assign (changed, group, pairs[i][0], pairs[i][1], SANDBOX_ORIGIN_SET,
-                                  error))
-      return FALSE;
-  if (!_sandbox_profile_finish (changed, error))
+  if (!assign_all (changed, group, pairs, G_N_ELEMENTS (pairs), error))
     return FALSE;
   _sandbox_profile_swap (profile, changed);
   return TRUE;

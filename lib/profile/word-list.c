@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
-// Items of the lists in [provision] and [policy]: names of pieces and packages, scripts, files,
-// variables, patterns. What passes here is safe as a line of a file and as a word of a command in
-// the guest.
+// Items of the lists in [provision], [policy] and of shares: names of pieces and packages, scripts,
+// files, variables, patterns. What passes here is safe as a line of a file and as a word of a
+// command in the guest.
 #include "profile/profile-internal.h"
 
 #include "base/error.h"
@@ -26,7 +26,7 @@ gboolean
 _sandbox_key_is_words (KeyId id)
 {
   return (id >= KEY_PROVISION_USE && id <= KEY_PROVISION_ENV) || id == KEY_POLICY_FORBID
-         || id == KEY_SHARE_SHADOW;
+         || id == KEY_SHARE_SHADOW || id == KEY_SHARE_GUARD || id == KEY_SHARE_FLAG;
 }
 
 static gboolean
@@ -140,6 +140,20 @@ is_shadow (const char *path)
          && is_path (path, TRUE);
 }
 
+/* A path as of a shadow, in which "*" and "?" may stand, but no part of wildcards alone: it would
+ * hold for nearly everything. */
+static gboolean
+is_class_pattern (const char *item)
+{
+  g_autofree char *plain = g_strdelimit (g_strdup (item), "*?", '+');
+  g_auto (GStrv) parts = g_strsplit (item, "/", -1);
+
+  for (guint i = 0; parts[i]; i++)
+    if (parts[i][strspn (parts[i], "*?.")] == '\0' && (i == 0 || parts[i][0] == '.'))
+      return FALSE;
+  return is_shadow (plain);
+}
+
 static gboolean
 parse_who (const char *value, gboolean *ret_as_user, GError **error)
 {
@@ -250,6 +264,13 @@ _sandbox_word_canonical (KeyId id, const char *item, GError **error)
            || fail_item (item,
                          "directory in a share: use a path from the shared directory on, such as "
                          "node_modules, without . and .., of letters, digits and /._+~@-",
+                         error);
+  else if (id == KEY_SHARE_GUARD || id == KEY_SHARE_FLAG)
+    good = is_class_pattern (item)
+           || fail_item (item,
+                         "pattern of names: use a name or a path, such as deploy.sh or "
+                         "scripts/*.py, of letters, digits and /._+~@-, with * and ? for what may "
+                         "vary, but not alone at its beginning",
                          error);
   else if (id == KEY_PROVISION_SETUP)
     good = _sandbox_setup_item_parse (item, &file, error);

@@ -86,13 +86,15 @@ recover (SandboxChanges *changes, GCancellable *cancellable, GError **error)
 }
 
 SandboxChanges *
-_sandbox_changes_new (const char *machine, const char *tag, SandboxUpper *upper, int root_fd,
-                      int dir_fd, GCancellable *cancellable, GError **error)
+_sandbox_changes_new (const char *machine, const char *tag, SandboxUpper *upper,
+                      SandboxClasses *classes, int root_fd, int dir_fd, GCancellable *cancellable,
+                      GError **error)
 {
   g_autoptr (SandboxChanges) changes = g_new0 (SandboxChanges, 1);
 
   g_atomic_ref_count_init (&changes->ref_count);
   changes->upper = upper;
+  changes->classes = classes ? classes : _sandbox_classes_parse ("");
   changes->rows = g_ptr_array_new_with_free_func (row_free);
   changes->machine = g_strdup (machine);
   changes->tag = g_strdup (tag);
@@ -126,6 +128,7 @@ sandbox_changes_unref (SandboxChanges *changes)
     changes->free_user_data (changes->user_data);
   g_clear_pointer (&changes->rows, g_ptr_array_unref);
   g_clear_pointer (&changes->upper, _sandbox_upper_free);
+  g_clear_pointer (&changes->classes, _sandbox_classes_free);
   g_clear_pointer (&changes->base, _sandbox_base_free);
   sandbox_close_fd (&changes->root_fd);
   sandbox_close_fd (&changes->dir_fd);

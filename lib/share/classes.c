@@ -12,7 +12,7 @@
 /**
  * Pattern: one row of the table
  * @pattern: "dir/" for a directory and all in it, else a file; with "*" at one end; with "a/b" for
- * a b in an a. Written as fold() makes it; holds at any depth
+ * a b in an a. Written as _sandbox_class_fold() makes it; holds at any depth
  */
 typedef struct
 {
@@ -290,8 +290,8 @@ trim (char *name)
 
 /* As a file system that ignores case, marks on letters and characters without width could see it,
  * and as one that ignores dots and blanks at the end could. */
-static char *
-fold (const char *name)
+char *
+_sandbox_class_fold (const char *name)
 {
   g_autofree char *decomposed = NULL;
   g_autoptr (GString) kept = NULL;
@@ -367,7 +367,7 @@ _sandbox_class_of (const char *path, gboolean *ret_git)
   *ret_git = FALSE;
   for (guint i = 0; parts[i]; i++)
     {
-      char *folded = fold (parts[i]);
+      char *folded = _sandbox_class_fold (parts[i]);
 
       *ret_git = *ret_git || strcmp (parts[i], ".git") == 0;
       g_free (parts[i]);
@@ -383,7 +383,7 @@ gboolean
 _sandbox_class_is_head (const char *path)
 {
   g_autofree char *name = g_path_get_basename (path);
-  g_autofree char *folded = fold (name);
+  g_autofree char *folded = _sandbox_class_fold (name);
 
   for (gsize i = 0; i < G_N_ELEMENTS (patterns); i++)
     {
@@ -412,7 +412,7 @@ _sandbox_class_refuse_name (const char *name)
     return "its name is one that vms uses itself";
   if (strcmp (name, ".git") == 0)
     return NULL;
-  folded = fold (name);
+  folded = _sandbox_class_fold (name);
   if (strcmp (folded, ".git") == 0 || strncmp (folded, "git~", 4) == 0)
     return "its name is .git in disguise";
   return NULL;

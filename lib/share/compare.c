@@ -116,7 +116,7 @@ add_row (Compare *compare, const char *path, const SandboxUpperEntry *entry,
   row->host = *host;
   row->pub.path = g_strdup (path);
   row->pub.kind = kind;
-  row->pub.risk = _sandbox_class_of (path, &git);
+  row->pub.risk = _sandbox_classes_risk (changes->classes, path, &git);
   row->pub.old_mode = full_mode (host->type, host->mode & KNOWN);
   row->pub.new_mode = full_mode (type, mode);
   row->pub.old_bytes = host->type == SANDBOX_NODE_FILE ? host->size_bytes : 0;
@@ -439,6 +439,7 @@ _sandbox_changes_compare (SandboxChanges *changes, GCancellable *cancellable, GE
         return FALSE;
     }
   g_ptr_array_sort (changes->rows, compare_rows);
+  _sandbox_settings_mark (changes);
   return _sandbox_merge_rows (changes, cancellable, error)
          && _sandbox_links_mark (changes, cancellable, error);
 }

@@ -113,7 +113,7 @@ find_git (const char *path)
 }
 
 gboolean
-_sandbox_guard_holds (const char *path)
+_sandbox_guard_holds (const SandboxClasses *classes, const char *path)
 {
   g_auto (GStrv) parts = g_strsplit (path, "/", -1);
   const char *git = find_git (path);
@@ -127,7 +127,7 @@ _sandbox_guard_holds (const char *path)
       return TRUE;
   if (g_str_has_suffix (before, "/"))
     before[strlen (before) - 1] = '\0';
-  if (*before != '\0' && _sandbox_class_of (before, &is_git) == SANDBOX_CHANGE_RUNS)
+  if (*before != '\0' && _sandbox_classes_risk (classes, before, &is_git) == SANDBOX_CHANGE_RUNS)
     return TRUE;
   /* behind a .git, branches may have any name */
   if (git != NULL)

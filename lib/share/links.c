@@ -137,7 +137,10 @@ take (Links *links, const char *path)
   /* what packages have of such links runs when it is called, and there are many of them */
   if (strstr (path, "node_modules/") || links->steps >= STEPS_MAX)
     return;
-  risk = _sandbox_class_of (path, &git);
+  risk = _sandbox_classes_risk (links->changes->classes, path, &git);
+  /* with what is behind it, it stands for a directory whose files run */
+  if (_sandbox_classes_is_head (links->changes->classes, path))
+    risk = SANDBOX_CHANGE_RUNS;
   if (git || risk == SANDBOX_CHANGE_PLAIN || g_hash_table_contains (links->seen, path))
     return;
   own = g_strdup (path);
@@ -146,6 +149,19 @@ take (Links *links, const char *path)
     {
       links->with_machine = i > 0;
       follow (links, own, risk);
+    }
+}
+
+/* A directory of git's hooks may lie behind links, whatever they are called. */
+static void
+take_places (Links *links)
+{
+  const SandboxClasses *classes = links->changes->classes;
+
+  for (guint i = 0; i < 2 * _sandbox_classes_get_n_places (classes); i++)
+    {
+      links->with_machine = i % 2 > 0;
+      follow (links, _sandbox_classes_get_place (classes, i / 2), SANDBOX_CHANGE_RUNS);
     }
 }
 
@@ -221,6 +237,7 @@ _sandbox_links_mark (SandboxChanges *changes, GCancellable *cancellable, GError 
         take (&links, entry->path);
     }
   take_recorded (&links);
+  take_places (&links);
   if (!_sandbox_tree_walk (changes->root_fd, "", take_top, &links, cancellable, error))
     return FALSE;
   if (links.steps >= STEPS_MAX)

@@ -35,16 +35,51 @@ const char *_sandbox_class_refuse_name (const char *name);
 const char *_sandbox_class_refuse_link (const char *path, const char *target);
 /* Whether a link at @path could stand for the directory of a rule such as ".github/hooks". */
 gboolean _sandbox_class_is_head (const char *path);
+/* As file systems could see a name that ignore case, marks and more. (transfer full) */
+char *_sandbox_class_fold (const char *name);
+
+/* --- own-classes.c: the same in one share, to which its profile and git's settings may add */
+typedef struct _SandboxClasses SandboxClasses;
+/* @text: lines "guard P;Q" (runs), "flag P;Q" (builds): patterns that hold at any depth, with all
+ * that is below; "pattern P": one of guard's, as it is; "place PATH": what runs at that path;
+ * "root PATH" and "home PATH" on this host, and after them "target PATH": what runs, if it is in
+ * the root. NULL for anything else. */
+SandboxClasses *_sandbox_classes_parse (const char *text);
+void _sandbox_classes_free (SandboxClasses *classes);
+G_DEFINE_AUTOPTR_CLEANUP_FUNC (SandboxClasses, _sandbox_classes_free)
+void _sandbox_classes_add_place (SandboxClasses *classes, const char *path);
+/* What is called @target in the directory @dir; by its text. Its path, or NULL when it is not in
+ * the shared directory. (transfer full) */
+char *_sandbox_classes_add_target (SandboxClasses *classes, const char *dir, const char *target);
+/* @path without "." and ".."; NULL when that leads out, or nowhere. (transfer full) */
+char *_sandbox_path_within (const char *path);
+/* As _sandbox_class_of(), and _sandbox_class_is_head(). @classes may be NULL. */
+SandboxChangeRisk
+_sandbox_classes_risk (const SandboxClasses *classes, const char *path, gboolean *ret_git);
+gboolean _sandbox_classes_is_head (const SandboxClasses *classes, const char *path);
+guint _sandbox_classes_get_n_places (const SandboxClasses *classes);
+const char *_sandbox_classes_get_place (const SandboxClasses *classes, guint index);
+
+/* --- settings.c: what the host's own git is set to run */
+/* Adds what the settings in @fd (-1: none; closed) of the repository @git_dir of @work_tree name:
+ * paths from the shared directory on. */
+void _sandbox_settings_read (SandboxClasses *classes, int fd, const char *work_tree,
+                             const char *git_dir);
+/* Where a file ".git" in @dir, open as @fd (closed), says that the repository is; NULL. */
+char *_sandbox_settings_git_dir (SandboxClasses *classes, int fd, const char *dir);
+/* Lines for _sandbox_classes_parse() of the settings that hold for all of a user's repositories. */
+char *_sandbox_settings_of_user (GCancellable *cancellable);
 
 /* --- guarded.c: what a machine may not write to in a share of mode=guarded */
 /* @path: from the shared directory on; by its text alone. All that `vms apply` holds back, and of a
  * .git all but what a commit changes. */
-gboolean _sandbox_guard_holds (const char *path);
+gboolean _sandbox_guard_holds (const SandboxClasses *classes, const char *path);
 /* The same for what lies in a directory that git takes for a repository whatever its name is;
  * @path: from that directory on. */
 gboolean _sandbox_guard_holds_git (const char *path);
 
 /* --- links.c: what they lead to means what their names do */
+void _sandbox_settings_mark (SandboxChanges *changes);
 gboolean _sandbox_links_mark (SandboxChanges *changes, GCancellable *cancellable, GError **error);
 
 /* --- one file of a tree, or of a record of one */
@@ -244,6 +279,7 @@ struct _SandboxChanges
   gatomicrefcount ref_count;
   SandboxUpper *upper;
   SandboxBase *base;
+  SandboxClasses *classes;
   GPtrArray *rows; /* of SandboxChangeRow, by path */
   char *machine, *tag;
   int root_fd, dir_fd; /* the shared directory; that of the records */
@@ -255,10 +291,10 @@ struct _SandboxChanges
   gpointer user_data;
   GDestroyNotify free_user_data;
 };
-/* Takes @upper. @root_fd, @dir_fd: duplicated. */
-SandboxChanges *
-_sandbox_changes_new (const char *machine, const char *tag, SandboxUpper *upper, int root_fd,
-                      int dir_fd, GCancellable *cancellable, GError **error);
+/* Takes @upper and @classes (nullable). @root_fd, @dir_fd: duplicated. */
+SandboxChanges *_sandbox_changes_new (const char *machine, const char *tag, SandboxUpper *upper,
+                                      SandboxClasses *classes, int root_fd, int dir_fd,
+                                      GCancellable *cancellable, GError **error);
 SandboxChangeRow *_sandbox_changes_row (const SandboxChanges *changes, guint index);
 /* The machine sees this host's files again in place of those rows. */
 gboolean _sandbox_changes_forget (SandboxChanges *changes, const gboolean *chosen,

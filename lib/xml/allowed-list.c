@@ -32,7 +32,7 @@ const SandboxAllowed _sandbox_allowed[] = {
   { "metadata/sandbox:machine/sandbox:started", 1, NULL, "warm", NULL },
   { "metadata/sandbox:machine/sandbox:share", MANY, NULL, NULL,
     "!name=%any !source=%any !target=%any !mode=rw|ro|guarded|review !create=yes|no "
-    "shadow=%any" },
+    "shadow=%any guard=%any flag=%any" },
 
   { "memory", 1, ALWAYS, "%number", "!unit=KiB !dumpCore=off" },
   { "currentMemory", 1, ALWAYS, "%number", "!unit=KiB" },

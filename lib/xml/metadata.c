@@ -69,6 +69,10 @@ _sandbox_metadata_add_share (xmlNode *root, const SandboxPlanShare *share)
 
   if (*share->shadow)
     xmlNewProp (node, BAD_CAST "shadow", BAD_CAST share->shadow);
+  if (*share->guard)
+    xmlNewProp (node, BAD_CAST "guard", BAD_CAST share->guard);
+  if (*share->flag)
+    xmlNewProp (node, BAD_CAST "flag", BAD_CAST share->flag);
 }
 
 void
@@ -134,6 +138,14 @@ read_number (xmlNode *node, const char *path, const char *attr, guint64 max)
   return sandbox_uint_parse (text, 0, max, &value, NULL) ? value : 0;
 }
 
+static char *
+attr_or_empty (xmlNode *node, const char *name)
+{
+  char *value = sandbox_xml_get_attr (node, name);
+
+  return value ? value : g_strdup ("");
+}
+
 static void
 read_shares (SandboxDomainMeta *meta, xmlNode *root)
 {
@@ -153,9 +165,9 @@ read_shares (SandboxDomainMeta *meta, xmlNode *root)
       share->mode = _sandbox_share_mode_from_string (mode);
       share->read_only = _sandbox_share_mode_is_read_only (share->mode);
       share->create = g_strcmp0 (create, "yes") == 0;
-      share->shadow = sandbox_xml_get_attr (node, "shadow");
-      if (!share->shadow)
-        share->shadow = g_strdup ("");
+      share->shadow = attr_or_empty (node, "shadow");
+      share->guard = attr_or_empty (node, "guard");
+      share->flag = attr_or_empty (node, "flag");
       if (share->tag && share->source && share->target)
         g_ptr_array_add (meta->shares, share);
       else

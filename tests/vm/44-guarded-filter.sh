@@ -144,8 +144,55 @@ killed_filter_is_noticed() {
 	contains "$(cat "$tree/src/last")" '^[0-9]+$'
 }
 
+# guard TEXT: what this share adds, as the library writes it down; none without TEXT
+guard() {
+	rm -f "$door/guard"
+	[ -z "$1" ] || as_user sh -c 'umask 077; printf "%b" "$1" >"$2/guard"' sh "$1" "$door"
+}
+
+own_names_are_guarded() {
+	make_tree "$tree"
+	as_user mkdir "$tree/sub"
+	as_user sh -c 'echo old >"$1/sub/deploy.sh"' sh "$tree"
+	guard 'root /srv/tree\nhome /home/x\nguard deploy.sh;ops/run-*\nplace later/hooks\ntarget /srv/tree/absolute\n'
+	inside >"$T/out" <<-'EOF' || :
+		echo x >deploy.sh; echo x >sub/deploy.sh; echo x >src/Deploy.SH; echo x >>sub/deploy.sh; chmod 777 sub/deploy.sh; rm -f sub/deploy.sh; mv sub/deploy.sh sub/x
+		mv src/main.c deploy.sh; ln src/main.c deploy.sh; ln -s src/main.c deploy.sh
+		mkdir ops && echo x >ops/run-it; ln -s src new/ops; mkdir new/made && echo x >new/made/run-it && mv new/made new/ops
+		mkdir later && mkdir later/hooks; echo x >later/hooks; echo x >absolute; mkdir absolute; ln -s src later2; mv later2 later/hooks
+		echo y >ops/free && echo y >later/free && echo y >sub/deploy.txt && cat ops/free later/free sub/deploy.txt
+	EOF
+	guard ""
+	eq "$(cat "$tree/sub/deploy.sh")" old
+	for name in deploy.sh src/Deploy.SH ops/run-it new/ops later/hooks absolute; do
+		[ ! -e "$tree/$name" ] && [ ! -L "$tree/$name" ] || fail "$name is there"
+	done
+	eq "$(grep -c '^y$' "$T/out")" 3
+}
+
+# Rules that cannot be read, or are anybody's, are no share, and not one with fewer rules.
+bad_rules_are_no_share() {
+	make_tree "$tree"
+	guard 'guard deploy.sh\nnonsense\n'
+	inside >"$T/out" <<<'echo x >src/wrote; ls' || :
+	[ ! -e "$tree/src/wrote" ] || fail "it was shared"
+	guard 'guard deploy.sh\n'
+	chmod 644 "$door/guard"
+	inside >"$T/out" <<<'echo x >src/wrote' || :
+	contains "$(cat "$T/helper")" 'guard has mode 0644'
+	chmod 600 "$door/guard" && chown root "$door/guard"
+	inside >"$T/out" <<<'echo x >src/wrote' || :
+	contains "$(cat "$T/helper")" 'guard belongs to uid 0'
+	rm "$door/guard" && as_user ln -s config "$door/guard"
+	inside >"$T/out" <<<'echo x >src/wrote' || :
+	[ ! -e "$tree/src/wrote" ] || fail "it was shared"
+	rm "$door/guard"
+}
+
 t "nothing that the host runs is changed or made, in any way" nothing_gets_through
 t "all else can be done, git commit too" ordinary_work_works
+t "names that a share adds are guarded like those of the table" own_names_are_guarded
+t "rules that cannot be read, or are not the user's, are no share" bad_rules_are_no_share
 t "what the host moves to a guarded place is guarded at once" host_moves_things
 t "a daemon that was taken over has no way around the filter" daemon_is_below
 t "the filter ends with its daemon, and starts for nobody else" goes_with_its_daemon

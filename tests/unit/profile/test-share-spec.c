@@ -70,6 +70,29 @@ test_shadow (Fixture *fixture, gconstpointer data)
   g_assert_null (strstr (text, "shadow"));
 }
 
+/* guard= and flag=: the same way; a list adds, and is left out of the text when there is none. */
+static void
+test_classes (Fixture *fixture, gconstpointer data)
+{
+  g_autoptr (SandboxProfile) profile = empty_profile (fixture);
+  g_autofree char *text = NULL;
+  const SandboxShareSpec *spec;
+
+  g_assert_true (
+      sandbox_profile_add_share (profile, "~/x,guard=deploy.sh;ops/run-*.p?,flag=*.tf", NULL));
+  g_assert_true (sandbox_profile_add_share (profile, "~/x,guard=+bin/*", NULL));
+  spec = _sandbox_profile_values (profile)->shares->pdata[0];
+  g_assert_cmpstr (spec->guard, ==, "deploy.sh;ops/run-*.p?;bin/*");
+  g_assert_cmpstr (spec->flag, ==, "*.tf");
+  text = sandbox_profile_format (profile);
+  g_assert_nonnull (strstr (text, "\nguard=deploy.sh;ops/run-*.p?;bin/*\nflag=*.tf\n"));
+  g_assert_true (sandbox_profile_add_share (profile, "~/x,guard=,flag=", NULL));
+  g_clear_pointer (&text, g_free);
+  text = sandbox_profile_format (profile);
+  g_assert_null (strstr (text, "guard"));
+  g_assert_null (strstr (text, "flag"));
+}
+
 static void
 test_again (Fixture *fixture, gconstpointer data)
 {
@@ -164,6 +187,33 @@ test_bad_shadow (Fixture *fixture, gconstpointer data)
   assert_refused (fixture, rows, G_N_ELEMENTS (rows));
 }
 
+static void
+test_bad_classes (Fixture *fixture, gconstpointer data)
+{
+  static const char *const rows[][2] = {
+    { "~/x,mode=rw,guard=a", "mode=rw looks at no names: remove guard=, or use mode=review or" },
+    { "~/x,mode=ro,guard=a", "mode=ro looks at no names" },
+    { "~/x,mode=guarded,flag=a", "remove flag=, or use mode=review" },
+    { "~/x,guard=a,guard=b", "given twice" },
+    { "~/x,guard=a;;b", "empty item" },
+    { "~/x,guard=a;a", "twice" },
+    { "~/x,guard=*", "is no pattern of names" },
+    { "~/x,guard=*/*", "is no pattern of names" },
+    { "~/x,guard=?/a", "is no pattern of names" },
+    { "~/x,guard=.*", "is no pattern of names" },
+    { "~/x,guard=a/..", "is no pattern of names" },
+    { "~/x,guard=a/.*", "is no pattern of names" },
+    { "~/x,guard=./a", "is no pattern of names" },
+    { "~/x,guard=/a", "is no pattern of names" },
+    { "~/x,guard=~/a", "is no pattern of names" },
+    { "~/x,guard=a/", "is no pattern of names" },
+    { "~/x,guard=a b", "is no pattern of names" },
+    { "~/x,guard=[ab]", "is no pattern of names" },
+  };
+
+  assert_refused (fixture, rows, G_N_ELEMENTS (rows));
+}
+
 int
 main (int argc, char **argv)
 {
@@ -171,6 +221,8 @@ main (int argc, char **argv)
   fixture_add ("/share-spec/good", test_good);
   fixture_add ("/share-spec/again", test_again);
   fixture_add ("/share-spec/shadow", test_shadow);
+  fixture_add ("/share-spec/classes", test_classes);
+  fixture_add ("/share-spec/bad-classes", test_bad_classes);
   fixture_add ("/share-spec/bad", test_bad);
   fixture_add ("/share-spec/bad-shadow", test_bad_shadow);
   return g_test_run ();

@@ -91,7 +91,7 @@ static void
 test_paths (void)
 {
   for (gsize i = 0; i < G_N_ELEMENTS (cases); i++)
-    if (_sandbox_guard_holds (cases[i].path) != cases[i].held)
+    if (_sandbox_guard_holds (NULL, cases[i].path) != cases[i].held)
       g_error ("\"%s\" is %s", cases[i].path, cases[i].held ? "writable" : "held");
 }
 
@@ -151,7 +151,7 @@ test_table (void)
 
             if (runs)
               g_assert_cmpint (risk, ==, SANDBOX_CHANGE_RUNS);
-            if (_sandbox_guard_holds (path) != (risk == SANDBOX_CHANGE_RUNS))
+            if (_sandbox_guard_holds (NULL, path) != (risk == SANDBOX_CHANGE_RUNS))
               g_error ("%s, made of %s, is %s", path, pattern, runs ? "writable" : "held");
           }
       }
@@ -184,7 +184,7 @@ test_random (void)
       for (guint k = 0; parts[k]; k++)
         refused = refused || _sandbox_class_refuse_name (parts[k]) != NULL;
       if (refused || (_sandbox_class_of (path->str, &git) == SANDBOX_CHANGE_RUNS && !git))
-        if (!_sandbox_guard_holds (path->str))
+        if (!_sandbox_guard_holds (NULL, path->str))
           g_error ("\"%s\" is writable", path->str);
     }
 }

@@ -22,6 +22,7 @@ make (const char *top, const char *name)
 void
 world_init (World *world, const char *where)
 {
+  world->classes = NULL;
   world->top = where ? g_strdup (where) : g_dir_make_tmp ("sandbox-share-XXXXXX", NULL);
   world->host = make (world->top, "host");
   world->records = make (world->top, "records");
@@ -170,8 +171,9 @@ read_source (World *world, Source *source, GError **error)
 
   if (!upper)
     return NULL;
-  return _sandbox_changes_new ("machine", "p", upper, world->host_fd, world->records_fd, NULL,
-                               error);
+  return _sandbox_changes_new ("machine", "p", upper,
+                               world->classes ? _sandbox_classes_parse (world->classes) : NULL,
+                               world->host_fd, world->records_fd, NULL, error);
 }
 
 SandboxChanges *

@@ -14,6 +14,7 @@ typedef struct
 {
   char *top, *host, *records, *upper, *work, *merged;
   int top_fd, host_fd, records_fd;
+  const char *classes; /* (nullable) what the share adds to the table */
 } World;
 void world_init (World *world, const char *where);
 void world_clear (World *world);

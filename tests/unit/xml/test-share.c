@@ -11,6 +11,8 @@ code_share (void)
 {
   SandboxPlanShare share = {
     .shadow = (char *)"target;web/node_modules",
+    .guard = (char *)"deploy.sh;ops/*",
+    .flag = (char *)"",
     .tag = (char *)"code",
     .source = (char *)"/home/alice/a & b",
     .target = (char *)"/home/dev/code",
@@ -44,6 +46,8 @@ test_with_and_without (void)
   g_assert_cmpstr (read->source, ==, "/home/alice/a & b");
   g_assert_cmpint ((int)read->mode, ==, SANDBOX_SHARE_REVIEW);
   g_assert_cmpstr (read->shadow, ==, "target;web/node_modules");
+  g_assert_cmpstr (read->guard, ==, "deploy.sh;ops/*");
+  g_assert_cmpstr (read->flag, ==, "");
   g_assert_cmpstr (((SandboxPlanShare *)meta->shares->pdata[0])->shadow, ==, "");
   g_assert_cmpstr (twice, ==, with);
   g_assert_cmpstr (other, ==, with);

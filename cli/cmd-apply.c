@@ -103,6 +103,19 @@ apply_set (Work *work, SandboxChanges *changes, VmsProgress *progress, GError **
   return TRUE;
 }
 
+static gboolean
+put_back (Work *work, guint *ret_undone, guint *ret_left, GError **error)
+{
+  VmsReview *review = &work->review;
+
+  return review->saved != NULL
+             ? sandbox_host_undo_saved_apply (review->host, review->saved, review->tags[0],
+                                              ret_undone, ret_left, work->context->cancellable,
+                                              error)
+             : sandbox_machine_undo_apply (review->machine, review->tags[0], ret_undone, ret_left,
+                                           work->context->cancellable, error);
+}
+
 static int
 undo (Work *work, VmsProgress *progress, GError **error)
 {
@@ -112,8 +125,7 @@ undo (Work *work, VmsProgress *progress, GError **error)
     return !vms_fail (error, SANDBOX_ERROR_INVALID,
                       "apply --undo: say which share: vms apply --undo %s SHARE",
                       work->args->operands[0]);
-  if (!sandbox_machine_undo_apply (work->review.machine, work->review.tags[0], &undone, &left,
-                                   work->context->cancellable, error))
+  if (!put_back (work, &undone, &left, error))
     return 1;
   vms_progress_done (progress, "%u put back, %u left, as they changed since", undone, left);
   return left > 0 ? 1 : 0;
@@ -125,9 +137,6 @@ check_options (const VmsArgs *args, const VmsReview *review, GError **error)
   if (vms_args_has (args, "force") && review->paths[0] == NULL)
     return vms_fail (error, SANDBOX_ERROR_INVALID,
                      "apply --force: name the paths: what changed on this host, too, is replaced");
-  if (vms_args_has (args, "undo") && review->saved != NULL)
-    return vms_fail (error, SANDBOX_ERROR_INVALID,
-                     "apply --undo: what was applied with --from is not put back");
   if (vms_args_has (args, "undo") && review->paths[0] != NULL)
     return vms_fail (error, SANDBOX_ERROR_INVALID,
                      "apply --undo: takes back all of the last "

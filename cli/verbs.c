@@ -397,7 +397,7 @@ const VmsVerb vms_verbs[] = {
     "is a conflict without --force. The exit status is 1 when something stayed "
     "behind.\n\n"
     "With --undo the files that the last apply replaced come back, but for those that changed "
-    "since.\n\n"
+    "since; with --from, too, those of the last apply of what was saved there.\n\n"
     "The machine need not run, as with diff.",
     apply_options, vms_cmd_apply },
   { "discard", NULL, NULL, VMS_GROUP_USE, "NAME [SHARE] [PATH...]", 1, VMS_MANY,

@@ -188,6 +188,10 @@ char **sandbox_host_list_saved_shares (SandboxHost *host, const char *saved, GEr
 SandboxChanges *
 sandbox_host_read_saved_changes (SandboxHost *host, const char *saved, const char *share,
                                  GCancellable *cancellable, GError **error);
+/* As sandbox_machine_undo_apply(), of the last apply of those. */
+gboolean sandbox_host_undo_saved_apply (SandboxHost *host, const char *saved, const char *share,
+                                        guint *ret_undone, guint *ret_left,
+                                        GCancellable *cancellable, GError **error);
 
 /* Makes the machine see this host's files again in place of the changes @chosen (as for apply;
  * @n_chosen indexes, %NULL: all). Through the machine's own file system: no process there loses

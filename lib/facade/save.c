@@ -379,6 +379,22 @@ read_text (int dir_fd, const char *share, const char *suffix, gsize max, GError 
   return sandbox_file_read_at (dir_fd, name, max, &text, &length, error) ? text : NULL;
 }
 
+static gboolean
+read_classes (int dir_fd, const char *share, SandboxClasses **ret_classes, GError **error)
+{
+  g_autoptr (GError) local = NULL;
+  g_autofree char *text = read_text (dir_fd, share, ".classes", CLASSES_MAX, &local);
+
+  /* an earlier version saved none */
+  if (g_error_matches (local, SANDBOX_ERROR, SANDBOX_ERROR_NOT_FOUND))
+    return TRUE;
+  *ret_classes = text != NULL ? _sandbox_classes_parse (text) : NULL;
+  return *ret_classes != NULL
+         || sandbox_fail (error, SANDBOX_ERROR_INVALID,
+                          "reading saved changes: %s.classes is damaged, or of a later version",
+                          share);
+}
+
 SandboxChanges *
 sandbox_host_read_saved_changes (SandboxHost *host, const char *saved, const char *share,
                                  GCancellable *cancellable, GError **error)
@@ -390,7 +406,7 @@ sandbox_host_read_saved_changes (SandboxHost *host, const char *saved, const cha
   sandbox_autofd int root_fd = source == NULL ? -1 : _sandbox_share_root_fd (source, error);
   sandbox_autofd int fd = -1;
   g_auto (SandboxFetched) fetched = { NULL };
-  g_autofree char *classes = NULL;
+  g_autoptr (SandboxClasses) classes = NULL;
 
   if (root_fd < 0)
     return NULL;
@@ -406,9 +422,24 @@ sandbox_host_read_saved_changes (SandboxHost *host, const char *saved, const cha
                          : read_text (dir_fd, share, ".left-out", LEFT_OUT_MAX + 1, error);
   if (fetched.left_out == NULL || !_sandbox_fetched_add_left_out (&fetched, error))
     return NULL;
-  /* those that were saved by an earlier version have none */
-  classes = read_text (dir_fd, share, ".classes", CLASSES_MAX, NULL);
-  return _sandbox_changes_new (name, share, g_steal_pointer (&fetched.upper),
-                               classes != NULL ? _sandbox_classes_parse (classes) : NULL, root_fd,
-                               dir_fd, cancellable, error);
+  return read_classes (dir_fd, share, &classes, error)
+             ? _sandbox_changes_new (name, share, g_steal_pointer (&fetched.upper),
+                                     g_steal_pointer (&classes), root_fd, dir_fd, cancellable,
+                                     error)
+             : NULL;
+}
+
+gboolean
+sandbox_host_undo_saved_apply (SandboxHost *host, const char *saved, const char *share,
+                               guint *ret_undone, guint *ret_left, GCancellable *cancellable,
+                               GError **error)
+{
+  sandbox_autofd int dir_fd = open_one (host, saved, error);
+  g_autofree char *source =
+      dir_fd < 0 ? NULL : read_text (dir_fd, share, ".source", SOURCE_MAX, error);
+  sandbox_autofd int root_fd = source == NULL ? -1 : _sandbox_share_root_fd (source, error);
+
+  return root_fd >= 0
+         && _sandbox_changes_undo (root_fd, dir_fd, share, ret_undone, ret_left, cancellable,
+                                   error);
 }

@@ -74,6 +74,12 @@ destroy_saves_them() {
 	tree >"$T/after"
 	eq "$(diff "$T/view" "$T/after")" "" "the host's tree is not the machine's view"
 	eq "$(vms diff --from "$saved" --stat keep)" "" "left"
+	vms apply --undo --from "$saved" keep
+	tree >"$T/after"
+	eq "$(diff "$T/before" "$T/after")" "" "what is left of an apply that was undone"
+	vms apply --from "$saved" keep
+	tree >"$T/after"
+	eq "$(diff "$T/view" "$T/after")" "" "the host's tree is not the machine's view"
 }
 
 # What is applied is not saved, and a machine that has nothing needs no reader: destroy takes no time.

@@ -174,23 +174,43 @@ on_opendir (fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *info)
   fuse_reply_open (req, info);
 }
 
+/* @plus: with what a look-up of it would have told, so that nothing has to ask. Its size when there
+ * is no room for it. */
 static size_t
-add_entries (fuse_req_t req, Listing *listing, char *buffer, size_t size)
+add_entry (fuse_req_t req, Node *parent, const struct dirent *entry, bool plus, char *buffer,
+           size_t size)
+{
+  struct fuse_entry_param param = { 0 };
+  size_t needed;
+
+  if (plus && !g_str_equal (entry->d_name, ".") && !g_str_equal (entry->d_name, "..")
+      && node_look_up (parent, entry->d_name, &param) == 0)
+    {
+      needed = fuse_add_direntry_plus (req, buffer, size, entry->d_name, &param, entry->d_off);
+      /* the kernel was not told after all */
+      if (needed > size && param.ino != FUSE_ROOT_ID)
+        node_forget (node_of (param.ino), 1);
+      return needed;
+    }
+  param.attr.st_ino = entry->d_ino;
+  param.attr.st_mode = (mode_t)entry->d_type << 12;
+  return plus ? fuse_add_direntry_plus (req, buffer, size, entry->d_name, &param, entry->d_off)
+              : fuse_add_direntry (req, buffer, size, entry->d_name, &param.attr, entry->d_off);
+}
+
+static size_t
+add_entries (fuse_req_t req, Node *parent, Listing *listing, bool plus, char *buffer, size_t size)
 {
   size_t used = 0;
 
   for (;;)
     {
       const struct dirent *entry = listing->pending ? listing->pending : readdir (listing->dir);
-      struct stat info = { 0 };
       size_t needed;
 
       if (entry == NULL)
         return used;
-      info.st_ino = entry->d_ino;
-      info.st_mode = (mode_t)entry->d_type << 12;
-      needed =
-          fuse_add_direntry (req, buffer + used, size - used, entry->d_name, &info, entry->d_off);
+      needed = add_entry (req, parent, entry, plus, buffer + used, size - used);
       listing->pending = needed > size - used ? entry : NULL;
       if (listing->pending)
         return used;
@@ -200,10 +220,12 @@ add_entries (fuse_req_t req, Listing *listing, char *buffer, size_t size)
 }
 
 static void
-on_readdir (fuse_req_t req, fuse_ino_t ino, size_t size, off_t offset, struct fuse_file_info *info)
+list (fuse_req_t req, fuse_ino_t ino, size_t size, off_t offset, bool plus,
+      const struct fuse_file_info *info)
 {
   Listing *listing = listing_of (info);
-  g_autofree char *buffer = g_malloc (MIN (size, READ_MAX));
+  size_t room = MIN (size, READ_MAX);
+  g_autofree char *buffer = g_malloc (room);
 
   if (offset != listing->at)
     {
@@ -211,7 +233,20 @@ on_readdir (fuse_req_t req, fuse_ino_t ino, size_t size, off_t offset, struct fu
       listing->pending = NULL;
       listing->at = offset;
     }
-  fuse_reply_buf (req, buffer, add_entries (req, listing, buffer, MIN (size, READ_MAX)));
+  fuse_reply_buf (req, buffer, add_entries (req, node_of (ino), listing, plus, buffer, room));
+}
+
+static void
+on_readdir (fuse_req_t req, fuse_ino_t ino, size_t size, off_t offset, struct fuse_file_info *info)
+{
+  list (req, ino, size, offset, false, info);
+}
+
+static void
+on_readdirplus (fuse_req_t req, fuse_ino_t ino, size_t size, off_t offset,
+                struct fuse_file_info *info)
+{
+  list (req, ino, size, offset, true, info);
 }
 
 static void
@@ -249,6 +284,7 @@ read_operations (struct fuse_lowlevel_ops *ops)
   ops->statfs = on_statfs;
   ops->opendir = on_opendir;
   ops->readdir = on_readdir;
+  ops->readdirplus = on_readdirplus;
   ops->releasedir = on_releasedir;
   ops->fsyncdir = on_fsyncdir;
 }

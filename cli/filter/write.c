@@ -205,6 +205,8 @@ on_open (fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *info)
   info->fh = (uint64_t)fd;
   /* the guest's kernel keeps what it reads; a second copy here would only get old */
   info->direct_io = 1;
+  /* closing what was only read can tell nothing */
+  info->noflush = (info->flags & O_ACCMODE) == O_RDONLY;
   fuse_reply_open (req, info);
 }
 

@@ -16,7 +16,8 @@ typedef struct
   const SandboxGroup *group;
   SandboxImageRef *image; /* what the layer is made on */
   char *digest, *id;
-  char *parent; /* id of the layer or the image below */
+  guint64 bytes; /* what the profile's disk= says: room to install in */
+  char *parent;  /* id of the layer or the image below */
   SandboxMachine *machine;
   SandboxGroupRun run;
   SandboxLock *lock;
@@ -59,10 +60,9 @@ profile_text (const Build *build)
   GString *text = g_string_new ("[profile]\ninherits=base\n");
   g_autofree char *forbid = g_strjoinv (";", values->forbid);
 
-  g_string_append_printf (text,
-                          "[machine]\nimage=%s\nuser=%s\naccel=%s\ndisk=%" G_GUINT64_FORMAT "KiB\n",
-                          values->image, values->user, _sandbox_accel_to_string (values->accel),
-                          build->image->bytes / 1024);
+  g_string_append_printf (
+      text, "[machine]\nimage=%s\nuser=%s\naccel=%s\ndisk=%" G_GUINT64_FORMAT "KiB\n",
+      values->image, values->user, _sandbox_accel_to_string (values->accel), build->bytes / 1024);
   if (values->cpus > 0)
     g_string_append_printf (text, "cpus=%u\n", values->cpus);
   if (values->memory_bytes > 0)
@@ -158,7 +158,7 @@ copy_disk (gpointer data, GCancellable *cancellable, GError **error)
   to = g_strconcat ("layer.", build->id, ".qcow2", NULL);
   note = g_strdup_printf ("%s: keeping its disk as a layer", build->group->id);
   say (build, note);
-  xml = _sandbox_xml_base_volume (to, build->image->bytes, _sandbox_layer_top (build->image));
+  xml = _sandbox_xml_base_volume (to, build->bytes, _sandbox_layer_top (build->image));
   return _sandbox_virt_volume_clone (host->virt, from, xml, error);
 }
 
@@ -234,7 +234,7 @@ make_layer (Build *build, GCancellable *cancellable, GError **error)
   g_autofree char *before = NULL;
 
   /* what is there now is not new enough for an update, what somebody else makes meanwhile is */
-  if (!_sandbox_layer_find (layering->host, build->digest, &before, error))
+  if (!_sandbox_layer_find (layering->host, build->digest, build->bytes, &before, error))
     return FALSE;
   if (before != NULL && !layering->update)
     {
@@ -246,7 +246,7 @@ make_layer (Build *build, GCancellable *cancellable, GError **error)
                          "%s: its provisioning (%s) was not made yet; run `vms image build %s`",
                          profile, build->group->what, profile);
   if (!lock_layer (build, cancellable, error)
-      || !_sandbox_layer_find (layering->host, build->digest, &build->id, error))
+      || !_sandbox_layer_find (layering->host, build->digest, build->bytes, &build->id, error))
     return FALSE;
   if (build->id != NULL && g_strcmp0 (build->id, before) != 0)
     return TRUE;
@@ -271,6 +271,7 @@ _sandbox_layers_ensure (const SandboxLayering *layering, SandboxImageRef *image,
       g_auto (Build) build = { .layering = &one, .group = groups->pdata[i], .image = image };
 
       build.parent = parent;
+      build.bytes = MAX (values->disk_bytes, image->bytes);
       build.digest = _sandbox_provision_digest (parent, build.group, values, host->uid, host->gid);
       /* the first one anew: then the next ones stand on another parent, and are new by themselves
        */

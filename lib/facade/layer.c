@@ -85,14 +85,31 @@ _sandbox_layer_id_of_word (const char *word)
   return volume != NULL ? id_of_volume (volume, DISK) : NULL;
 }
 
+/* A disk cannot be smaller than what it stands on. One whose volume is gone fits: whoever uses it
+ * is told. */
+static gboolean
+layer_fits (SandboxHost *host, const char *id, guint64 disk_bytes)
+{
+  g_autofree char *name = volume_name (id, DISK);
+  SandboxVirtVolume *volume = _sandbox_virt_volume_get (host->virt, name, NULL);
+  gboolean fits = volume == NULL || volume->capacity_bytes <= disk_bytes;
+
+  _sandbox_virt_volume_free (volume);
+  return fits;
+}
+
 gboolean
-_sandbox_layer_find (SandboxHost *host, const char *digest, char **ret_id, GError **error)
+_sandbox_layer_find (SandboxHost *host, const char *digest, guint64 disk_bytes, char **ret_id,
+                     GError **error)
 {
   g_autoptr (GPtrArray) ids = list_ids (host, digest, MANIFEST, error);
 
   if (ids == NULL)
     return FALSE;
-  *ret_id = ids->len > 0 ? g_strdup (ids->pdata[0]) : NULL;
+  *ret_id = NULL;
+  for (guint i = 0; i < ids->len && *ret_id == NULL; i++)
+    if (layer_fits (host, ids->pdata[i], disk_bytes))
+      *ret_id = g_strdup (ids->pdata[i]);
   return TRUE;
 }
 

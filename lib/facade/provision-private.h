@@ -76,8 +76,10 @@ gboolean _sandbox_provision_is_noted (const SandboxLayering *layering, SandboxMa
  * is DIGEST-TIME. */
 /* Id of the layer that a disk's backing path names; NULL when it names none. */
 char *_sandbox_layer_id_of_path (const char *path);
-/* The newest complete one of @digest; *ret_id NULL: none. */
-gboolean _sandbox_layer_find (SandboxHost *host, const char *digest, char **ret_id, GError **error);
+/* The newest complete one of @digest that a disk of @disk_bytes can stand on; *ret_id NULL: none.
+ */
+gboolean _sandbox_layer_find (SandboxHost *host, const char *digest, guint64 disk_bytes,
+                              char **ret_id, GError **error);
 /* The path that a disk on @image has right below it. */
 const char *_sandbox_layer_top (const SandboxImageRef *image);
 /* What is made on @image stands on the layer @id from now on. */

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
 // What takes how much room, what prune removes, and no start on a full disk: on libvirt's test
 // driver, whose volumes have sizes, if no bytes.
+#include "facade/provision-private.h"
 #include "facade/space.h"
 #include "facade-driver.h"
 
@@ -9,6 +10,7 @@
 #define MIB    (G_GUINT64_CONSTANT (1) << 20)
 #define OLD    "debian-13-20260101T000000-0123456789ab"
 #define MIDDLE "debian-13-20260201T000000-0123456789ab"
+#define DIGEST "0123456789abcdef0123456789abcdef"
 #define NEWEST "debian-13-20260301T000000-0123456789ab"
 
 static void
@@ -52,6 +54,54 @@ add_image (SandboxHost *host, const char *id, gboolean whole)
       g_autofree char *name = g_strconcat ("image.", id, suffixes[i], NULL);
 
       add_volume (host, name, i == 0 ? "qcow2" : "raw", i == 0 ? 10 * MIB : MIB, NULL);
+    }
+}
+
+/* A disk cannot be smaller than the layer that it stands on. */
+static void
+test_layer_size (void)
+{
+  g_autoptr (SandboxHost) host = driver_test_open (TEST_URI, NULL);
+  static const struct
+  {
+    const char *id;
+    guint64 mib;
+    gboolean whole;
+  } layers[] = {
+    { DIGEST "-20260101T000000", 100, TRUE },
+    { DIGEST "-20260102T000000", 300, TRUE },
+    { DIGEST "-20260103T000000", 200, TRUE },
+    { DIGEST "-20260104T000000", 50, FALSE },
+  };
+  static const struct
+  {
+    guint64 mib;
+    const char *id;
+  } cases[] = {
+    { 99, NULL },
+    { 100, DIGEST "-20260101T000000" },
+    { 199, DIGEST "-20260101T000000" },
+    { 200, DIGEST "-20260103T000000" },
+    { 1000, DIGEST "-20260103T000000" },
+  };
+
+  for (gsize i = 0; i < G_N_ELEMENTS (layers); i++)
+    {
+      g_autofree char *disk = g_strconcat ("layer.", layers[i].id, ".qcow2", NULL);
+      g_autofree char *manifest = g_strconcat ("layer.", layers[i].id, ".json", NULL);
+
+      add_volume (host, disk, "qcow2", layers[i].mib * MIB, NULL);
+      if (layers[i].whole)
+        add_volume (host, manifest, "raw", MIB, NULL);
+    }
+  for (gsize i = 0; i < G_N_ELEMENTS (cases); i++)
+    {
+      g_autofree char *id = NULL;
+      g_autoptr (GError) error = NULL;
+
+      g_assert_true (_sandbox_layer_find (host, DIGEST, cases[i].mib * MIB, &id, &error));
+      g_assert_no_error (error);
+      g_assert_cmpstr (id, ==, cases[i].id);
     }
 }
 
@@ -302,6 +352,7 @@ main (int argc, char **argv)
   int result;
 
   g_test_init (&argc, &argv, NULL);
+  g_test_add_func ("/space/layer-size", test_layer_size);
   g_test_add_func ("/space/items", test_items);
   g_test_add_func ("/space/snapshots", test_snapshots);
   g_test_add_func ("/space/prune", test_prune);

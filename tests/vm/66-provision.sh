@@ -29,7 +29,7 @@ remove_layers() {
 # write_profile NAME: stdin is its [provision]
 write_profile() {
 	{
-		printf '[profile]\ninherits=base\n[machine]\ndisk=10GiB\nmemory=1GiB\n[provision]\n'
+		printf '[profile]\ninherits=base\n[machine]\ndisk=10GiB\nmemory=1GiB\ncpus=1\n[provision]\n'
 		cat
 	} | as_user tee "$PROFILES/$1.profile" >/dev/null
 }
@@ -50,6 +50,7 @@ makes_scripts() {
 		#!/bin/sh
 		id -un >/opt/root-ran
 		cat /etc/greeting >>/opt/root-ran
+		df --output=size -B1M / | tail -n 1 >/opt/room
 		echo "the last words: $(printf '\033')[31m"
 	END
 	write_script user.sh <<-'END'
@@ -73,6 +74,9 @@ makes_a_layer() {
 	layer_sum "$(layers)" >"$T/sum"
 	eq "$(stat -c %a "/var/lib/libvirt/images/vms/layer.$(layers | sed s/layer-//).qcow2")" 444 mode
 	lacks "$(vms list)" '^run-'
+	# as large as disk= says, not as the image
+	eq "$(root_virsh vol-dumpxml --pool vms "layer.$(layers | sed s/layer-//).qcow2" | sed -n 's/.*<capacity[^>]*>\([0-9]*\)<.*/\1/p')" \
+		$((10 * 1024 * 1024 * 1024)) "the layer's size"
 	nothing_remains p1
 	nothing_remains p2
 }
@@ -89,6 +93,7 @@ good morning
 640 root
 644 dev
 hello there"
+	eq "$(in_guest p2 'awk "{ print (\$1 > 9000) }" /opt/room')" 1 "room for the script"
 	contains "$(vms image list)" "$(object p2)"
 	status 4 vms image remove "$(layers)" 2>"$T/errors"
 	contains "$(cat "$T/errors")" "used by.*$(object p2)"

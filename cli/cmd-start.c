@@ -73,7 +73,8 @@ restart_one (VmsContext *context, const VmsArgs *args, SandboxHost *host, const 
       sandbox_host_lookup (host, name, context->cancellable, error);
   g_autofree char *elapsed = NULL;
 
-  if (machine == NULL || !vms_args_get_time (args, "timeout", &timeout_usec, error))
+  if (machine == NULL || !vms_args_get_time (args, "timeout", &timeout_usec, error)
+      || !vms_passphrase_can_ask (context, machine, error))
     return FALSE;
   if (!sandbox_machine_stop (machine, vms_args_has (args, "force"), timeout_usec,
                              vms_progress_update, progress, context->cancellable, error))

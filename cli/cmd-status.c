@@ -66,6 +66,7 @@ json_status (JsonBuilder *builder, const SandboxMachineStatus *status)
   vms_json_int (builder, "memory_bytes", (gint64)status->memory_bytes);
   vms_json_int (builder, "disk_bytes", (gint64)status->disk_bytes);
   vms_json_int (builder, "disk_limit_bytes", (gint64)status->disk_limit_bytes);
+  vms_json_bool (builder, "encrypted", status->encrypted);
   vms_json_int (builder, "snapshots", status->snapshots);
   vms_json_int (builder, "keeper_pid", status->keeper_pid);
   vms_json_bool (builder, "ssh_ready", status->ssh_ready);
@@ -186,7 +187,8 @@ print_status (const SandboxMachineStatus *status, gboolean guarded)
                           : status->snapshots == 1
                               ? g_strdup (", with 1 snapshot")
                               : g_strdup_printf (", with %u snapshots", status->snapshots);
-  g_autofree char *disk = g_strdup_printf ("%s of %s%s", used, limit, with);
+  g_autofree char *disk =
+      g_strdup_printf ("%s of %s%s%s", used, limit, with, status->encrypted ? ", encrypted" : "");
   g_autofree char *size = g_strdup_printf ("%u CPUs, %s", status->cpus, memory);
   g_autofree char *accel =
       g_strdup_printf ("%s%s%s%s", status->accel, *status->accel_reason != '\0' ? " (" : "",

@@ -22,6 +22,8 @@ vms_open_host (VmsContext *context, GError **error)
   host = sandbox_host_open (&options, context->cancellable, error);
   /* what a killed `vms run` left; that it cannot be removed now is no reason to do nothing */
   if (host != NULL)
+    sandbox_host_set_passphrase_func (host, vms_passphrase, context);
+  if (host != NULL)
     sandbox_host_sweep (host, context->cancellable, NULL);
   return g_steal_pointer (&host);
 }
@@ -66,8 +68,8 @@ vms_can_ask (void)
 }
 
 /* A line from the terminal, without stdio's buffering, which would swallow what comes after. */
-static gboolean
-read_line (GCancellable *cancellable, char *line, gsize size, GError **error)
+gboolean
+vms_read_line (GCancellable *cancellable, char *line, gsize size, GError **error)
 {
   struct pollfd fds[2] = { { .fd = STDIN_FILENO, .events = POLLIN },
                            { .fd = g_cancellable_get_fd (cancellable), .events = POLLIN } };
@@ -99,7 +101,7 @@ vms_ask (VmsContext *context, const char *question, gboolean *ret_yes, GError **
   char line[64];
 
   fprintf (stderr, "%s [y/N] ", shown);
-  if (!read_line (context->cancellable, line, sizeof line, error))
+  if (!vms_read_line (context->cancellable, line, sizeof line, error))
     {
       fputc ('\n', stderr);
       return FALSE;
@@ -123,7 +125,7 @@ vms_ask_letter (VmsContext *context, const char *question, const char *letters, 
   fflush (stdout);
   fprintf (stderr, "%s [%s?] ", shown, choice->str);
   g_string_free (choice, TRUE);
-  ok = read_line (context->cancellable, line, sizeof line, error);
+  ok = vms_read_line (context->cancellable, line, sizeof line, error);
   /* the terminal is gone */
   if (ok && line[0] == '\0')
     ok = vms_fail (error, SANDBOX_ERROR_FAILED, "there was no answer");

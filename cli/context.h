@@ -8,11 +8,13 @@
 /**
  * VmsContext:
  * @uri: (nullable): libvirt URI from --connect or $VMS_URI
+ * @passphrase_fd: from which the passphrase of an encrypted disk is read; -1: from the terminal
  * @cancellable: triggered by Ctrl-C, SIGTERM and SIGHUP
  */
 struct _VmsContext
 {
   const char *uri;
+  int passphrase_fd;
   gboolean quiet, verbose, json;
   GCancellable *cancellable;
 };
@@ -35,6 +37,17 @@ void vms_decide_changes (const VmsArgs *args, SandboxMachine *machine);
 /* Where changes were saved that would be lost, if some were. */
 void vms_say_saved (SandboxMachine *machine);
 
+/* passphrase.c: a SandboxPassphraseFunc; its user_data is the context. */
+gssize vms_passphrase (const char *machine, gboolean fresh, char *buffer, gsize size,
+                       gpointer user_data, GCancellable *cancellable, GError **error);
+/* FALSE with @error when a passphrase would be needed and nobody could be asked. */
+gboolean
+vms_passphrase_can_ask (const VmsContext *context, SandboxMachine *machine, GError **error);
+/* The value of --passphrase-fd, an open descriptor; -1 without. */
+gboolean vms_passphrase_read_option (const VmsArgs *args, int *ret_fd, GError **error);
+
+/* A line from the terminal, with its newline if it has one, and a NUL. */
+gboolean vms_read_line (GCancellable *cancellable, char *line, gsize size, GError **error);
 /* TRUE when somebody can be asked: stdin and stderr are terminals. */
 gboolean vms_can_ask (void);
 /* Asks on the terminal, "no" by default. FALSE with @error when interrupted; else the answer is in

@@ -101,7 +101,7 @@ main (int argc, char **argv)
 {
   g_autoptr (GError) error = NULL;
   g_autoptr (GCancellable) cancellable = g_cancellable_new ();
-  VmsContext context = { .cancellable = cancellable };
+  VmsContext context = { .cancellable = cancellable, .passphrase_fd = -1 };
   const VmsVerb *verb = NULL;
   g_autoptr (VmsArgs) args = NULL;
 
@@ -112,6 +112,8 @@ main (int argc, char **argv)
   g_set_prgname ("vms");
   args = vms_args_parse (argv + 1, &verb, &error);
   if (args == NULL)
+    return usage_error (verb, error);
+  if (!vms_passphrase_read_option (args, &context.passphrase_fd, &error))
     return usage_error (verb, error);
   context.uri = vms_args_get (args, "connect");
   if (context.uri == NULL)

@@ -50,9 +50,23 @@ describe (VmsProgress *progress)
   return g_strdup_printf ("%s: %s%s", progress->object, note, percent != NULL ? percent : "");
 }
 
+/* Of all lines: there is one terminal. */
+static int held;
+
+void
+vms_progress_hold (gboolean hold)
+{
+  g_atomic_int_set (&held, hold);
+  if (hold && isatty (STDERR_FILENO))
+    fputs ("\r\033[K", stderr);
+}
+
 static void
 draw (VmsProgress *progress)
 {
+  if (g_atomic_int_get (&held))
+    return;
+
   g_autofree char *text = describe (progress);
   g_autofree char *elapsed = vms_elapsed (g_get_monotonic_time () - progress->begin_usec);
   g_autofree char *tail = g_strdup_printf (" (%s)", elapsed);

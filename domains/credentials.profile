@@ -11,6 +11,7 @@ disk=10GiB
 start-on-exec=no
 # Its memory is never kept in a file.
 start=boot
+# encrypt=yes in your own profile encrypts its disk, and each start asks for the passphrase.
 
 # No way out. What it needs you list, such as mode=nat with egress=443/tcp, or with allow=10.0.0.5:636/tcp.
 [network]

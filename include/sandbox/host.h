@@ -63,6 +63,27 @@ const SandboxProfileDirs *sandbox_host_get_profile_dirs (SandboxHost *host);
  * a libvirt that is elsewhere or libvirt's test driver. Waits a second at most. */
 int sandbox_host_get_guard_pid (SandboxHost *host);
 
+/**
+ * SandboxPassphraseFunc:
+ * @machine: name of the machine whose disk is encrypted
+ * @fresh: the disk is made now: ask twice
+ * @buffer: where the passphrase goes, @size bytes; it needs no NUL at its end. The library wipes it
+ * @user_data: as given to sandbox_host_set_passphrase_func()
+ * @cancellable: (nullable): of the verb that needs it
+ *
+ * Called in the thread of the verb that starts the machine, from several threads when machines are
+ * started in several.
+ *
+ * Returns: how many bytes it wrote; -1 with @error set when there is no answer
+ */
+typedef gssize (*SandboxPassphraseFunc) (const char *machine, gboolean fresh, char *buffer,
+                                         gsize size, gpointer user_data, GCancellable *cancellable,
+                                         GError **error);
+/* Who is asked when a machine with an encrypted disk (encrypt=yes) is started. @func (nullable):
+ * nobody, and such a start fails with INVALID. Before the first start. */
+void sandbox_host_set_passphrase_func (SandboxHost *host, SandboxPassphraseFunc func,
+                                       gpointer user_data);
+
 typedef enum
 {
   SANDBOX_STATE_NEW, /* a profile, nothing in libvirt yet */

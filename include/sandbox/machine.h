@@ -126,6 +126,7 @@ typedef struct
  * @unapplied: whether a machine that does not run holds changes in shares for review that were not
  * applied: "none", "some" or "unknown" (it was not stopped by us, or did not answer then; reading
  * them tells). "" while it runs, and when it never had such a share
+ * @encrypted: whether its disk is encrypted, or would be made so
  * @forwards: what is forwarded, or would be after a start; whether it works is not looked at, so
  * the states are all "off": see sandbox_machine_list_forwards()
  */
@@ -145,6 +146,7 @@ typedef struct
   const char *paused;    /* static */
   const char *started;   /* static */
   char *reaches;
+  gboolean encrypted;
 } SandboxMachineStatus;
 void sandbox_machine_status_free (SandboxMachineStatus *status);
 /* Works for a machine that was never started, too, and for one whose profile has a mistake in it

@@ -31,6 +31,8 @@ _sandbox_step_boot (gpointer data, GCancellable *cancellable, GError **error)
           return FALSE;
         }
     }
+  if (work->passphrase != NULL)
+    return _sandbox_encrypted_start (work, error);
   return _sandbox_virt_domain_start (work->host->virt, work->machine->object, error);
 }
 

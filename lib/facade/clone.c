@@ -178,8 +178,12 @@ static gboolean
 make_disk (gpointer data, GCancellable *cancellable, GError **error)
 {
   SandboxWork *work = data;
-  g_autofree char *xml = _sandbox_xml_disk_volume (work->plan);
+  g_autofree char *xml = NULL;
 
+  /* what it stands on is not, and there is no passphrase: a profile that wants it is told at start
+   */
+  work->plan->encrypted = FALSE;
+  xml = _sandbox_xml_disk_volume (work->plan);
   if (!_sandbox_host_is_test (work->host)
       && !_sandbox_records_clone (work->source, work->machine, error))
     return FALSE;

@@ -8,6 +8,7 @@
 #include "base/file.h"
 #include "base/lock.h"
 #include "base/names.h"
+#include "base/secret.h"
 #include "base/steps.h"
 #include "guest/guest.h"
 #include "plan/plan-private.h"
@@ -37,6 +38,8 @@ struct _SandboxHost
   gint64 lock_wait_usec;
   guint uid, gid;
   SandboxVirt *virt;
+  SandboxPassphraseFunc passphrase_func; /* (nullable) */
+  gpointer passphrase_data;
 };
 
 struct _SandboxMachine
@@ -186,7 +189,8 @@ struct _SandboxWork
   SandboxImageRef *image;
   SandboxPlan *plan;
   char *changes;
-  char *old_filter; /* NULL: there was none */
+  char *old_filter;          /* NULL: there was none */
+  SandboxSecret *passphrase; /* of an encrypted disk, until the machine runs; else NULL */
   SandboxSsh *ssh;
   gboolean newest_image; /* recreate: not the one that the disk pins */
   gboolean boot;         /* recreate: it ran */
@@ -291,6 +295,24 @@ gboolean _sandbox_space_check (SandboxWork *work, GError **error);
 gboolean _sandbox_space_wake (SandboxWork *work, GError **error);
 /* Why a machine is paused, in words and as in JSON output: static, "" while it is not. */
 const char *_sandbox_space_paused (SandboxMachine *machine);
+
+/* --- encrypt.c */
+/* Asks for what an encrypted disk needs; WRONG_STATE when the profile wants one and the disk is
+ * none. */
+gboolean _sandbox_step_passphrase (gpointer work, GCancellable *cancellable, GError **error);
+/* libvirt has the passphrase from here until it is taken back; nothing to do without one. */
+gboolean _sandbox_secret_tell (SandboxWork *work, GError **error);
+void _sandbox_secret_take_back (SandboxWork *work);
+/* Starts a machine whose disk is encrypted, and forgets the passphrase; DENIED when it is the wrong
+ * one. */
+gboolean _sandbox_encrypted_start (SandboxWork *work, GError **error);
+/* UNSUPPORTED, "@doing: its disk is encrypted: @advice", when it is. */
+struct _SandboxLayer;
+gboolean _sandbox_layer_refuse_encrypted (const struct _SandboxLayer *layer, const char *doing,
+                                          const char *advice, GError **error);
+/* Passphrases that killed processes left with libvirt. (element-type SandboxOrphan) */
+gboolean
+_sandbox_secrets_repair (SandboxHost *host, gboolean remove, GPtrArray *orphans, GError **error);
 
 /* --- start-steps.c: shared by start, recreate and clone; @work is a SandboxWork */
 gboolean _sandbox_step_profile (gpointer work, GCancellable *cancellable, GError **error);

@@ -116,10 +116,10 @@ static void
 leave_out (const Merge *merge)
 {
   static const char *const keys[][2] = {
-    { "machine", "accel" },      { "machine", "start-on-exec" }, { "network", "allow" },
-    { "network", "forward" },    { "network", "host" },          { "provision", "use" },
-    { "provision", "packages" }, { "provision", "npm" },         { "provision", "setup" },
-    { "provision", "files" },    { "provision", "env" },
+    { "machine", "accel" },   { "machine", "start-on-exec" }, { "machine", "encrypt" },
+    { "network", "allow" },   { "network", "forward" },       { "network", "host" },
+    { "provision", "use" },   { "provision", "packages" },    { "provision", "npm" },
+    { "provision", "setup" }, { "provision", "files" },       { "provision", "env" },
   };
   const GPtrArray *shares = _sandbox_profile_values (merge->theirs)->shares;
 

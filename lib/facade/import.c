@@ -202,8 +202,12 @@ static gboolean
 make_disk (gpointer data, GCancellable *cancellable, GError **error)
 {
   SandboxWork *work = data;
-  g_autofree char *xml = _sandbox_xml_disk_volume (work->plan);
+  g_autofree char *xml = NULL;
 
+  /* what it stands on is not, and there is no passphrase: a profile that wants it is told at start
+   */
+  work->plan->encrypted = FALSE;
+  xml = _sandbox_xml_disk_volume (work->plan);
   return _sandbox_virt_volume_create (work->host->virt, xml, &work->made.disk, error)
          && _sandbox_work_forget_snapshots (work, error);
 }

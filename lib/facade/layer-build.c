@@ -61,7 +61,7 @@ profile_text (const Build *build)
   g_autofree char *forbid = g_strjoinv (";", values->forbid);
 
   g_string_append_printf (
-      text, "[machine]\nimage=%s\nuser=%s\naccel=%s\ndisk=%" G_GUINT64_FORMAT "KiB\n",
+      text, "[machine]\nencrypt=no\nimage=%s\nuser=%s\naccel=%s\ndisk=%" G_GUINT64_FORMAT "KiB\n",
       values->image, values->user, _sandbox_accel_to_string (values->accel), build->bytes / 1024);
   if (values->cpus > 0)
     g_string_append_printf (text, "cpus=%u\n", values->cpus);

@@ -82,6 +82,7 @@ add_layers (SandboxLayers *layers, const GPtrArray *volumes)
       layer->below_path = g_strdup (volume->backing_path != NULL ? volume->backing_path : "");
       layer->capacity_bytes = volume->capacity_bytes;
       layer->allocation_bytes = volume->allocation_bytes;
+      layer->encrypted = volume->encrypted;
       layer->own = _sandbox_layer_parse (layers->object, layer->volume, &layer->number);
       g_ptr_array_add (layers->all, layer);
       g_hash_table_insert (by_path, layer->path, layer);

@@ -48,6 +48,7 @@ struct _SandboxLayer
 {
   char *volume, *path, *below_path;
   guint64 capacity_bytes, allocation_bytes;
+  gboolean encrypted;
   gboolean own; /* of this machine; others matter as far as they stand on ours, or ours on them */
   guint number;
   SandboxLayer *below;                  /* NULL: it stands on an image */

@@ -63,11 +63,11 @@ profile_text (const SandboxImageRef *image)
 {
   g_autofree char *name = _sandbox_image_id_name (image->id, NULL);
 
-  return g_strdup_printf (
-      "[profile]\ninherits=base\n[machine]\nimage=%s\ncpus=2\nmemory=1GiB\ndisk=%" G_GUINT64_FORMAT
-      "KiB\n[network]\nmode=none\negress=\nallow=\nforward=\nhost=\n"
-      "[provision]\nuse=\npackages=\nnpm=\nsetup=\nfiles=\nenv=\n",
-      name, image->bytes / 1024);
+  return g_strdup_printf ("[profile]\ninherits=base\n[machine]\nencrypt=no\nimage=%s\ncpus="
+                          "2\nmemory=1GiB\ndisk=%" G_GUINT64_FORMAT
+                          "KiB\n[network]\nmode=none\negress=\nallow=\nforward=\nhost=\n"
+                          "[provision]\nuse=\npackages=\nnpm=\nsetup=\nfiles=\nenv=\n",
+                          name, image->bytes / 1024);
 }
 
 static SandboxPlanRead *
@@ -117,12 +117,18 @@ _sandbox_reader_new (SandboxHost *host, const SandboxLayer *const *layers, guint
                      const SandboxReport *report, GCancellable *cancellable, GError **error)
 {
   g_autoptr (SandboxReader) reader = g_new0 (SandboxReader, 1);
-  g_autoptr (SandboxImageRef) image = image_of (host, layers[0], error);
+  g_autoptr (SandboxImageRef) image = NULL;
   g_autoptr (GPtrArray) reads = _sandbox_plan_reads_new ();
-  g_autofree char *text = image != NULL ? profile_text (image) : NULL;
+  g_autofree char *text = NULL;
 
+  for (guint i = 0; i < n_layers; i++)
+    if (!_sandbox_layer_refuse_encrypted (layers[i], "a throwaway machine cannot read it",
+                                          "start the machine, and try again while it runs", error))
+      return NULL;
+  image = image_of (host, layers[0], error);
   if (image == NULL)
     return NULL;
+  text = profile_text (image);
   for (guint i = 0; i < n_layers; i++)
     g_ptr_array_add (reads, read_of (layers[i]));
   _sandbox_report (report, "reader", "starting a throwaway machine that reads its disk", 0, 0);

@@ -42,6 +42,8 @@ define_domain (gpointer data, GCancellable *cancellable, GError **error)
 static const SandboxRow recreate_rows[] = {
   { { "profile", "reading the profile", _sandbox_step_profile, _sandbox_undo_profile },
     SANDBOX_ROW_ALWAYS },
+  { { "passphrase", "asking for the passphrase of its disk", _sandbox_step_passphrase, NULL },
+    SANDBOX_ROW_REAL },
   { { "image", "looking for the newest image", _sandbox_step_image, NULL }, SANDBOX_ROW_REAL },
   { { "provision", "looking for what its profile provisions", _sandbox_step_provision, NULL },
     SANDBOX_ROW_REAL },

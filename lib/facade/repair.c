@@ -361,6 +361,7 @@ sandbox_host_repair (SandboxHost *host, gboolean remove, SandboxProgressFunc pro
       || !repair_locks (host, remove, orphans, error)
       || !_sandbox_image_clean (host, FALSE, remove, orphans, cancellable, error)
       || !_sandbox_layers_repair (host, remove, orphans, error)
+      || !_sandbox_secrets_repair (host, remove, orphans, error)
       || !_sandbox_warm_repair (host, remove, orphans, error))
     return NULL;
   return g_steal_pointer (&orphans);

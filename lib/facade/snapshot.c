@@ -132,6 +132,7 @@ _sandbox_snapshot_find_top (gpointer data, GCancellable *cancellable, GError **e
   SandboxWork *work = data;
   SandboxSnapshotWork *snapshot = work->snapshot;
   const char *name = work->machine->name;
+  g_autofree char *doing = NULL;
 
   if (!_sandbox_layers_sweep (work, error))
     return FALSE;
@@ -139,6 +140,12 @@ _sandbox_snapshot_find_top (gpointer data, GCancellable *cancellable, GError **e
     return sandbox_fail (error, SANDBOX_ERROR_WRONG_STATE,
                          "snapshot of %s: it has no disk yet; `vms start %s` makes one", name,
                          name);
+  doing = g_strdup_printf ("freezing the disk of %s", name);
+  if (!_sandbox_layer_refuse_encrypted (snapshot->layers->top, doing,
+                                        "snapshots, checkpoints, clones and exports of such "
+                                        "machines are not made yet",
+                                        error))
+    return FALSE;
   if (work->pieces.virt_state == SANDBOX_VIRT_STOPPING)
     return sandbox_fail (error, SANDBOX_ERROR_WRONG_STATE,
                          "snapshot of %s: it is just powering off; try again in a moment", name);

@@ -266,6 +266,14 @@ grow_disk (SandboxWork *work, GError **error)
     return FALSE;
   have = volume->capacity_bytes;
   _sandbox_virt_volume_free (volume);
+  if (have < work->plan->disk_bytes && work->plan->encrypted)
+    {
+      _sandbox_report (&work->report, "disk",
+                       "its disk stays as large as it is: an encrypted one does not grow, recreate "
+                       "makes a larger one",
+                       0, 0);
+      return TRUE;
+    }
   if (have < work->plan->disk_bytes)
     return _sandbox_virt_volume_grow (work->host->virt, name, work->plan->disk_bytes, error);
   if (have > work->plan->disk_bytes)
@@ -296,19 +304,31 @@ _sandbox_work_forget_snapshots (SandboxWork *work, GError **error)
   return FALSE;
 }
 
+/* libvirt needs the passphrase to make an encrypted one. */
+static gboolean
+make_volume (SandboxWork *work, GError **error)
+{
+  g_autofree char *xml = _sandbox_xml_disk_volume (work->plan);
+  gboolean made;
+
+  if (!_sandbox_secret_tell (work, error))
+    return FALSE;
+  made = _sandbox_virt_volume_create (work->host->virt, xml, &work->made.disk, error);
+  _sandbox_secret_take_back (work);
+  return made;
+}
+
 static gboolean
 make_disk (SandboxWork *work, GError **error)
 {
-  g_autofree char *xml = NULL;
 
   if (_sandbox_pieces_running (&work->pieces))
     return TRUE;
   /* the start makes it, and only right before the memory goes on over it */
   if (work->warm != NULL)
     return _sandbox_work_forget_snapshots (work, error);
-  xml = _sandbox_xml_disk_volume (work->plan);
   if (!_sandbox_virt_pool_ensure (work->host->virt, error) || !_sandbox_space_check (work, error)
-      || !_sandbox_virt_volume_create (work->host->virt, xml, &work->made.disk, error))
+      || !make_volume (work, error))
     return FALSE;
   if (!work->made.disk)
     return _sandbox_host_is_test (work->host) || grow_disk (work, error);

@@ -111,6 +111,7 @@ fill_from_plan (SandboxMachineStatus *status, const SandboxPlan *plan)
   status->cpus = plan->cpus;
   status->memory_bytes = plan->memory_bytes;
   status->disk_limit_bytes = plan->disk_bytes;
+  status->encrypted = plan->encrypted;
   for (guint i = 0; i < plan->shares->len; i++)
     add_share (status, plan->shares->pdata[i]);
 }
@@ -284,7 +285,10 @@ fill_disk (SandboxMachine *machine, SandboxMachineStatus *status, GError **error
         status->disk_bytes += layer->allocation_bytes;
     }
   if (layers->top != NULL)
-    status->disk_limit_bytes = layers->top->capacity_bytes;
+    {
+      status->disk_limit_bytes = layers->top->capacity_bytes;
+      status->encrypted = layers->top->encrypted;
+    }
   status->snapshots = layers->entries->len;
   return TRUE;
 }

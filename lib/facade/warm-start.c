@@ -19,7 +19,7 @@ is_wanted (const SandboxWork *work)
   const char *start = _sandbox_profile_values (work->profile)->start;
   gboolean warm = strcmp (start, "warm") == 0;
 
-  return warm && !work->options.boot && !work->pieces.disk
+  return warm && !work->plan->encrypted && !work->options.boot && !work->pieces.disk
          && !_sandbox_pieces_running (&work->pieces) && work->image != NULL
          && work->machine->reads == NULL && !_sandbox_virt_is_remote (work->host->virt)
          && work->plan->shares->len <= SANDBOX_WARM_PORTS + SANDBOX_SPARE_PORTS;

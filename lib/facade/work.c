@@ -65,6 +65,7 @@ _sandbox_work_clear (SandboxWork *work)
   g_clear_pointer (&work->plan, sandbox_plan_unref);
   g_clear_pointer (&work->changes, g_free);
   g_clear_pointer (&work->old_filter, g_free);
+  g_clear_pointer (&work->passphrase, sandbox_secret_free);
   g_clear_pointer (&work->ssh, _sandbox_ssh_free);
   g_clear_pointer (&work->snapshot, _sandbox_snapshot_work_free);
   g_clear_pointer (&work->warm, _sandbox_warm_free);
@@ -169,8 +170,8 @@ resolve_plan (SandboxProfile *profile, const SandboxFacts *facts, const SandboxI
 /* Of a machine for which no image was looked up nobody asks for its disk; the test driver has none.
  * *@ret_below: the layers below the one that is named. */
 static gboolean
-find_disk (SandboxMachine *machine, gboolean wanted, gboolean fresh, char **ret_volume,
-           char ***ret_below, GError **error)
+find_disk (SandboxMachine *machine, gboolean wanted, gboolean fresh, SandboxIdentity *identity,
+           char **ret_volume, char ***ret_below, GError **error)
 {
   g_autoptr (SandboxLayers) layers = NULL;
 
@@ -186,6 +187,8 @@ find_disk (SandboxMachine *machine, gboolean wanted, gboolean fresh, char **ret_
     }
   g_autofree const char **below = _sandbox_layer_below (layers->top);
 
+  identity->has_disk = TRUE;
+  identity->disk_encrypted = layers->top->encrypted;
   *ret_volume = g_strdup (layers->top->volume);
   *ret_below = g_strdupv ((char **)below);
   return TRUE;
@@ -218,7 +221,8 @@ _sandbox_work_plan (SandboxMachine *machine, SandboxProfile *profile, const Sand
   g_auto (GStrv) below = NULL;
   SandboxIdentity identity = { 0 };
 
-  if (facts == NULL || !find_disk (machine, image != NULL, fresh_disk, &volume, &below, error))
+  if (facts == NULL
+      || !find_disk (machine, image != NULL, fresh_disk, &identity, &volume, &below, error))
     return NULL;
   if (facts->pool_path == NULL || *facts->pool_path == '\0')
     {

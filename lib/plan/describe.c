@@ -100,7 +100,8 @@ describe_hardware (const SandboxPlan *plan, GString *text)
             plan->accel_reason);
   add_line (text, "cpus", "%u", plan->cpus);
   add_line (text, "memory", "%s%s", memory, plan->memfd ? ", shared" : "");
-  add_line (text, "disk", "%s in %s/%s", disk, plan->pool_path, plan->disk_volume);
+  add_line (text, "disk", "%s in %s/%s%s", disk, plan->pool_path, plan->disk_volume,
+            plan->encrypted ? ", encrypted" : "");
   add_line (text, "seed", "%s/%s", plan->pool_path, plan->seed_volume);
   add_line (text, "image", "%s", *plan->image_id ? plan->image_id : "not built yet");
   if (!*plan->image_id)

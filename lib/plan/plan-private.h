@@ -29,7 +29,8 @@ typedef struct
   const char *subnet;        /* (nullable) "10.213.x.y/29" that the machine has now */
   GPtrArray *reads;          /* (nullable) of SandboxPlanRead */
   const char *machine_id;    /* (nullable) the guest's machine-id; NULL: the UUID */
-  guint free_ports;          /* for shares that it is not defined with, and gets all the same */
+  gboolean has_disk, disk_encrypted; /* what is there; without one the profile decides */
+  guint free_ports; /* for shares that it is not defined with, and gets all the same */
 } SandboxIdentity;
 
 /* A disk of another machine that this one, a reader, looks at: through a layer of its own, so that
@@ -98,7 +99,8 @@ struct _SandboxPlan
   guint uid, gid; /* of the user in the guest; never 0 */
   char *image_id, *image_disk, *image_kernel, *image_initrd, *cmdline;
   char *disk_volume, *seed_volume; /* "vms-1000-work.qcow2", "vms-1000-work.seed" */
-  char **layers; /* paths between the disk and image_disk, the uppermost first; never NULL */
+  char **layers;      /* paths between the disk and image_disk, the uppermost first; never NULL */
+  gboolean encrypted; /* its disk: with the passphrase of the secret that has the machine's UUID */
   char *pool_path;
   char *network_mode, *bridge;  /* bridge "vms" + 10 hex digits, at most 15 bytes */
   char mac[18];                 /* 52:54:00 + 3 bytes of the hash */

@@ -200,6 +200,7 @@ resolve_names (SandboxPlan *plan, SandboxProfile *profile, const SandboxIdentity
   plan->free_ports = identity->free_ports;
   plan->disk_volume = identity->disk_volume ? g_strdup (identity->disk_volume)
                                             : g_strconcat (plan->object, ".qcow2", NULL);
+  plan->encrypted = identity->has_disk ? identity->disk_encrypted : values->encrypt;
   plan->layers = identity->layers ? g_strdupv ((char **)identity->layers) : g_new0 (char *, 1);
   plan->seed_volume = g_strconcat (plan->object, ".seed", NULL);
   plan->user = g_strdup (values->user);

@@ -66,6 +66,7 @@ typedef struct
   GArray *forward, *host;   /* of SandboxPortMap; empty: nothing is forwarded */
   gboolean autostart_on_exec;
   const char *start; /* "auto", "warm" or "boot" */
+  gboolean encrypt;
   GPtrArray *shares; /* of SandboxShareSpec */
   SandboxProvision provision;
   char **forbid; /* patterns of names; array zero-terminated=1 */

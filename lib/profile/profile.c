@@ -357,6 +357,23 @@ check_network (SandboxProfile *profile, GError **error)
   return TRUE;
 }
 
+/* Kept memory has in it what the disk hides. */
+static gboolean
+check_encrypt (SandboxProfile *profile, GError **error)
+{
+  g_autofree char *place = NULL;
+
+  if (!g_str_equal (_sandbox_profile_value (profile, NULL, KEY_ENCRYPT), "yes")
+      || !g_str_equal (_sandbox_profile_value (profile, NULL, KEY_START), "warm"))
+    return TRUE;
+  place = place_of (profile->cells[KEY_ENCRYPT].origin);
+  return sandbox_fail (error, SANDBOX_ERROR_INVALID,
+                       "%s[machine] encrypt: a machine with an encrypted disk is never started "
+                       "from kept memory, which would hold its key: write start=boot, or "
+                       "encrypt=no",
+                       place);
+}
+
 /* A port of the guest at which a service of the host is offered must not be forwarded to the host
  * again: a connection would go round in circles until no descriptor is left. */
 static gboolean
@@ -451,6 +468,7 @@ make_values (SandboxProfile *profile)
     .host = _sandbox_list_ports (KEY_NETWORK_HOST, VALUE (KEY_NETWORK_HOST)),
     .autostart_on_exec = g_str_equal (VALUE (KEY_START_ON_EXEC), "yes"),
     .start = VALUE (KEY_START),
+    .encrypt = g_str_equal (VALUE (KEY_ENCRYPT), "yes"),
     .shares = g_ptr_array_new_with_free_func (free_share_spec),
     .provision = make_provision (profile),
     .forbid = g_strsplit (VALUE (KEY_POLICY_FORBID), ";", -1),
@@ -467,7 +485,7 @@ _sandbox_profile_finish (SandboxProfile *profile, GError **error)
   g_autofree char *text = NULL;
 
   if (!check_shares (profile, error) || !check_network (profile, error)
-      || !check_circles (profile, error))
+      || !check_encrypt (profile, error) || !check_circles (profile, error))
     return FALSE;
   make_values (profile);
   text = sandbox_profile_format (profile);

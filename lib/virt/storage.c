@@ -112,6 +112,7 @@ parse_volume (const char *xml, GError **error)
   read_number (root, "capacity", &volume->capacity_bytes);
   read_number (root, "allocation", &volume->allocation_bytes);
   read_number (root, "physical", &volume->physical_bytes);
+  volume->encrypted = sandbox_xml_find (root, "target/encryption") != NULL;
   return volume;
 }
 

@@ -131,6 +131,16 @@ gboolean
 _sandbox_virt_console_attach (SandboxVirt *virt, const char *name, const char *alias, int in_fd,
                               int out_fd, GCancellable *cancellable, GError **error);
 
+/* --- secrets: a passphrase that libvirt keeps in memory only, and shows to nobody. @uuid: its
+ * number; @description: what it is for, such as the name of a domain. In place of one that is
+ * there. */
+gboolean _sandbox_virt_secret_set (SandboxVirt *virt, const char *uuid, const char *description,
+                                   const void *value, gsize length, GError **error);
+/* None: success. */
+gboolean _sandbox_virt_secret_remove (SandboxVirt *virt, const char *uuid, GError **error);
+/* Descriptions of all that begin with @prefix. (transfer full) (array zero-terminated=1) */
+char **_sandbox_virt_list_secrets (SandboxVirt *virt, const char *prefix, GError **error);
+
 /* --- networks; each verb succeeds when it is so already */
 gboolean _sandbox_virt_network_ensure (SandboxVirt *virt, const char *name, const char *xml,
                                        gboolean *ret_created,
@@ -167,6 +177,7 @@ typedef struct
   char *name, *path, *backing_path;
   guint64 capacity_bytes, allocation_bytes;
   guint64 physical_bytes; /* length of its file; 0: libvirt does not tell */
+  gboolean encrypted;
 } SandboxVirtVolume;
 void _sandbox_virt_volume_free (SandboxVirtVolume *volume);
 /* @detail FALSE: names only, one call. */

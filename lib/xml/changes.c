@@ -163,6 +163,7 @@ static const struct
   { "os/type@machine", "machine type", NULL, SHOW_VALUES },
   { "devices/emulator", "emulator", NULL, SHOW_VALUES },
   { "devices/disk[vda]/backingStore", "backing files of the disk", "image", SHOW_CHANGED },
+  { "devices/disk[vda]/source/encryption", "encryption of the disk", NULL, SHOW_CHANGED },
   { "devices/disk[vda]/source@file", "disk file", NULL, SHOW_VALUES },
   { "devices/interface/filterref", "network filter", NULL, SHOW_CHANGED },
   { "devices/controller[pci-", NULL, NULL, SHOW_NOT },

@@ -150,14 +150,18 @@ add_behaviour (xmlNode *domain, const SandboxPlan *plan)
  * settings allow them, at no gain that a development machine would notice. */
 static void
 add_disk (xmlNode *devices, const SandboxPlan *plan, const char *volume, const char *const *below,
-          const char *name)
+          const char *name, gboolean encrypted)
 {
   g_autofree char *path = g_build_filename (plan->pool_path, volume, NULL);
   xmlNode *disk = sandbox_xml_add (devices, "disk", "type", "file", "device", "disk", NULL);
+  xmlNode *source;
 
   sandbox_xml_add (disk, "driver", "name", "qemu", "type", "qcow2", "cache", "writeback", "discard",
                    "unmap", "iothread", "1", NULL);
-  sandbox_xml_add (disk, "source", "file", path, NULL);
+  source = sandbox_xml_add (disk, "source", "file", path, NULL);
+  /* by number only: libvirt has the passphrase while it starts the machine, and not in this XML */
+  if (encrypted)
+    _sandbox_xml_add_encryption (source, plan->uuid);
   _sandbox_xml_add_backing (disk, below);
   sandbox_xml_add (disk, "target", "dev", name, "bus", "virtio", NULL);
 }
@@ -174,13 +178,14 @@ add_disks (xmlNode *devices, const SandboxPlan *plan)
   if (*plan->image_disk)
     g_ptr_array_add (below, plan->image_disk);
   g_ptr_array_add (below, NULL);
-  add_disk (devices, plan, plan->disk_volume, (const char *const *)below->pdata, "vda");
+  add_disk (devices, plan, plan->disk_volume, (const char *const *)below->pdata, "vda",
+            plan->encrypted);
   for (guint i = 0; i < MIN (plan->reads->len, SANDBOX_READS_MAX); i++)
     {
       const SandboxPlanRead *read = plan->reads->pdata[i];
       g_autofree char *volume = _sandbox_plan_scratch_volume (plan->object, i);
 
-      add_disk (devices, plan, volume, (const char *const *)read->chain, names[i]);
+      add_disk (devices, plan, volume, (const char *const *)read->chain, names[i], FALSE);
     }
 }
 

@@ -25,5 +25,7 @@ void _sandbox_xml_add_share (xmlNode *devices, const char *helper, const Sandbox
  * that no format and no further layer is ever probed from what a guest wrote. None: nothing is
  * added. */
 void _sandbox_xml_add_backing (xmlNode *disk, const char *const *paths);
+/* How the file of @above is encrypted: with the passphrase of the secret @uuid. */
+void _sandbox_xml_add_encryption (xmlNode *above, const char *uuid);
 /* Attribute or text as a decimal number. */
 const char *_sandbox_xml_number (char buffer[24], guint64 value);

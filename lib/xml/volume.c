@@ -22,15 +22,38 @@ new_volume (const char *name, guint64 bytes, const char *format, guint mode, xml
   return doc;
 }
 
-char *
-_sandbox_xml_layer_volume (const char *name, guint64 bytes, const char *below)
+/* What is written is encrypted with the passphrase of the secret @uuid. */
+void
+_sandbox_xml_add_encryption (xmlNode *above, const char *uuid)
 {
-  xmlNode *root, *target, *backing;
-  g_autoptr (xmlDoc) doc = new_volume (name, bytes, "qcow2", 0600, &root, &target);
+  xmlNode *encryption = sandbox_xml_add (above, "encryption", "format", "luks", NULL);
+
+  sandbox_xml_add (encryption, "secret", "type", "passphrase", "uuid", uuid, NULL);
+}
+
+char *
+_sandbox_xml_secret (const char *uuid, const char *description)
+{
+  xmlNode *root;
+  g_autoptr (xmlDoc) doc = _sandbox_xml_new ("secret", &root);
+
+  /* never on a disk, and never shown to a client */
+  xmlNewProp (root, BAD_CAST "ephemeral", BAD_CAST "yes");
+  xmlNewProp (root, BAD_CAST "private", BAD_CAST "yes");
+  sandbox_xml_add_text (root, "uuid", uuid, NULL);
+  sandbox_xml_add_text (root, "description", description, NULL);
+  return sandbox_xml_to_string (doc);
+}
+
+static xmlDoc *
+new_layer (const char *name, guint64 bytes, const char *below, xmlNode **ret_target)
+{
+  xmlNode *root, *backing;
+  xmlDoc *doc = new_volume (name, bytes, "qcow2", 0600, &root, ret_target);
 
   /* it grows as it is written to */
   sandbox_xml_add_text (root, "allocation", "0", "unit", "bytes", NULL);
-  sandbox_xml_add_text (target, "compat", "1.1", NULL);
+  sandbox_xml_add_text (*ret_target, "compat", "1.1", NULL);
   if (*below)
     {
       backing = sandbox_xml_add (root, "backingStore", NULL);
@@ -38,6 +61,15 @@ _sandbox_xml_layer_volume (const char *name, guint64 bytes, const char *below)
       /* always said, never probed: a guest could write another format's header to its disk */
       sandbox_xml_add (backing, "format", "type", "qcow2", NULL);
     }
+  return doc;
+}
+
+char *
+_sandbox_xml_layer_volume (const char *name, guint64 bytes, const char *below)
+{
+  xmlNode *target;
+  g_autoptr (xmlDoc) doc = new_layer (name, bytes, below, &target);
+
   return sandbox_xml_to_string (doc);
 }
 
@@ -45,8 +77,12 @@ char *
 _sandbox_xml_disk_volume (const SandboxPlan *plan)
 {
   const char *below = plan->layers[0] ? plan->layers[0] : plan->image_disk;
+  xmlNode *target;
+  g_autoptr (xmlDoc) doc = new_layer (plan->disk_volume, plan->disk_bytes, below, &target);
 
-  return _sandbox_xml_layer_volume (plan->disk_volume, plan->disk_bytes, below);
+  if (plan->encrypted)
+    _sandbox_xml_add_encryption (target, plan->uuid);
+  return sandbox_xml_to_string (doc);
 }
 
 char *

@@ -19,6 +19,8 @@ _sandbox_xml_same_policy (const char *a, const char *b, gboolean *ret_same, GErr
 char *_sandbox_xml_disk_volume (const SandboxPlan *plan);
 /* qcow2 layer on the file @below, 0600. */
 char *_sandbox_xml_layer_volume (const char *name, guint64 bytes, const char *below);
+/* A secret of libvirt's that is kept in memory and shown to nobody. */
+char *_sandbox_xml_secret (const char *uuid, const char *description);
 /* What virDomainSnapshotCreateXML needs to make the file @path the one that is written to. */
 char *_sandbox_xml_disk_switch (const char *path);
 /* A domain's XML with another disk: @path, which stands on the layers @below (the uppermost first).

@@ -188,6 +188,8 @@ test_command_line (gconstpointer data)
 
   if (!can_run (golden->plan))
     return;
+  /* it would want the passphrase, from a daemon that keeps secrets */
+  golden->plan->encrypted = FALSE;
   path = write_domain (golden->plan);
   run_virsh ((const char *const[]){ "domxml-to-native", "qemu-argv", "--xml", path, NULL }, &argv,
              &error);

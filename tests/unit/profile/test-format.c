@@ -145,13 +145,14 @@ test_text (Fixture *fixture, gconstpointer data)
                 "[profile]\nsummary=x\n[share:b]\nsource=~/b\n[share:a]\nsource=~/a\n");
   profile = fixture_load (fixture, "m");
   text = sandbox_profile_format (profile);
-  g_assert_cmpstr (text, ==,
-                   "[profile]\ninherits=base\nsummary=x\n\n"
-                   "[machine]\nimage=debian-13\ncpus=auto\nmemory=auto\ndisk=40GiB\nuser=basic\n"
-                   "accel=auto\nstart-on-exec=yes\nstart=boot\n\n[network]\nmode=nat\negress="
-                   "\nallow=\nforward=\nhost=\n\n"
-                   "[share:a]\nsource=~/a\ntarget=~/a\nmode=review\ncreate=no\n\n"
-                   "[share:b]\nsource=~/b\ntarget=~/b\nmode=review\ncreate=no\n");
+  g_assert_cmpstr (
+      text, ==,
+      "[profile]\ninherits=base\nsummary=x\n\n"
+      "[machine]\nimage=debian-13\ncpus=auto\nmemory=auto\ndisk=40GiB\nuser=basic\n"
+      "accel=auto\nstart-on-exec=yes\nstart=boot\nencrypt=no\n\n[network]\nmode=nat\negress="
+      "\nallow=\nforward=\nhost=\n\n"
+      "[share:a]\nsource=~/a\ntarget=~/a\nmode=review\ncreate=no\n\n"
+      "[share:b]\nsource=~/b\ntarget=~/b\nmode=review\ncreate=no\n");
 }
 
 static void

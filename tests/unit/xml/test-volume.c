@@ -51,6 +51,37 @@ test_disk_without_image (void)
   assert_values (_sandbox_xml_disk_volume (plan), expected);
 }
 
+/* The volume and the domain name the same secret, and neither has anything of it. */
+static void
+test_encrypted (void)
+{
+  static const char *const expected[][3] = {
+    { "target/encryption", "format", "luks" },
+    { "target/encryption/secret", "type", "passphrase" },
+    { "target/format", "type", "qcow2" },
+    { "backingStore/path", NULL, "/images/1.qcow2" },
+    { NULL },
+  };
+  static const char *const of_secret[][3] = {
+    { "uuid", NULL, "1d0cbf16-3a6f-5d5b-8d5b-8f1d6f1f0c11" },
+    { "description", NULL, "vms-1000-work" },
+    { "usage", NULL, NULL },
+    { NULL },
+  };
+  g_autoptr (SandboxPlan) plan =
+      support_plan ("[profile]\ninherits=base\n[machine]\nencrypt=yes\n");
+  g_autofree char *volume = _sandbox_xml_disk_volume (plan), *domain = _sandbox_xml_domain (plan);
+  g_autofree char *secret =
+      _sandbox_xml_secret ("1d0cbf16-3a6f-5d5b-8d5b-8f1d6f1f0c11", "vms-1000-work");
+  g_autofree char *uuid = g_strdup_printf ("uuid=\"%s\"", plan->uuid);
+
+  assert_values (g_strdup (volume), expected);
+  g_assert_nonnull (strstr (volume, uuid));
+  g_assert_nonnull (strstr (domain, uuid));
+  g_assert_nonnull (strstr (secret, "<secret ephemeral=\"yes\" private=\"yes\">"));
+  assert_values (g_steal_pointer (&secret), of_secret);
+}
+
 static void
 test_raw (void)
 {
@@ -106,6 +137,7 @@ main (int argc, char **argv)
   g_test_init (&argc, &argv, NULL);
   g_test_add_func ("/volume/disk", test_disk);
   g_test_add_func ("/volume/disk-without-image", test_disk_without_image);
+  g_test_add_func ("/volume/encrypted", test_encrypted);
   g_test_add_func ("/volume/raw", test_raw);
   g_test_add_func ("/volume/image", test_image);
   g_test_add_func ("/volume/pool", test_pool);

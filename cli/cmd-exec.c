@@ -152,6 +152,26 @@ vms_cmd_exec (VmsContext *context, const VmsArgs *args, GError **error)
   return run_command (context, machine, &options, error);
 }
 
+/* The passphrase of a throwaway machine's disk is invented, and gone when it runs. */
+static gboolean
+check_keep (const VmsArgs *args, GError **error)
+{
+  const char *name = vms_args_get (args, "profile");
+  g_autoptr (SandboxProfile) profile = NULL;
+
+  if (!vms_args_has (args, "keep"))
+    return TRUE;
+  profile = sandbox_profile_load (&vms_profile_dirs, name != NULL ? name : "ci", error);
+  if (profile == NULL)
+    return FALSE;
+  if (g_strcmp0 (sandbox_profile_get (profile, "machine", "encrypt"), "yes") != 0)
+    return TRUE;
+  return vms_fail (error, SANDBOX_ERROR_INVALID,
+                   "run: --keep does not go with encrypt=yes, since nobody has the passphrase of a "
+                   "throwaway machine; make one with `vms create NAME --profile %s`",
+                   name != NULL ? name : "ci");
+}
+
 /* Started; NULL with @error. */
 static SandboxMachine *
 start_throwaway (VmsContext *context, const VmsArgs *args, GError **error)
@@ -246,7 +266,7 @@ vms_cmd_run (VmsContext *context, const VmsArgs *args, GError **error)
   g_autoptr (SandboxMachine) machine = NULL;
   int status;
 
-  if (!read_command (args, env, &options, error))
+  if (!read_command (args, env, &options, error) || !check_keep (args, error))
     return 1;
   machine = start_throwaway (context, args, error);
   if (machine == NULL)

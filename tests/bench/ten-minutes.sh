@@ -4,30 +4,39 @@
 # current directory for review. Run by hand, as the user who will use it, on a host that `quickstart.sh --host-only` has set
 # up (with --quickstart this runs the whole of it, which asks for root).
 #
-#     tests/bench/ten-minutes.sh [--quickstart] [--fresh] [TOOL]
+#     tests/bench/ten-minutes.sh [--quickstart] [--fresh] [--use PIECES] [TOOL]
 #
 # TOOL is the command to be asked for its version (claude). --fresh: everything is installed anew, also what layers have.
+# --use: these pieces, such as "node;claude-code", in place of all that agent has (for a host without KVM).
 set -euo pipefail
 
 source_dir=$(cd "$(dirname "$0")/../.." && pwd)
-quickstart=no fresh='' tool=claude
-for word; do
-	case $word in
+quickstart=no fresh='' tool=claude profile=agent pieces=''
+while [ $# -gt 0 ]; do
+	case $1 in
 	--quickstart) quickstart=yes ;;
 	--fresh) fresh=--update ;;
+	--use)
+		pieces=${2:?--use wants pieces}
+		profile=ten-minutes-tools
+		shift
+		;;
 	-*)
-		echo "usage: ten-minutes.sh [--quickstart] [--fresh] [TOOL]" >&2
+		echo "usage: ten-minutes.sh [--quickstart] [--fresh] [--use PIECES] [TOOL]" >&2
 		exit 2
 		;;
-	*) tool=$word ;;
+	*) tool=$1 ;;
 	esac
+	shift
 done
 machine=ten-minutes
+profiles=${XDG_CONFIG_HOME:-$HOME/.config}/vms
 work=$(mktemp -d)
 all=0
 
 finish() {
 	vms destroy --yes --if-exists "$machine" >/dev/null 2>&1 || true
+	[ "$profile" = agent ] || rm -f "$profiles/$profile.profile"
 	rm -rf "$work"
 }
 
@@ -44,8 +53,16 @@ step() {
 	printf '%-44s %5d.%d s\n' "$what" $((tenths / 10)) $((tenths % 10))
 }
 
+# What is installed, as quickstart.sh does it: the tests are not.
 build() {
-	meson setup --prefix="$work/prefix" --libdir=lib "$work/build" "$work/clone" && meson install -C "$work/build"
+	local targets
+	meson setup --prefix="$work/prefix" --libdir=lib --buildtype=release "$work/build" "$work/clone" || return
+	targets=$(meson introspect --targets "$work/build" | python3 -c 'import json, os, sys
+for target in json.load(sys.stdin):
+    if target["installed"]:
+        print(*(os.path.relpath(name, sys.argv[1]) for name in target["filename"]))' "$work/build")
+	# shellcheck disable=SC2086 # names without blanks
+	ninja -C "$work/build" $targets && meson install --no-rebuild --only-changed -C "$work/build"
 }
 
 project() {
@@ -58,6 +75,10 @@ sees_the_project() {
 }
 
 trap finish EXIT
+if [ "$profile" != agent ]; then
+	mkdir -p -m 0700 "$profiles"
+	printf '[profile]\ninherits=agent\n[provision]\nuse=%s\n' "$pieces" >"$profiles/$profile.profile"
+fi
 step "clone" git clone -q "$source_dir" "$work/clone"
 if [ "$quickstart" = yes ]; then
 	step "quickstart.sh" "$work/clone/quickstart.sh"
@@ -67,10 +88,10 @@ else
 	step "the image" vms image build debian-13
 fi
 # shellcheck disable=SC2086 # one word or none
-step "what agent provisions" vms image build $fresh agent
+step "what ${pieces:-agent} provisions" vms image build $fresh "$profile"
 step "a project" project
 cd "$work/project"
-step "a machine with it for review" vms create "$machine" --profile agent --share '.:~/project'
+step "a machine with it for review" vms create "$machine" --profile "$profile" --share '.:~/project'
 step "its first start" vms start "$machine"
 step "the project, from inside" sees_the_project
 step "$tool --version" vms exec "$machine" -- "$tool" --version

@@ -187,6 +187,24 @@ a_hanging_step() {
 	contains "$(cat "$T/errors")" 'did not end within 10 s'
 }
 
+# The other steps: each says what failed, and what was made before it stays.
+failing_packages_and_npm() {
+	write_profile p3 <<<"packages=there-is-no-such-package"
+	status 1 vms start p3 2>"$T/errors"
+	contains "$(cat "$T/errors")" 'the step "packages" failed with exit status'
+	contains "$(cat "$T/errors")" 'there-is-no-such-package'
+	contains "$(cat "$T/errors")" 'no layer was made'
+	write_profile p3 <<<"use=node
+npm=@there-is-no-such-scope-8842/at-all"
+	status 1 vms start p3 2>"$T/errors"
+	contains "$(cat "$T/errors")" 'the step "npm" failed with exit status'
+	contains "$(cat "$T/errors")" 'there-is-no-such-scope-8842'
+	eq "$(vms image list --json | python3 -c "import json, sys
+for layer in json.load(sys.stdin)['layers']:
+    if layer['uid'] == $TEST_UID and layer['profile'] == 'p3': print(layer['step'])")" packages "layers of it"
+	nothing_remains p3
+}
+
 # A machine in which a step failed is kept when one asks for it.
 debug_keeps_the_machine() {
 	local name
@@ -253,6 +271,7 @@ if full; then
 	t "update makes it anew, and the old one goes when nobody needs it" update_makes_it_anew
 	t "a failing step: no layer, its last words, escaped and bounded" a_failing_step
 	t "a hanging step ends at its time limit" a_hanging_step
+	t "a failing package, a failing npm package: the step, its words, the layer before it" failing_packages_and_npm
 	t "debug keeps the machine in which a step fails" debug_keeps_the_machine
 	t "the next try goes on after the last good step" goes_on_where_it_failed
 	t "killed at each step: no layer, nothing left after a repair, the next try works" killed_everywhere

@@ -92,6 +92,8 @@ asks_or_fails() {
 	status 2 vms profile check warmvault 2>"$T/errors"
 	contains "$(cat "$T/errors")" 'start=boot'
 	rm "$PROFILES/warmvault.profile"
+	status 2 vms run --keep -p vault true 2>"$T/errors"
+	contains "$(cat "$T/errors")" 'nobody has the passphrase'
 }
 
 starts_on_a_terminal() {
@@ -160,6 +162,20 @@ goes_on() {
 	with "$PASS" start vault
 	eq "$(in_guest vault 'sort -u mark')" "$MARK"
 	eq "$(our_secrets)" "" "secrets of libvirt's"
+	# what libvirt makes of the definition is what we allow
+	vms verify vault --json >"$T/verify.json" || true
+	python3 -c 'import json, sys
+for finding in json.load(open(sys.argv[1]))["findings"]:
+    if finding["id"] == "devices": print(finding["verdict"])' "$T/verify.json" | sort -u >"$T/verdicts"
+	eq "$(cat "$T/verdicts")" pass "verdict on the definition"
+}
+
+# A throwaway machine invents one, and asks nobody.
+throwaway_needs_none() {
+	vms stop --timeout 5m vault
+	contains "$(vms run -p vault -- sh -c 'lsblk -no TYPE /dev/vda; echo ran' 2>&1)" '^ran'
+	eq "$(our_secrets)" "" "secrets of libvirt's"
+	with "$PASS" start vault
 }
 
 # The guest may boot again as long as QEMU runs.
@@ -238,6 +254,7 @@ if full; then
 	t "the right one starts it, and all is there" goes_on
 	passed || finish
 	t "the guest reboots without it" reboots
+	t "a throwaway machine of it asks nobody" throwaway_needs_none
 	t "killed while libvirt has it: repair takes it back" killed_meanwhile
 	t "recreate takes a new one; the old one opens nothing" recreates
 	t "control: a plain disk shows what was written; and is not taken for an encrypted one" plain_is_found

@@ -80,8 +80,43 @@ lives_on() {
 	nothing_remains offline2
 }
 
+# With --full: what a profile provisions was made before, with a network; a machine, a fresh disk and a throwaway machine
+# stand on it now.
+makes_layer() {
+	as_user mkdir -p -m 0700 "$PROFILES"
+	printf '#!/bin/sh\necho provisioned >/opt/offline\n' | as_user tee "$PROFILES/offline.sh" >/dev/null
+	printf '[profile]\ninherits=base\n[machine]\nmemory=1GiB\ncpus=1\n[provision]\nsetup=offline.sh\n' |
+		as_user tee "$PROFILES/layered.profile" >/dev/null
+	vms image build layered
+}
+
+layers_work() {
+	vms -v start layered 2>"$T/said"
+	lacks "$(cat "$T/said")" 'starting a machine for'
+	eq "$(in_guest layered 'cat /opt/offline')" provisioned
+	vms recreate --yes layered
+	eq "$(in_guest layered 'cat /opt/offline')" provisioned
+	vms destroy --yes --keep-profile layered
+	eq "$(vms run -p layered -- cat /opt/offline 2>/dev/null)" provisioned
+}
+
+removes_layer() {
+	local id
+	for id in $(vms image list --json | python3 -c "import json, sys
+for layer in json.load(sys.stdin)['layers']:
+    if layer['uid'] == $TEST_UID and layer['profile'] == 'layered': print(layer['id'])"); do
+		vms image remove "$id"
+	done
+	rm -f "$PROFILES/layered.profile" "$PROFILES/offline.sh"
+}
+
 if [ "${1:-}" != inside ]; then
 	need_image
+	if full && ! makes_layer >"$T/layer.out" 2>&1; then
+		sed 's/^/# /' "$T/layer.out"
+		echo "not ok 1 - the layer"
+		exit 1
+	fi
 	rm -rf "$T"
 	exec unshare --mount --net --propagation private bash "$VMS_TESTS_TOP/tests/vm/85-offline.sh" inside
 fi
@@ -92,5 +127,9 @@ t "there is no way out" no_way_out
 t "the image is there" builds_nothing
 t "start, ssh and the drop box work" starts_and_works
 t "so do exec, stop, clone, recreate and destroy" lives_on
+if full; then
+	t "a layer that was made before serves a machine, its fresh disk, and a throwaway machine" layers_work
+	t "(it is removed)" removes_layer
+fi
 stop_daemons
 finish

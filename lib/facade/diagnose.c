@@ -30,6 +30,7 @@ static const struct
   { _sandbox_doctor_routes, TRUE },
   { _sandbox_doctor_mitigations, FALSE },
   { _sandbox_doctor_ksm, FALSE },
+  { _sandbox_doctor_encryption, TRUE },
   { _sandbox_doctor_pid1, FALSE },
   { _sandbox_doctor_ssh, FALSE },
   { _sandbox_doctor_programs, FALSE },

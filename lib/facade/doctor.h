@@ -75,6 +75,11 @@ void _sandbox_doctor_apparmor (SandboxDoctor *doctor);
 /* Whether rules of @text, the text of a profile, let what is confined by it execute @path; what it
  * includes is not looked at. */
 gboolean _sandbox_apparmor_may_execute (const char *text, const char *path);
+/* doctor-encrypt.c */
+void _sandbox_doctor_encryption (SandboxDoctor *doctor);
+/* The first of @swaps, the text of /proc/swaps, that is on a disk in the clear; NULL: none.
+ * @sys_dir: /sys/class/block. (transfer full) */
+char *_sandbox_plain_swap (const char *swaps, const char *sys_dir);
 /* doctor-libvirt.c */
 void _sandbox_doctor_libvirt (SandboxDoctor *doctor);
 void _sandbox_doctor_qemu (SandboxDoctor *doctor);

@@ -95,6 +95,8 @@ good morning
 hello there"
 	eq "$(in_guest p2 'awk "{ print (\$1 > 9000) }" /opt/room')" 1 "room for the script"
 	contains "$(vms image list)" "$(object p2)"
+	# its age
+	contains "$(vms image list)" "^p1 +setup +20[0-9-]+T[0-9:]+Z "
 	status 4 vms image remove "$(layers)" 2>"$T/errors"
 	contains "$(cat "$T/errors")" "used by.*$(object p2)"
 }

@@ -112,6 +112,7 @@ starts_on_a_terminal() {
 	lacks "$(cat "$T/watch.said")" 'told|cmdline'
 	contains "$(vms status vault)" 'encrypted'
 	contains "$(vms status vault --json)" '"encrypted" *: *true'
+	contains "$(vms doctor --json)" 'machines with an encrypted disk: vault'
 }
 
 is_not_kept() {

@@ -25,6 +25,28 @@ starts() {
 	eq "$(stat -c %U "$TEST_HOME/vms/twelve/guest"):$(cat "$TEST_HOME/vms/twelve/guest")" "$TEST_USER:from the guest"
 }
 
+# Its node is too old, its npm works with that one only, and there is no corepack.
+node_and_npm() {
+	printf '[profile]\ninherits=base\n[machine]\nimage=debian-12\nmemory=1GiB\ncpus=2\n[provision]\nuse=node\nnpm=semver\ntimeout=4h\n' |
+		as_user tee "$PROFILES/tools12.profile" >/dev/null
+	as_user timeout 10000 vms image build tools12
+	vms start tools12
+	contains "$(vms exec tools12 -- node --version)" '^v24[.]'
+	contains "$(vms exec tools12 -- npm --version)" '^[0-9]+[.]'
+	eq "$(vms exec tools12 -- npm prefix --global)" /usr/local
+	eq "$(vms exec tools12 -- semver v1.2.3)" 1.2.3
+}
+
+removes_node_and_npm() {
+	local id
+	vms destroy --yes tools12
+	for id in $(vms image list --json | python3 -c "import json, sys
+for layer in json.load(sys.stdin)['layers']:
+    if layer['uid'] == $TEST_UID and layer['profile'] == 'tools12': print(layer['id'])"); do
+		vms image remove "$id"
+	done
+}
+
 keeps_its_image() {
 	vms stop twelve
 	vms start twelve
@@ -38,5 +60,7 @@ keeps_its_image() {
 t "debian-12 is built" builds
 passed || finish
 t "a machine of it starts, with its drop box" starts
+t "use=node: a node of today, an npm that works with it, and a package" node_and_npm
+t "(they are removed)" removes_node_and_npm
 t "it starts again; machine and image are removed" keeps_its_image
 finish

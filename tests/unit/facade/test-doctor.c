@@ -278,6 +278,48 @@ test_apparmor (void)
       _sandbox_apparmor_may_execute ("/usr/{sbin/* PUx,\n/[ ix,\n/\n\n deny", "/usr/sbin/a"));
 }
 
+/* dm-0 is encrypted, dm-1 a plain volume of LVM. */
+static void
+test_swap (void)
+{
+#define HEADING "Filename\t\t\t\tType\t\tSize\t\tUsed\t\tPriority\n"
+  static const struct
+  {
+    const char *swaps, *plain;
+  } cases[] = {
+    { "", NULL },
+    { HEADING, NULL },
+    { HEADING "/dev/zram0   partition\t1\t0\t100\n", NULL },
+    { HEADING "/dev/dm-0    partition\t1\t0\t-2\n", NULL },
+    { HEADING "/dev/dm-1    partition\t1\t0\t-2\n", "/dev/dm-1" },
+    { HEADING "/dev/sda2    partition\t1\t0\t-2\n", "/dev/sda2" },
+    { HEADING "/dev/dm-0 partition\t1\t0\t-2\n/swapfile file\t1\t0\t-3\n", "/swapfile" },
+    { HEADING "/dm-0        file\t1\t0\t-2\n", "/dm-0" },
+  };
+  static const char *const uuids[] = { "CRYPT-LUKS2-0123-swap\n", "LVM-0123\n" };
+  g_autofree char *dir = g_dir_make_tmp ("vms-swap-XXXXXX", NULL);
+  sandbox_autofd int fd = sandbox_dir_open (dir, FALSE, NULL);
+
+  for (guint i = 0; i < G_N_ELEMENTS (uuids); i++)
+    {
+      g_autofree char *of = g_strdup_printf ("%s/dm-%u/dm", dir, i);
+      g_autofree char *file = g_build_filename (of, "uuid", NULL);
+
+      g_assert_cmpint (g_mkdir_with_parents (of, 0700), ==, 0);
+      g_assert_true (g_file_set_contents (file, uuids[i], -1, NULL));
+    }
+  for (guint i = 0; i < G_N_ELEMENTS (cases); i++)
+    {
+      g_autofree char *plain = _sandbox_plain_swap (cases[i].swaps, dir);
+
+      g_assert_cmpstr (plain, ==, cases[i].plain);
+    }
+  sandbox_remove_at (fd, "dm-0", NULL);
+  sandbox_remove_at (fd, "dm-1", NULL);
+  g_rmdir (dir);
+#undef HEADING
+}
+
 int
 main (int argc, char **argv)
 {
@@ -292,5 +334,6 @@ main (int argc, char **argv)
   g_test_add_func ("/facade/doctor/levels", test_levels);
   g_test_add_func ("/facade/doctor/known-bugs", test_known_bugs);
   g_test_add_func ("/facade/doctor/apparmor", test_apparmor);
+  g_test_add_func ("/facade/doctor/swap", test_swap);
   return g_test_run ();
 }

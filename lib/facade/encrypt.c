@@ -4,22 +4,25 @@
 // provisioning, are the same for everybody and not encrypted.
 #include "facade/layers.h"
 
+#include <errno.h>
 #include <string.h>
+#include <sys/random.h>
 
 /* What QEMU says when no slot of the disk opens. */
 #define WRONG "cannot unlock any keyslot"
 
-/* 32 of them: a throwaway machine's disk is read by that machine and nobody else. */
-static void
-invent (SandboxSecret *secret)
+/* A throwaway machine's disk is read by that machine and nobody else. */
+static gboolean
+invent (SandboxSecret *secret, GError **error)
 {
-  static const char digits[] = "0123456789abcdef";
-  g_autofree char *uuids[2] = { g_uuid_string_random (), g_uuid_string_random () };
+  guint8 bytes[16];
 
-  for (gsize i = 0; i < 2; i++)
-    for (const char *at = uuids[i]; *at != '\0'; at++)
-      if (strchr (digits, *at) != NULL)
-        secret->text[secret->length++] = *at;
+  if (getrandom (bytes, sizeof bytes, 0) != sizeof bytes)
+    return sandbox_fail_errno (error, errno, "reading random numbers");
+  for (gsize i = 0; i < sizeof bytes; i++, secret->length += 2)
+    g_snprintf (secret->text + secret->length, 3, "%02x", bytes[i]);
+  explicit_bzero (bytes, sizeof bytes);
+  return TRUE;
 }
 
 static SandboxSecret *
@@ -32,10 +35,7 @@ ask (SandboxWork *work, gboolean fresh, GCancellable *cancellable, GError **erro
   gssize length;
 
   if (work->machine->throwaway_lock != NULL)
-    {
-      invent (secret);
-      return g_steal_pointer (&secret);
-    }
+    return invent (secret, error) ? g_steal_pointer (&secret) : NULL;
   if (host->passphrase_func == NULL)
     {
       sandbox_fail (error, SANDBOX_ERROR_INVALID,

@@ -184,13 +184,27 @@ follow_host (SandboxWork *work, const char *xml, GError **error)
   if (have == NULL || !_sandbox_xml_same_filter (have, xml, &same, error)
       || !_sandbox_xml_same_policy (have, xml, &same_policy, error))
     return FALSE;
-  if (same || !same_policy)
+  if (same)
     return TRUE;
+  if (!same_policy)
+    {
+      g_autofree char *note =
+          g_strdup_printf ("its network filter stays as it was when it started: vms restart %s",
+                           work->machine->name);
+
+      _sandbox_report (&work->report, "policy", note, 0, 0);
+      return TRUE;
+    }
+  if (!_sandbox_virt_filter_ensure (virt, work->plan->object, xml, NULL, error))
+    {
+      _sandbox_virt_filter_ensure (virt, work->plan->object, have, NULL, NULL);
+      return FALSE;
+    }
   _sandbox_report (&work->report, "policy",
                    "this host has other addresses or networks than when it started: its filter "
                    "follows",
                    0, 0);
-  return _sandbox_virt_filter_ensure (virt, work->plan->object, xml, NULL, error);
+  return TRUE;
 }
 
 /* Before there is a network to send on. */

@@ -6,7 +6,7 @@ static const SandboxRow start_rows[] = {
   { { "profile", "reading the profile", _sandbox_step_profile, _sandbox_undo_profile },
     SANDBOX_ROW_ALWAYS },
   { { "passphrase", "asking for the passphrase of its disk", _sandbox_step_passphrase, NULL },
-    SANDBOX_ROW_REAL },
+    SANDBOX_ROW_REAL | SANDBOX_ROW_OFF },
   { { "image", "looking for the image", _sandbox_step_image, NULL }, SANDBOX_ROW_REAL },
   { { "provision", "looking for what its profile provisions", _sandbox_step_provision, NULL },
     SANDBOX_ROW_REAL },

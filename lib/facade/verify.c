@@ -314,20 +314,33 @@ probe_all (Verify *verify, GCancellable *cancellable, GError **error)
   return TRUE;
 }
 
-/* Of a filter that holds a machine that runs. @same: apart from the addresses of this host. */
-static void
-add_filter_finding (Verify *verify, const char *name, gboolean same, gboolean whole)
+/* Of a filter that holds a machine that runs. */
+static gboolean
+check_filter (Verify *verify, const char *name, const char *have, const char *wanted,
+              GError **error)
 {
-  if (same)
+  gboolean same, closes, policy;
+
+  if (!_sandbox_xml_same_filter (have, wanted, &same, error)
+      || !_sandbox_xml_filter_closes (have, wanted, &closes, error)
+      || !_sandbox_xml_same_policy (have, wanted, &policy, error))
+    return FALSE;
+  if (closes)
     _sandbox_finding_add (verify->findings, "filter", name, "the same", SANDBOX_VERDICT_PASS, "%s",
-                          whole ? "the same"
-                                : "the same, but for addresses that this host got or lost "
-                                  "since the start");
+                          same ? "the same"
+                               : "the same, but for addresses and networks that this host lost "
+                                 "since the start");
+  else if (policy)
+    _sandbox_finding_add (verify->findings, "filter", name, "the same", SANDBOX_VERDICT_FAIL,
+                          "this host got addresses or networks since the start, or the filter was "
+                          "changed; with `vms start %s` it follows",
+                          name);
   else
     _sandbox_finding_add (verify->findings, "filter", name, "the same", SANDBOX_VERDICT_FAIL,
                           "another one: it was changed, or the profile was after the start; `vms "
                           "restart %s` makes it anew",
                           name);
+  return TRUE;
 }
 
 /* What holds a machine that runs: libvirt's definition, which is what it applies; and what leads
@@ -339,7 +352,6 @@ check_running (Verify *verify, SandboxMachine *machine, GError **error)
   g_autoptr (SandboxPlan) plan = NULL;
   g_autofree char *wanted = NULL, *have = NULL;
   SandboxPieces pieces;
-  gboolean same = FALSE, whole = FALSE;
 
   if (!_sandbox_machine_pieces (machine, &pieces, error))
     return FALSE;
@@ -351,11 +363,7 @@ check_running (Verify *verify, SandboxMachine *machine, GError **error)
   if (have == NULL)
     return FALSE;
   wanted = _sandbox_xml_filter (plan);
-  if (!_sandbox_xml_same_filter (have, wanted, &whole, error)
-      || !_sandbox_xml_same_policy (have, wanted, &same, error))
-    return FALSE;
-  add_filter_finding (verify, machine->name, same, whole);
-  return TRUE;
+  return check_filter (verify, machine->name, have, wanted, error);
 }
 
 static gboolean

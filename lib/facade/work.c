@@ -97,11 +97,14 @@ _sandbox_work_run (SandboxWork *work, const SandboxVerb *verb, GCancellable *can
 {
   g_autoptr (GArray) steps = g_array_new (FALSE, FALSE, sizeof (SandboxStep));
   gboolean test = _sandbox_host_is_test (work->host);
+  /* one that is going down is waited for, and then it is off */
+  gboolean is_up =
+      _sandbox_pieces_running (&work->pieces) && work->pieces.virt_state != SANDBOX_VIRT_STOPPING;
 
   /* The one place where libvirt's test driver, which has no guests, is treated differently. */
   SandboxRowFlags unwanted = (test ? SANDBOX_ROW_REAL : 0)
                              | (work->boot ? SANDBOX_ROW_IDLE : SANDBOX_ROW_BOOT)
-                             | (_sandbox_pieces_running (&work->pieces) ? SANDBOX_ROW_OFF : 0);
+                             | (is_up ? SANDBOX_ROW_OFF : 0);
 
   for (gsize i = 0; i < verb->n_rows; i++)
     if ((verb->rows[i].flags & unwanted) == 0)
@@ -431,7 +434,10 @@ sandbox_machine_plan (SandboxMachine *machine, const SandboxStartOptions *option
       g_autoptr (GArray) entries = _sandbox_forwards_of_plan (plan);
 
       if (!_sandbox_forwards_check_free (machine, entries, cancellable, error))
-        return NULL;
+        {
+          g_prefix_error (error, "start ");
+          return NULL;
+        }
     }
   return g_steal_pointer (&plan);
 }

@@ -6,6 +6,10 @@
 #include "base/error.h"
 
 #define DNS_PORT 53
+/* Each is up to two rules of a layer, which libvirt numbers from -1000 to 1000. */
+#define FLOWS_MAX 450u
+/* Of the networks of a public LAN, in a line for users. */
+#define LAN_SHOWN 3
 #define ALL_PORTS                                                                                  \
   {                                                                                                \
     1, 65535                                                                                       \
@@ -113,24 +117,14 @@ is_closed (const SandboxCidr *net)
   return FALSE;
 }
 
-gboolean
-_sandbox_policy_closes (const SandboxFacts *facts, const SandboxCidr *net)
+/* What is near the host, as far as it is not closed anyway, widest only.
+ * (transfer full) (element-type SandboxCidr); NULL with @error */
+static GArray *
+read_lan (const SandboxFacts *facts, GError **error)
 {
+  g_autoptr (GArray) nets = g_array_new (FALSE, FALSE, sizeof (SandboxCidr));
+  g_autoptr (GArray) widest = g_array_new (FALSE, FALSE, sizeof (SandboxCidr));
   g_auto (GStrv) texts = g_strsplit (facts->lan_nets, ";", -1);
-  SandboxCidr lan;
-
-  for (char **text = texts; *text; text++)
-    if (sandbox_cidr_parse (*text, &lan, NULL) && is_within (net, &lan))
-      return TRUE;
-  return is_closed (net);
-}
-
-/* The LAN where it has public addresses: the networks on the host's wires, and its routers. */
-static gboolean
-add_lan (SandboxPlan *plan, const SandboxFacts *facts, GError **error)
-{
-  g_auto (GStrv) texts = g_strsplit (facts->lan_nets, ";", -1);
-  SandboxPortRange ports = ALL_PORTS;
 
   for (char **text = texts; *text; text++)
     {
@@ -139,11 +133,33 @@ add_lan (SandboxPlan *plan, const SandboxFacts *facts, GError **error)
       if (**text == '\0')
         continue;
       if (!sandbox_cidr_parse (*text, &net, error))
-        return FALSE;
+        return NULL;
       if (!is_closed (&net))
-        add_flow (plan, FALSE, SANDBOX_FLOW_ANY, net, ports);
+        g_array_append_val (nets, net);
     }
-  return TRUE;
+  for (guint i = 0; i < nets->len; i++)
+    {
+      const SandboxCidr *net = &g_array_index (nets, SandboxCidr, i);
+      gboolean within = FALSE;
+
+      for (guint k = 0; k < nets->len && !within; k++)
+        within = g_array_index (nets, SandboxCidr, k).bits < net->bits
+                 && is_within (net, &g_array_index (nets, SandboxCidr, k));
+      if (!within)
+        g_array_append_val (widest, *net);
+    }
+  return g_steal_pointer (&widest);
+}
+
+gboolean
+_sandbox_policy_closes (const SandboxFacts *facts, const SandboxCidr *net)
+{
+  g_autoptr (GArray) lan = read_lan (facts, NULL);
+
+  for (guint i = 0; lan && i < lan->len; i++)
+    if (is_within (net, &g_array_index (lan, SandboxCidr, i)))
+      return TRUE;
+  return is_closed (net);
 }
 
 static void
@@ -203,9 +219,26 @@ append_host (GString *text, const GArray *maps, const char *otherwise)
     }
 }
 
-/* @host: (nullable): what it is offered of this host. */
+/* Of a LAN of public addresses, which from a machine looks as if the internet did not work. */
+static void
+append_lan (GString *text, const GArray *lan)
+{
+  for (guint i = 0; i < MIN (lan->len, LAN_SHOWN); i++)
+    {
+      const SandboxCidr *net = &g_array_index (lan, SandboxCidr, i);
+      g_autofree char *address = sandbox_address_format (net->address);
+
+      g_string_append_printf (text, "%s%s/%u", i > 0 ? ", " : ", which here is also ", address,
+                              net->bits);
+    }
+  if (lan->len > LAN_SHOWN)
+    g_string_append_printf (text, " and %u more", lan->len - LAN_SHOWN);
+}
+
+/* @host: (nullable): what it is offered of this host. @lan: (nullable): networks near it. */
 static char *
-describe (const SandboxPlan *plan, const SandboxProfileValues *values, GArray *host)
+describe (const SandboxPlan *plan, const SandboxProfileValues *values, GArray *host,
+          const GArray *lan)
 {
   GString *text = NULL;
 
@@ -233,6 +266,8 @@ describe (const SandboxPlan *plan, const SandboxProfileValues *values, GArray *h
     }
   else
     g_string_append (text, "; no LAN");
+  if (lan != NULL && values->allow->len == 0)
+    append_lan (text, lan);
   if (host != NULL)
     append_host (text, host, "; not this host");
   g_string_append (text, ", not other machines, no IPv6");
@@ -246,9 +281,12 @@ _sandbox_policy_resolve (SandboxPlan *plan, SandboxProfile *profile, const Sandb
   const SandboxProfileValues *values = _sandbox_profile_values (profile);
   SandboxCidr gateway = { plan->subnet.address + 1, 32 };
   SandboxPortRange dns = { DNS_PORT, DNS_PORT }, all = ALL_PORTS;
+  g_autoptr (GArray) lan = read_lan (facts, error);
 
-  plan->policy = describe (plan, values, values->host);
-  plan->reaches = describe (plan, values, NULL);
+  if (lan == NULL)
+    return FALSE;
+  plan->policy = describe (plan, values, values->host, lan);
+  plan->reaches = describe (plan, values, NULL, NULL);
   plan->local_ports = default_local_ports;
   if (*facts->local_ports
       && !sandbox_port_range_parse (facts->local_ports, &plan->local_ports, error))
@@ -262,10 +300,15 @@ _sandbox_policy_resolve (SandboxPlan *plan, SandboxProfile *profile, const Sandb
   add_rules (plan, values->allow);
   for (gsize i = 0; i < G_N_ELEMENTS (closed); i++)
     add_flow (plan, FALSE, SANDBOX_FLOW_ANY, closed[i], all);
-  if (!add_lan (plan, facts, error))
-    return FALSE;
+  for (guint i = 0; i < lan->len; i++)
+    add_flow (plan, FALSE, SANDBOX_FLOW_ANY, g_array_index (lan, SandboxCidr, i), all);
   add_public (plan, values->egress);
-  return TRUE;
+  return plan->flows->len <= FLOWS_MAX
+         || sandbox_fail (error, SANDBOX_ERROR_HOST,
+                          "the network filter would have %u rules, as this host has so many "
+                          "addresses and networks; %u fit into one of libvirt's: take away "
+                          "interfaces that are not needed",
+                          plan->flows->len, FLOWS_MAX);
 }
 
 static gboolean

@@ -61,21 +61,48 @@ add_net (GPtrArray *nets, guint32 address, guint32 mask)
     add_once (nets, g_strdup_printf ("%s/%u", text, bits));
 }
 
+/* Where an address has a peer, the network is the peer's. The same field has the broadcast address
+ * of those that have none. */
+static void
+add_nets (const struct ifaddrs *item, guint32 address, GPtrArray *nets)
+{
+  guint32 mask, other;
+
+  if (!read_address (item->ifa_netmask, &mask))
+    mask = G_MAXUINT32;
+  if (!read_address (item->ifa_dstaddr, &other) || other == G_MAXUINT32)
+    other = address;
+  if ((other & mask) != (address & mask))
+    add_net (nets, other, mask);
+  else if (mask != G_MAXUINT32)
+    add_net (nets, address, mask);
+}
+
 /* By address, not by interface: an address of the host's may be on lo, too. */
 static void
 read_interface (const struct ifaddrs *item, GPtrArray *addresses, GPtrArray *nets)
 {
-  guint32 address, mask, peer;
+  guint32 address;
 
   if (!read_address (item->ifa_addr, &address) || address >> 24 == IN_LOOPBACKNET
       || is_machine_bridge (item->ifa_name))
     return;
   add_once (addresses, sandbox_address_format (address));
-  if (read_address (item->ifa_netmask, &mask) && mask != G_MAXUINT32)
-    add_net (nets, address, mask);
-  if ((item->ifa_flags & IFF_POINTOPOINT) && read_address (item->ifa_dstaddr, &peer)
-      && peer != address)
-    add_net (nets, peer, G_MAXUINT32);
+  add_nets (item, address, nets);
+}
+
+/* Interfaces with neighbours: no tunnel, which leads elsewhere, and no machine's bridge.
+ * (transfer full) */
+static GHashTable *
+find_wires (const struct ifaddrs *list)
+{
+  GHashTable *wires = g_hash_table_new_full (g_str_hash, g_str_equal, g_free, NULL);
+
+  for (const struct ifaddrs *item = list; item; item = item->ifa_next)
+    if (!(item->ifa_flags & (IFF_LOOPBACK | IFF_POINTOPOINT | IFF_NOARP))
+        && !is_machine_bridge (item->ifa_name))
+      g_hash_table_add (wires, g_strdup (item->ifa_name));
+  return wires;
 }
 
 /* "A;B", sorted. */
@@ -94,6 +121,7 @@ _sandbox_virt_read_host_addresses (SandboxFacts *facts, const char *route_text, 
   g_autoptr (GPtrArray) addresses = g_ptr_array_new_with_free_func (g_free);
   g_autoptr (GPtrArray) routers = g_ptr_array_new_with_free_func (g_free);
   g_autoptr (GPtrArray) nets = g_ptr_array_new_with_free_func (g_free);
+  g_autoptr (GHashTable) wires = NULL;
   struct ifaddrs *list = NULL;
 
   if (getifaddrs (&list) < 0)
@@ -105,8 +133,9 @@ _sandbox_virt_read_host_addresses (SandboxFacts *facts, const char *route_text, 
                          g_strerror (errno));
   for (const struct ifaddrs *item = list; item; item = item->ifa_next)
     read_interface (item, addresses, nets);
+  wires = find_wires (list);
   freeifaddrs (list);
-  _sandbox_virt_read_routers (routers, route_text);
+  _sandbox_virt_read_neighbours (routers, route_text, wires);
   for (guint i = 0; i < routers->len; i++)
     add_once (nets, g_strdup (routers->pdata[i]));
   join (addresses, &facts->host_addresses);

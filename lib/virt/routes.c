@@ -10,6 +10,8 @@
 
 /* More lines than any host has; what comes after them is not looked at. */
 #define ROUTES_MAX 4096
+/* What is wider is a default route in parts, not a network on a wire. */
+#define ON_LINK_BITS_MIN 8
 
 enum
 {
@@ -87,18 +89,24 @@ read_route (SandboxFacts *facts, const char *line)
 }
 
 static void
-read_router (GPtrArray *nets, const char *line)
+read_neighbours (GPtrArray *nets, const char *line, GHashTable *wires)
 {
   const char *columns[COLUMN_MASK + 1];
   g_auto (GStrv) fields = split_route (line, columns);
   g_autofree char *text = NULL;
-  guint32 router;
+  guint32 router, mask, net;
+  guint8 bits = 32;
 
-  if (!columns[COLUMN_GATEWAY] || !parse_hex_address (columns[COLUMN_GATEWAY], &router)
-      || router == 0)
+  if (!columns[COLUMN_MASK] || !parse_hex_address (columns[COLUMN_GATEWAY], &router)
+      || !parse_hex_address (columns[COLUMN_DESTINATION], &net)
+      || !parse_hex_address (columns[COLUMN_MASK], &mask))
     return;
-  text = sandbox_address_format (router);
-  g_ptr_array_add (nets, g_strconcat (text, "/32", NULL));
+  if (router == 0
+      && (!mask_bits (mask, &bits) || bits < ON_LINK_BITS_MIN
+          || !g_hash_table_contains (wires, columns[COLUMN_DEVICE])))
+    return;
+  text = sandbox_address_format (router ? router : network_part (net, bits));
+  g_ptr_array_add (nets, g_strdup_printf ("%s/%u", text, bits));
 }
 
 void
@@ -112,12 +120,12 @@ _sandbox_virt_read_routes (SandboxFacts *facts, const char *route_text)
 }
 
 void
-_sandbox_virt_read_routers (GPtrArray *nets, const char *route_text)
+_sandbox_virt_read_neighbours (GPtrArray *nets, const char *route_text, GHashTable *wires)
 {
   g_auto (GStrv) lines = g_strsplit (route_text, "\n", ROUTES_MAX + 1);
 
   for (gsize i = 1; lines[0] && lines[i] && i < ROUTES_MAX; i++)
-    read_router (nets, lines[i]);
+    read_neighbours (nets, lines[i], wires);
 }
 
 static gboolean

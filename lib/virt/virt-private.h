@@ -58,10 +58,11 @@ char *_sandbox_virt_error_text (const char *text);
 /* --- facts.c, addresses.c, routes.c */
 /* Adds what /proc/net/route says (text as the kernel writes it) to the used networks. */
 void _sandbox_virt_read_routes (SandboxFacts *facts, const char *route_text);
-/* Adds the routers that the same text names, as "A/32", to @nets. */
-void _sandbox_virt_read_routers (GPtrArray *nets, const char *route_text);
+/* Adds to @nets what the same text says of what is near this host: routers ("A/32"), and networks
+ * without a router on one of the interfaces @wires ("A/BITS"). */
+void _sandbox_virt_read_neighbours (GPtrArray *nets, const char *route_text, GHashTable *wires);
 /* All IPv4 addresses of this host but 127.0.0.0/8 ("A;B"), and what is near it: the networks of
- * its interfaces, the other ends of point-to-point links, and the routers in @route_text
+ * its interfaces, the other ends of point-to-point links, and what @route_text has of neighbours
  * ("A/BITS;B/32"); each in the order of their texts, without what is on the bridges of machines.
  * Fails with HOST when the kernel does not tell. */
 gboolean

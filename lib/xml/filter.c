@@ -344,3 +344,53 @@ _sandbox_xml_same_policy (const char *a, const char *b, gboolean *ret_same, GErr
 {
   return same_rules (a, b, FALSE, ret_same, error);
 }
+
+static gint
+compare_priority (gconstpointer a, gconstpointer b)
+{
+  g_autofree char *first = sandbox_xml_get_attr (*(xmlNode *const *)a, "priority");
+  g_autofree char *second = sandbox_xml_get_attr (*(xmlNode *const *)b, "priority");
+  gint64 left = first ? g_ascii_strtoll (first, NULL, 10) : 0;
+  gint64 right = second ? g_ascii_strtoll (second, NULL, 10) : 0;
+
+  return left < right ? -1 : left > right;
+}
+
+/* In the order in which they hold, without their numbers. */
+static GPtrArray *
+sorted_rules (xmlDoc *doc)
+{
+  GPtrArray *rules = sandbox_xml_find_all (xmlDocGetRootElement (doc), "rule");
+
+  g_ptr_array_sort (rules, compare_priority);
+  for (guint i = 0; i < rules->len; i++)
+    xmlUnsetProp (rules->pdata[i], BAD_CAST "priority");
+  return rules;
+}
+
+gboolean
+_sandbox_xml_filter_closes (const char *have, const char *wanted, gboolean *ret_closes,
+                            GError **error)
+{
+  g_autoptr (xmlDoc) have_doc = sandbox_xml_parse ("network filter of libvirt", have, error);
+  g_autoptr (xmlDoc) doc = have_doc ? sandbox_xml_parse ("network filter", wanted, error) : NULL;
+  g_autoptr (GPtrArray) rules = doc ? sorted_rules (have_doc) : NULL;
+  g_autoptr (GPtrArray) all = doc ? sorted_rules (doc) : NULL;
+  guint next = 0;
+
+  if (!doc)
+    return FALSE;
+  *ret_closes = TRUE;
+  for (guint i = 0; i < rules->len && *ret_closes; i++)
+    {
+      g_autofree char *text = rule_text (rules->pdata[i]);
+      g_autofree char *expected = next < all->len ? rule_text (all->pdata[next]) : g_strdup ("");
+
+      if (g_str_equal (text, expected))
+        next++;
+      else
+        *ret_closes = is_about_host (rules->pdata[i]);
+    }
+  *ret_closes = *ret_closes && next == all->len;
+  return TRUE;
+}

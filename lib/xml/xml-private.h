@@ -15,6 +15,10 @@ _sandbox_xml_same_filter (const char *a, const char *b, gboolean *ret_same, GErr
 /* The same, but for the rules that close single addresses of this host, which come and go. */
 gboolean
 _sandbox_xml_same_policy (const char *a, const char *b, gboolean *ret_same, GError **error);
+/* Whether @have closes all that @wanted does, and differs in nothing but that it closes more
+ * addresses of the host or networks that it was in. */
+gboolean _sandbox_xml_filter_closes (const char *have, const char *wanted, gboolean *ret_closes,
+                                     GError **error);
 /* qcow2 overlay on the image, 0600; also what a clone's copy is made into. */
 char *_sandbox_xml_disk_volume (const SandboxPlan *plan);
 /* qcow2 layer on the file @below, 0600. */

@@ -57,8 +57,9 @@ make_uplink() {
 	ip -n "$namespace" link set eth0 up
 	ip -n "$namespace" route add default via 198.51.100.1
 	ip address add 198.51.100.1/32 dev isotest-bench0
-	ip route add 198.51.100.0/24 dev isotest-bench0
+	ip -n "$namespace" address add 198.51.100.5/24 dev eth0
 	ip link set isotest-bench0 up
+	ip route add 198.51.100.0/24 via 198.51.100.5 dev isotest-bench0 onlink
 	ip route get "$uplink" | grep -q 'dev isotest-bench0' || skip "$uplink does not lead to the namespace"
 	: >"$work/sink"
 	timeout 3000 ip netns exec "$namespace" python3 -c "$SINK" >"$work/sink" 9>&- &

@@ -87,11 +87,11 @@ makes_the_world() {
 	ip netns add far
 	ip link add up0 type veth peer name eth0 netns far
 	ip address add 198.51.100.1/32 dev up0
-	ip route add 198.51.100.0/24 dev up0
 	ip link set up0 up
 	ip netns exec far ip address add "$FAR/24" dev eth0
+	ip netns exec far ip address add 198.51.100.5/24 dev eth0
 	ip netns exec far ip link set eth0 up
-	ip route add default dev up0
+	ip route add default via 198.51.100.5 dev up0 onlink
 	sysctl -qw net.bridge.bridge-nf-call-iptables=1 net.ipv4.ip_forward=1
 	nft -f /etc/libsandbox/ports.nft
 	printf '%s = "%s"\n' unix_sock_group libvirt unix_sock_rw_perms 0770 auth_unix_ro none auth_unix_rw none \

@@ -85,10 +85,9 @@ makes_the_world() {
 	namespace public "$PUBLIC/24" 198.51.100.1
 	inside public ip address add 198.51.100.3/24 dev eth0
 	inside public ip address add "$ROUTER/24" dev eth0
-	# what is on the host's wires is its LAN: the internet is behind them, and reached through a router (that nothing is ever sent to)
+	# what is on the host's wires is its LAN: the internet is behind them, behind a router, to which itself nothing may go
 	ip address add 198.51.100.1/32 dev isotest-p0
-	ip route add 198.51.100.0/24 dev isotest-p0 src 198.51.100.1
-	ip route add default via "$ROUTER" dev isotest-p0 onlink metric 60000
+	ip route add 198.51.100.0/24 via "$ROUTER" dev isotest-p0 onlink src 198.51.100.1
 	ip address add "$HOST_PUBLIC/32" dev isotest-p0
 	inside public ip -6 address add "$PUBLIC6/64" dev eth0 nodad
 	ip -6 route add 2001:db8:66::/64 dev isotest-p0

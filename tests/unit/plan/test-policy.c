@@ -7,7 +7,7 @@
 #include <string.h>
 
 #define HOST_PUBLIC "203.0.113.9"
-#define LAN_NETS    "192.168.7.0/24;198.51.100.64/26;203.0.113.1/32"
+#define LAN_NETS    "192.168.7.0/24;198.51.100.64/26;198.51.100.65/32;203.0.113.1/32"
 
 static SandboxPlan *
 make_plan (const char *network, GError **error)
@@ -107,6 +107,7 @@ test_public_lan (void)
 {
   g_autoptr (GError) error = NULL;
   g_autoptr (SandboxPlan) plan = make_plan ("allow=198.51.100.70:443/tcp\n", &error);
+  g_autoptr (SandboxPlan) told = make_plan ("mode=nat\n", &error);
   g_autoptr (SandboxFacts) facts = support_facts ();
   const char *const inside[] = { "198.51.100.64", "198.51.100.127", "203.0.113.1" };
   const char *const outside[] = { "198.51.100.63", "198.51.100.128", "203.0.113.2" };
@@ -122,8 +123,15 @@ test_public_lan (void)
   g_assert_false (allows (plan, "198.51.100.70", SANDBOX_FLOW_TCP, 80));
   /* what is closed anyway is not closed twice */
   for (guint i = 0; i < plan->flows->len; i++)
-    g_assert_false (g_array_index (plan->flows, SandboxFlow, i).net.address == 0xc0a80700
-                    && g_array_index (plan->flows, SandboxFlow, i).net.bits == 24);
+    {
+      const SandboxCidr *net = &g_array_index (plan->flows, SandboxFlow, i).net;
+
+      g_assert_false (net->address == 0xc0a80700 && net->bits == 24);
+      g_assert_false (net->address == 0xc6336441);
+    }
+  g_assert_nonnull (strstr (told->policy, "no LAN, which here is also 198.51.100.64/26, "
+                                          "203.0.113.1/32; not this host"));
+  g_assert_null (strstr (told->reaches, "198.51.100"));
   g_free (facts->lan_nets);
   facts->lan_nets = g_strdup (LAN_NETS);
   g_assert_true (_sandbox_policy_closes (facts, &(SandboxCidr){ 0xc6336450, 28 }));

@@ -49,8 +49,9 @@ test_refused (void)
   g_assert_cmpstr (facts->host_addresses, ==, "");
 }
 
-/* In a network namespace of its own: an address on lo, a network on a wire, the other end of a
- * link, a router; and a machine's bridge, which is none of these. */
+/* In a network namespace of its own: an address on lo, a network on a wire, one that only a route
+ * names, the network of a peer, the other end of a link, a router; and what is none of these: what
+ * a tunnel leads to, and a machine's bridge. */
 static void
 test_namespace (void)
 {
@@ -67,20 +68,26 @@ test_namespace (void)
         }
       g_test_trap_subprocess (NULL, 20 * G_USEC_PER_SEC, G_TEST_SUBPROCESS_DEFAULT);
       g_test_trap_assert_passed ();
-      g_test_trap_assert_stdout ("*<198.51.100.1;198.51.100.130;198.51.100.77>*");
+      g_test_trap_assert_stdout ("*<198.51.100.1;198.51.100.130;198.51.100.20;198.51.100.77>*");
       g_test_trap_assert_stdout (
-          "*<198.51.100.128/26;198.51.100.2/32;198.51.100.3/32;198.51.100.9/32>*");
+          "*<198.51.100.128/26;198.51.100.2/32;198.51.100.208/29;198.51.100.3/32;"
+          "198.51.100.32/28;198.51.100.9/32>*");
       return;
     }
   g_assert_cmpint (unshare (CLONE_NEWNET), ==, 0);
   g_assert_cmpint (
-      system ("ip address add 198.51.100.77/32 dev lo && ip tuntap add tun0 mode tun "
-              "&& ip address add 198.51.100.1 peer 198.51.100.2 dev tun0 "
-              "&& ip link add wire0 type bridge && ip address add 198.51.100.130/26 dev wire0 "
-              "&& ip link add vms0123456789 type bridge "
-              "&& ip address add 198.51.100.241/29 dev vms0123456789 && ip link set wire0 up "
-              "&& ip route add default via 198.51.100.3 dev wire0 onlink "
-              "&& ip route add 198.51.100.192/28 via 198.51.100.9 dev wire0 onlink"),
+      system (
+          "ip address add 198.51.100.77/32 dev lo && ip tuntap add tun0 mode tun "
+          "&& ip address add 198.51.100.1 peer 198.51.100.2 dev tun0 "
+          "&& ip link add wire0 type bridge && ip address add 198.51.100.130/26 dev wire0 "
+          "&& ip link add vms0123456789 type bridge "
+          "&& ip address add 198.51.100.241/29 dev vms0123456789 && ip link set wire0 up "
+          "&& ip link add v0 type veth peer name v1 && ip link set v0 up && ip link set tun0 up "
+          "&& ip address add 198.51.100.20 peer 198.51.100.33/28 dev v0 "
+          "&& ip route add 198.51.100.208/29 dev wire0 "
+          "&& ip route add 198.51.100.216/29 dev tun0 "
+          "&& ip route add default via 198.51.100.3 dev wire0 onlink "
+          "&& ip route add 198.51.100.192/28 via 198.51.100.9 dev wire0 onlink"),
       ==, 0);
   g_assert_true (g_file_get_contents ("/proc/net/route", &routes, NULL, NULL));
   g_assert_true (_sandbox_virt_read_host_addresses (facts, routes, &error));

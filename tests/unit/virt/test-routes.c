@@ -63,15 +63,19 @@ test_recorded (void)
 }
 
 static void
-test_routers (void)
+test_neighbours (void)
 {
 #if G_BYTE_ORDER == G_LITTLE_ENDIAN
-  g_autoptr (GPtrArray) routers = g_ptr_array_new_with_free_func (g_free);
+  static const char *const wanted[] = { "192.168.1.1/32", "10.8.0.1/32", "192.168.1.0/24",
+                                        "192.168.1.1/32" };
+  g_autoptr (GPtrArray) nets = g_ptr_array_new_with_free_func (g_free);
+  g_autoptr (GHashTable) wires = g_hash_table_new (g_str_hash, g_str_equal);
 
-  _sandbox_virt_read_routers (routers, recorded);
-  g_assert_cmpuint (routers->len, ==, 2);
-  g_assert_cmpstr (routers->pdata[0], ==, "192.168.1.1/32");
-  g_assert_cmpstr (routers->pdata[1], ==, "10.8.0.1/32");
+  g_hash_table_add (wires, (gpointer) "wlp3s0");
+  _sandbox_virt_read_neighbours (nets, recorded, wires);
+  g_assert_cmpuint (nets->len, ==, G_N_ELEMENTS (wanted));
+  for (guint i = 0; i < nets->len; i++)
+    g_assert_cmpstr (nets->pdata[i], ==, wanted[i]);
 #else
   g_test_skip ("recorded on a little-endian machine");
 #endif
@@ -126,14 +130,15 @@ test_random_routes (void)
   for (int i = 0; i < 2000; i++)
     {
       g_autoptr (SandboxFacts) facts = sandbox_facts_new ();
-      g_autoptr (GPtrArray) routers = g_ptr_array_new_with_free_func (g_free);
+      g_autoptr (GPtrArray) nets = g_ptr_array_new_with_free_func (g_free);
+      g_autoptr (GHashTable) wires = g_hash_table_new (g_str_hash, g_str_equal);
       g_autoptr (GString) text = g_string_new (HEADING);
       int length = g_test_rand_int_range (0, 300);
 
       for (int j = 0; j < length; j++)
         g_string_append_c (text, alphabet[g_test_rand_int_range (0, sizeof alphabet - 1)]);
       _sandbox_virt_read_routes (facts, text->str);
-      _sandbox_virt_read_routers (routers, text->str);
+      _sandbox_virt_read_neighbours (nets, text->str, wires);
       for (guint j = 0; j < facts->used_nets->len; j++)
         {
           SandboxUsedNet *net = facts->used_nets->pdata[j];
@@ -189,7 +194,7 @@ main (int argc, char **argv)
 {
   g_test_init (&argc, &argv, NULL);
   g_test_add_func ("/virt/routes/recorded", test_recorded);
-  g_test_add_func ("/virt/routes/routers", test_routers);
+  g_test_add_func ("/virt/routes/neighbours", test_neighbours);
   g_test_add_func ("/virt/routes/own", test_own);
   g_test_add_func ("/virt/routes/broken", test_broken_routes);
   g_test_add_func ("/virt/routes/random", test_random_routes);

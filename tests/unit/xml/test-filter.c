@@ -149,6 +149,38 @@ same_policy (const char *a, const char *b)
   return same;
 }
 
+static gboolean
+closes (const char *have, const char *wanted)
+{
+  g_autoptr (GError) error = NULL;
+  gboolean result = FALSE;
+
+  g_assert_true (_sandbox_xml_filter_closes (have, wanted, &result, &error));
+  g_assert_no_error (error);
+  return result;
+}
+
+/* Superfluous rules about the host do no harm; one that is missing does, or one behind what lets
+ * through. */
+static void
+test_closes (void)
+{
+  static const char rule[] = "<rule action='drop' direction='out' priority='%d'>"
+                             "<ip dstipaddr='198.51.100.64' dstipmask='26'/></rule>";
+  g_autofree char *xml = make_filter ("mode=nat\n");
+  g_auto (GStrv) parts = g_strsplit (xml, "</filter>", 2);
+  g_autofree char *first = g_strdup_printf (rule, -1000), *last = g_strdup_printf (rule, -1);
+  g_autofree char *early = g_strconcat (parts[0], first, "</filter>", NULL);
+  g_autofree char *late = g_strconcat (parts[0], last, "</filter>", NULL);
+
+  g_assert_true (closes (xml, xml));
+  g_assert_true (closes (early, xml));
+  g_assert_true (closes (early, early));
+  g_assert_false (closes (xml, early));
+  g_assert_false (closes (late, early));
+  g_assert_true (same_policy (late, early));
+}
+
 /* Addresses of the host and networks that it is in come and go while a machine runs; nothing else
  * may. */
 static void
@@ -201,5 +233,6 @@ main (int argc, char **argv)
   g_test_add_func ("/xml/filter/none", test_none);
   g_test_add_func ("/xml/filter/same", test_same);
   g_test_add_func ("/xml/filter/policy", test_policy);
+  g_test_add_func ("/xml/filter/closes", test_closes);
   return g_test_run ();
 }

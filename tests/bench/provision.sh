@@ -60,7 +60,7 @@ for _ in $(seq "$rounds"); do
 	timed bench-plain
 	timed bench-layer
 done
-"$vms" -q destroy --yes bench-plain bench-layer >&2
+"$vms" -q destroy --yes --keep-profile bench-plain bench-layer >&2
 before=$(digest)
 for _ in $(seq "$runs"); do
 	"$vms" -q run --profile bench-layer -- sh -c 'sudo rm /opt/payload && sudo touch /opt/mine && sync' >&2

@@ -76,7 +76,8 @@ sees_the_project() {
 
 trap finish EXIT
 if [ "$profile" != agent ]; then
-	mkdir -p -m 0700 "$profiles"
+	mkdir -p "$profiles"
+	chmod 0700 "$profiles"
 	printf '[profile]\ninherits=agent\n[provision]\nuse=%s\n' "$pieces" >"$profiles/$profile.profile"
 fi
 step "clone" git clone -q "$source_dir" "$work/clone"

@@ -48,37 +48,6 @@ refused (const char *xml)
   return TRUE;
 }
 
-/* An encrypted disk names a secret, and nothing else is allowed there. */
-static void
-test_encrypted (void)
-{
-  static const char *const wrong[][2] = {
-    { "format=\"luks\"", "format=\"default\"" },
-    { "format=\"luks\"", "format=\"luks\" engine=\"librbd\"" },
-    { "type=\"passphrase\"", "type=\"volume\"" },
-    { "</encryption>", "<secret type=\"passphrase\" usage=\"x\"/></encryption>" },
-    { "</encryption>", "<cipher name=\"aes\" size=\"128\"/></encryption>" },
-    { "</encryption>", "</encryption><reservations managed=\"yes\"/>" },
-  };
-  g_autoptr (SandboxPlan) plan =
-      support_plan ("[profile]\ninherits=base\n[machine]\nencrypt=yes\n");
-  g_autofree char *xml = _sandbox_xml_domain (plan);
-  g_autofree char *live =
-      replace (xml, "encryption format=\"luks\"", "encryption format=\"luks\" engine=\"qemu\"");
-  g_autoptr (GError) error = NULL;
-
-  _sandbox_xml_check_domain (xml, &error);
-  g_assert_no_error (error);
-  _sandbox_xml_check_defined (live, &error);
-  g_assert_no_error (error);
-  for (gsize i = 0; i < G_N_ELEMENTS (wrong); i++)
-    {
-      g_autofree char *changed = replace (xml, wrong[i][0], wrong[i][1]);
-
-      g_assert_true (refused (changed));
-    }
-}
-
 static void
 test_ours (void)
 {
@@ -608,7 +577,6 @@ main (int argc, char **argv)
 {
   g_test_init (&argc, &argv, NULL);
   g_test_add_func ("/xml/allowed/ours", test_ours);
-  g_test_add_func ("/xml/allowed/encrypted", test_encrypted);
   g_test_add_func ("/xml/allowed/known-dangers", test_known_dangers);
   g_test_add_data_func ("/xml/allowed/every-place/kvm", "kvm", test_every_place);
   g_test_add_data_func ("/xml/allowed/every-place/tcg", "tcg", test_every_place);

@@ -1,6 +1,6 @@
 #!/bin/sh
 # SPDX-License-Identifier: LGPL-2.1-or-later
-# The guest's half of shares.sh. prepare [PACKAGE]: what the work needs, on the machine's own disk. run ROUNDS TASKS: lines "TASK PLACE MS".
+# The guest's half of shares.sh. prepare: what the work needs, on the machine's own disk. run ROUNDS TASKS: lines "TASK PLACE MS".
 set -eu
 
 # A project with a configure script that compiles sixty probes, as those of autoconf do, and forty files to compile.
@@ -33,16 +33,9 @@ prepare() {
 	cp -a ~/rw ~/source
 	cp -a ~/rw/. ~/disk/
 	make_project
-	[ -n "${1:-}" ] || return 0
-	mkdir -p ~/package
-	cd ~/package
-	printf '{ "name": "bench", "version": "1.0.0", "private": true }\n' >package.json
-	npm install --no-audit --no-fund --loglevel=error "$1" >/dev/null
-	echo "$(find node_modules -name package.json -path '*node_modules/*/package.json' | wc -l) package files, $(find node_modules | wc -l) files"
-	rm -rf node_modules
 }
 
-# The cache is warm, so that the registry is not what is measured.
+# Without the network: the registry is not what is measured.
 work() {
 	case $1 in
 	clone) git clone -q --no-local ~/source clone ;;

@@ -5,8 +5,8 @@
 # mode=rw: git status, grep -r, a compile, of a tree of the host's with cold caches.
 #
 # BENCH_ROUNDS (3): rounds of each, in alternating order; the best one counts. BENCH_NPM (jest@29.7.0): the package; empty: none. BENCH_ONLY: tasks of
-# those below, separated by blanks. Needs an ordinary user who may start machines, the image debian-13, and for the first run the network
-# (its packages are kept as a layer).
+# those below, separated by blanks. Needs an ordinary user who may start machines, the image debian-13, for the first run the network
+# (its packages are kept as a layer), and npm on this host, which fetches what the machine then installs without the network.
 set -euo pipefail
 
 vms=$1
@@ -26,6 +26,22 @@ skip() {
 finish() {
 	"$vms" destroy --yes --if-exists --discard-changes "$machine" >/dev/null 2>&1 || true
 	[ -z "$work" ] || rm -rf "$work"
+}
+
+# fetch: what npm needs, into $work/package; as this host's own npm is set up
+fetch() {
+	local registry
+	registry=$(npm config get registry) || skip "npm is not installed here; BENCH_NPM= goes without"
+	mkdir "$work/package"
+	(
+		cd "$work/package"
+		printf '{ "name": "bench", "version": "1.0.0", "private": true }\n' >package.json
+		npm install --ignore-scripts --no-audit --no-fund --loglevel=error --cache "$work/package/cache" "$npm" >&2
+		echo "$npm: $(find node_modules -path '*node_modules/*/package.json' | wc -l) package.json, $(find node_modules | wc -l) files" >&2
+		rm -rf node_modules
+		printf 'registry=%s\ncache=/home/dev/package/cache\nignore-scripts=true\n' "$registry" >npmrc
+	)
+	tar -C "$work" -cf "$work/package.tar" package
 }
 
 # tree DIR: of the host's, a repository with a project in it; small, as sources are
@@ -55,6 +71,7 @@ tree() {
 prepare() {
 	[ "$(id -u)" -ne 0 ] || skip "needs an ordinary user: nothing of root's is shared"
 	work=$(mktemp -d)
+	[ -z "$npm" ] || fetch
 	export HOME=$work XDG_DATA_HOME=$work/data XDG_CONFIG_HOME=$work/config XDG_CACHE_HOME=$work/cache
 	chmod 0755 "$work"
 	mkdir -p "$XDG_CONFIG_HOME/vms"
@@ -89,7 +106,8 @@ prepare() {
 	EOF
 	"$vms" -q start --timeout 30m "$machine" >&2
 	"$vms" cp "$source/tests/bench/shares-guest.sh" "$machine:work.sh"
-	"$vms" ssh "$machine" -- "sh work.sh prepare $npm" </dev/null >&2
+	"$vms" ssh "$machine" -- "sh work.sh prepare" </dev/null >&2
+	[ -z "$npm" ] || "$vms" ssh "$machine" -- "tar -xf - && mv package/npmrc .npmrc" <"$work/package.tar" >&2
 }
 
 # best TASK PLACE: milliseconds; empty when it was not done there

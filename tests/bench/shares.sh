@@ -36,7 +36,7 @@ fetch() {
 	(
 		cd "$work/package"
 		printf '{ "name": "bench", "version": "1.0.0", "private": true }\n' >package.json
-		npm install --ignore-scripts --no-audit --no-fund --loglevel=error --cache "$work/package/cache" "$npm" >&2
+		npm install --ignore-scripts --no-audit --no-fund --loglevel=error --omit-lockfile-registry-resolved=false --cache "$work/package/cache" "$npm" >&2
 		echo "$npm: $(find node_modules -path '*node_modules/*/package.json' | wc -l) package.json, $(find node_modules | wc -l) files" >&2
 		rm -rf node_modules
 		printf 'registry=%s\ncache=/home/dev/package/cache\nignore-scripts=true\n' "$registry" >npmrc

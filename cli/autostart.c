@@ -4,16 +4,31 @@
 
 #include "progress.h"
 
+#include <string.h>
+
 static gboolean
 is_off (VmsContext *context, SandboxMachine *machine)
 {
   g_autoptr (SandboxMachineStatus) status =
       sandbox_machine_get_status (machine, context->cancellable, NULL);
 
-  return status != NULL
-         && (status->state == SANDBOX_STATE_NEW || status->state == SANDBOX_STATE_STOPPED
-             || status->state == SANDBOX_STATE_CRASHED
-             || status->state == SANDBOX_STATE_INCOMPLETE);
+  if (status == NULL)
+    return FALSE;
+  switch (status->state)
+    {
+    case SANDBOX_STATE_NEW:
+    case SANDBOX_STATE_STOPPED:
+    case SANDBOX_STATE_CRASHED:
+    case SANDBOX_STATE_INCOMPLETE:
+    case SANDBOX_STATE_SUSPENDED:
+      return TRUE;
+    case SANDBOX_STATE_PAUSED:
+      return strcmp (status->paused, "suspended") == 0;
+    case SANDBOX_STATE_RUNNING:
+    case SANDBOX_STATE_STOPPING:
+    default:
+      return FALSE;
+    }
 }
 
 static gboolean

@@ -13,6 +13,7 @@ state_colour (SandboxState state)
       return VMS_GREEN;
     case SANDBOX_STATE_PAUSED:
     case SANDBOX_STATE_STOPPING:
+    case SANDBOX_STATE_SUSPENDED:
       return VMS_YELLOW;
     case SANDBOX_STATE_CRASHED:
     case SANDBOX_STATE_INCOMPLETE:

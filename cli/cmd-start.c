@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
-// vms start, stop, restart
+// vms start, stop, restart, suspend, resume
 #include <stdio.h>
 
 #include "parallel.h"
@@ -84,6 +84,42 @@ restart_one (VmsContext *context, const VmsArgs *args, SandboxHost *host, const 
     return FALSE;
   elapsed = vms_progress_elapsed (progress);
   vms_progress_done (progress, "running again (%s)", elapsed);
+  return TRUE;
+}
+
+static gboolean
+suspend_one (VmsContext *context, const VmsArgs *args, SandboxHost *host, const char *name,
+             VmsProgress *progress, GError **error)
+{
+  SandboxSuspendOptions options = SANDBOX_SUSPEND_OPTIONS_INIT;
+  g_autoptr (SandboxMachine) machine =
+      sandbox_host_lookup (host, name, context->cancellable, error);
+
+  options.to_memory = vms_args_has (args, "memory");
+  if (machine == NULL
+      || !sandbox_machine_suspend (machine, &options, vms_progress_update, progress,
+                                   context->cancellable, error))
+    return FALSE;
+  vms_progress_done (progress, "%s; `vms resume %s` lets it go on",
+                     options.to_memory ? "paused" : "suspended", name);
+  return TRUE;
+}
+
+static gboolean
+resume_one (VmsContext *context, const VmsArgs *args, SandboxHost *host, const char *name,
+            VmsProgress *progress, GError **error)
+{
+  gint64 timeout_usec;
+  g_autoptr (SandboxMachine) machine =
+      sandbox_host_lookup (host, name, context->cancellable, error);
+  g_autofree char *elapsed = NULL;
+
+  if (machine == NULL || !vms_args_get_time (args, "timeout", &timeout_usec, error)
+      || !sandbox_machine_resume (machine, timeout_usec, vms_progress_update, progress,
+                                  context->cancellable, error))
+    return FALSE;
+  elapsed = vms_progress_elapsed (progress);
+  vms_progress_done (progress, "goes on (%s); `vms ssh %s` enters it", elapsed, name);
   return TRUE;
 }
 
@@ -184,4 +220,16 @@ int
 vms_cmd_restart (VmsContext *context, const VmsArgs *args, GError **error)
 {
   return vms_for_each (context, args, restart_one, error);
+}
+
+int
+vms_cmd_suspend (VmsContext *context, const VmsArgs *args, GError **error)
+{
+  return vms_for_each (context, args, suspend_one, error);
+}
+
+int
+vms_cmd_resume (VmsContext *context, const VmsArgs *args, GError **error)
+{
+  return vms_for_each (context, args, resume_one, error);
 }

@@ -172,6 +172,8 @@ print_paused (const SandboxMachineStatus *status)
     text = g_strdup_printf ("its disk cannot be written: see /var/log/libvirt/qemu/%s.log, then "
                             "`vms start %s`",
                             status->object, status->name);
+  else if (strcmp (status->paused, "suspended") == 0)
+    text = g_strdup_printf ("by `vms suspend`; `vms resume %s` lets it go on", status->name);
   else if (*status->paused != '\0')
     text = g_strdup ("by vms-guard, which lets it go on by itself, or by somebody");
   line ("paused", text != NULL ? text : "");
@@ -199,6 +201,8 @@ print_status (const SandboxMachineStatus *status, gboolean guarded)
 
   printf ("%s: %s\n", status->name, sandbox_state_to_string (status->state));
   print_paused (status);
+  if (status->state == SANDBOX_STATE_SUSPENDED)
+    line ("suspended", "its memory is on disk; `vms resume` or `vms start` lets it go on");
   line ("profile", status->profile);
   line ("image", status->image);
   line ("size", status->cpus > 0 ? size : "");

@@ -77,6 +77,9 @@ static const VmsOption stop_options[] = {
          "how long to wait for it to power off (default: 2m)"),
   END
 };
+static const VmsOption suspend_options[] = { FLAG (0, "memory", "pause it only: it stays in this host's memory, with its shares"), END };
+static const VmsOption resume_options[] = {
+  VALUE (0, "timeout", "TIME", VMS_COMPLETE_NONE, "how long to wait for ssh (default: 5m)"), END };
 static const VmsOption destroy_options[] = {
   FLAG (0, "if-exists", "it is no error when there is no such machine"),
   FLAG ('y', "yes", YES_SUMMARY),
@@ -305,6 +308,12 @@ const VmsVerb vms_verbs[] = {
     "A changed profile takes effect.",
     stop_options, vms_cmd_restart },
 
+  { "suspend", NULL, NULL, VMS_GROUP_RUN, "NAME...", 1, VMS_MANY, VMS_COMPLETE_MACHINE, 0, "put machines to sleep: memory to disk, and off",
+    "What runs in it goes on with resume; connections end. Shares are taken from it and given back after: if a process of the machine works in one, nothing is done but to name it.\n\nIts memory, with all secrets, is a file that root alone reads; deleted, not wiped, when it goes on. Until then what would boot it or change its disk is refused.",
+    suspend_options, vms_cmd_suspend },
+  { "resume", NULL, NULL, VMS_GROUP_RUN, "NAME...", 1, VMS_MANY, VMS_COMPLETE_MACHINE, 0, "let suspended machines go on where they were",
+    "So does start. Its clock is set; a changed profile applies with the next start from off. With another QEMU, processor or kernel of this host it may fail: the memory is kept, and `vms stop --force` throws it away.",
+    resume_options, vms_cmd_resume },
   { "run", NULL, NULL, VMS_GROUP_RUN, "[-- COMMAND...]", 0, 0,
     VMS_COMPLETE_NONE, VMS_VERB_COMMAND,
     "run a command in a machine that exists for this command only",

@@ -122,6 +122,8 @@ VMS_HANDLER (vms_cmd_status);
 VMS_HANDLER (vms_cmd_start);
 VMS_HANDLER (vms_cmd_stop);
 VMS_HANDLER (vms_cmd_restart);
+VMS_HANDLER (vms_cmd_suspend);
+VMS_HANDLER (vms_cmd_resume);
 VMS_HANDLER (vms_cmd_run);
 VMS_HANDLER (vms_cmd_destroy);
 VMS_HANDLER (vms_cmd_recreate);

@@ -94,6 +94,7 @@ typedef enum
   SANDBOX_STATE_CRASHED,
   SANDBOX_STATE_INCOMPLETE, /* left half-made by a killed process; start repairs it, destroy removes
                                it */
+  SANDBOX_STATE_SUSPENDED,  /* off, with its memory on disk: start goes on from there */
 } SandboxState;
 /* "running" and so on, as in JSON output: stable, static. */
 const char *sandbox_state_to_string (SandboxState state);

@@ -54,6 +54,33 @@ gboolean sandbox_machine_start (SandboxMachine *machine, const SandboxStartOptio
 gboolean sandbox_machine_stop (SandboxMachine *machine, gboolean force, gint64 timeout_usec,
                                SandboxProgressFunc progress, gpointer user_data,
                                GCancellable *cancellable, GError **error);
+/**
+ * SandboxSuspendOptions:
+ * @struct_size: set by SANDBOX_SUSPEND_OPTIONS_INIT
+ * @to_memory: pause it only: it stays in this host's memory, with its shares
+ */
+typedef struct
+{
+  gsize struct_size;
+  gboolean to_memory;
+} SandboxSuspendOptions;
+#define SANDBOX_SUSPEND_OPTIONS_INIT                                                               \
+  {                                                                                                \
+    .struct_size = sizeof (SandboxSuspendOptions)                                                  \
+  }
+/* Writes a running machine's memory to the storage pool and switches it off; its shares are taken
+ * from it before. BUSY, with nothing done, when processes of the guest work in one: the message
+ * names them. Suspended: succeeds. Until it goes on, what would change its disk is WRONG_STATE. */
+gboolean sandbox_machine_suspend (SandboxMachine *machine, const SandboxSuspendOptions *options,
+                                  SandboxProgressFunc progress, gpointer user_data,
+                                  GCancellable *cancellable, GError **error);
+/* It goes on where it was, with network and shares checked as by a start, and with the time of this
+ * host; so does sandbox_machine_start(). @timeout_usec: how long to wait for ssh; 0: 5 minutes.
+ * FAILED when its memory does not fit this host any more: then it stays as it is. Running:
+ * succeeds; WRONG_STATE for one that is off otherwise. */
+gboolean
+sandbox_machine_resume (SandboxMachine *machine, gint64 timeout_usec, SandboxProgressFunc progress,
+                        gpointer user_data, GCancellable *cancellable, GError **error);
 /* Removes domain, disk with all snapshots, network, keys; the profile too when @remove_profile.
  * Shared directories stay. Nothing there: succeeds. */
 gboolean sandbox_machine_destroy (SandboxMachine *machine, gboolean remove_profile,
@@ -73,8 +100,9 @@ sandbox_machine_clone (SandboxMachine *machine, const char *new_name, SandboxPro
                        gpointer user_data, GCancellable *cancellable, GError **error);
 
 /* Identifiers of the steps of "start", "stop", "destroy", "recreate", "clone", "snapshot-create",
- * "snapshot-delete", "revert", "warm-capture" or "warm-start", in the order in which progress
- * reports them as phases; NULL for another verb. (array zero-terminated=1) (nullable) Static. */
+ * "snapshot-delete", "revert", "warm-capture", "warm-start", "suspend" or "resume", in the order in
+ * which progress reports them as phases; NULL for another verb. (array zero-terminated=1)
+ * (nullable) Static. */
 const char *const *sandbox_machine_step_ids (const char *verb);
 
 /**
@@ -122,7 +150,8 @@ typedef struct
  * @keeper_pid: 0 when none runs
  * @snapshots: how many there are
  * @paused: why it is paused: "disk-full" (the host's disk: make room, then start it),
- * "disk-error", "other" (vms-guard, or somebody); "" while it is not; static
+ * "disk-error", "suspended" (by sandbox_machine_suspend() to memory), "other" (vms-guard, or
+ * somebody); "" while it is not; static
  * @unapplied: whether a machine that does not run holds changes in shares for review that were not
  * applied: "none", "some" or "unknown" (it was not stopped by us, or did not answer then; reading
  * them tells). "" while it runs, and when it never had such a share

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
 // The steps from a defined machine to one that answers: boot, keeper, ssh, mounts.
 #include "facade/layers.h"
+#include "facade/suspended.h"
 #include "facade/warm.h"
 
 #define TAIL_LINES 12
@@ -13,6 +14,8 @@ _sandbox_step_boot (gpointer data, GCancellable *cancellable, GError **error)
 
   if (_sandbox_pieces_running (&work->pieces))
     return TRUE;
+  if (!_sandbox_suspended_before_boot (work, error))
+    return FALSE;
   /* it has the disk open, and nobody waits for it: we have the lock */
   if (!_sandbox_virt_domain_kill (work->host->virt, merge, error))
     return FALSE;

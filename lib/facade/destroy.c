@@ -31,7 +31,8 @@ remove_seed (gpointer data, GCancellable *cancellable, GError **error)
   SandboxWork *work = data;
 
   return _sandbox_reader_remove_scratch (work->machine, error)
-         && remove_volume (work, ".export", error) && remove_volume (work, ".seed", error);
+         && remove_volume (work, ".memory", error) && remove_volume (work, ".export", error)
+         && remove_volume (work, ".seed", error);
 }
 
 gboolean

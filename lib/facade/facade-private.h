@@ -92,7 +92,7 @@ void _sandbox_on_lock_wait (const char *holder, gpointer user_data);
 /* What exists of a machine. */
 typedef struct
 {
-  gboolean domain, network, filter, disk, seed, state_dir;
+  gboolean domain, network, filter, disk, seed, state_dir, memory;
   SandboxVirtState virt_state;
 } SandboxPieces;
 SandboxState _sandbox_pieces_state (SandboxHost *host, const SandboxPieces *pieces);
@@ -204,6 +204,7 @@ struct _SandboxWork
   struct _SandboxExport *export; /* (nullable): export; not owned */
   gboolean slot;             /* run: a throwaway machine that others come after by the same name */
   struct _SandboxWarm *warm; /* (nullable): what it goes on from instead of booting */
+  struct _SandboxSuspend *suspend;       /* (nullable): suspend, resume; not owned */
   struct _SandboxSnapshotWork *snapshot; /* (nullable): snapshot verbs, and what removes disks */
   SandboxLock *lock;
   SandboxLock *addresses_lock; /* from the choice of addresses until the network has them */
@@ -242,7 +243,8 @@ typedef struct
 extern const SandboxVerb _sandbox_verb_start, _sandbox_verb_stop, _sandbox_verb_destroy,
     _sandbox_verb_recreate, _sandbox_verb_clone, _sandbox_verb_snapshot_create,
     _sandbox_verb_snapshot_delete, _sandbox_verb_revert, _sandbox_verb_export, _sandbox_verb_import,
-    _sandbox_verb_warm_capture, _sandbox_verb_warm_start;
+    _sandbox_verb_warm_capture, _sandbox_verb_warm_start, _sandbox_verb_suspend,
+    _sandbox_verb_resume;
 
 void _sandbox_work_init (SandboxWork *work, SandboxMachine *machine, SandboxProgressFunc func,
                          gpointer user_data);

@@ -221,6 +221,7 @@ static const char *const state_names[] = {
   [SANDBOX_STATE_STOPPING] = "stopping",
   [SANDBOX_STATE_CRASHED] = "crashed",
   [SANDBOX_STATE_INCOMPLETE] = "incomplete",
+  [SANDBOX_STATE_SUSPENDED] = "suspended",
 };
 
 const char *

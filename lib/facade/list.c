@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
 // The caller's machines, found with three calls to libvirt however many there are.
 #include "facade/keep.h"
+#include "facade/suspended.h"
 
 #include <string.h>
 
@@ -98,18 +99,22 @@ add_volumes (SandboxHost *host, const char *prefix, GHashTable *table, GError **
     {
       const char *volume = ((SandboxVirtVolume *)volumes->pdata[i])->name;
       g_autofree char *object = _sandbox_layer_object (volume);
-      gboolean disk = object != NULL;
+      g_autofree char *memory = _sandbox_memory_object (volume);
+      gboolean disk = object != NULL, seed = g_str_has_suffix (volume, ".seed");
       g_autofree char *name = NULL;
 
-      if (!disk && !g_str_has_suffix (volume, ".seed"))
+      if (!disk && !seed && memory == NULL)
         continue;
-      if (!disk)
+      if (memory != NULL)
+        object = g_strdup (memory);
+      else if (!disk)
         object = g_strndup (volume, strlen (volume) - strlen (".seed"));
       name = _sandbox_object_parse (host->uid, host->owner, object);
       if (name == NULL)
         continue;
       get_entry (table, name)->pieces.disk |= disk;
-      get_entry (table, name)->pieces.seed |= !disk;
+      get_entry (table, name)->pieces.seed |= seed;
+      get_entry (table, name)->pieces.memory |= memory != NULL;
     }
   return TRUE;
 }
@@ -176,7 +181,7 @@ is_no_machine (gpointer key, gpointer value, gpointer data)
   g_autofree char *object = _sandbox_object_name (host->uid, host->owner, key);
 
   return pieces->disk && !pieces->domain && !pieces->network && !pieces->filter && !pieces->seed
-         && !pieces->state_dir && _sandbox_layers_only_shared (host, object);
+         && !pieces->memory && !pieces->state_dir && _sandbox_layers_only_shared (host, object);
 }
 
 GHashTable *

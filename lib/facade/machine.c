@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
 // The machine handle: its names, its lock, what exists of it.
 #include "facade/layers.h"
+#include "facade/suspended.h"
 #include "base/xml.h"
 
 #include <string.h>
@@ -126,7 +127,7 @@ gboolean
 _sandbox_pieces_any (const SandboxPieces *pieces)
 {
   return pieces->domain || pieces->network || pieces->filter || pieces->disk || pieces->seed
-         || pieces->state_dir;
+         || pieces->state_dir || pieces->memory;
 }
 
 gboolean
@@ -152,6 +153,8 @@ _sandbox_pieces_state (SandboxHost *host, const SandboxPieces *pieces)
 
   if (!_sandbox_pieces_any (pieces))
     return SANDBOX_STATE_NEW;
+  if (_sandbox_pieces_suspended (pieces) && rest)
+    return SANDBOX_STATE_SUSPENDED;
   if (_sandbox_pieces_running (pieces) || (pieces->domain && rest))
     return states[pieces->virt_state];
   return SANDBOX_STATE_INCOMPLETE;
@@ -162,6 +165,7 @@ _sandbox_machine_pieces (SandboxMachine *machine, SandboxPieces *ret_pieces, GEr
 {
   SandboxVirt *virt = machine->host->virt;
   g_autofree char *seed = g_strconcat (machine->object, ".seed", NULL);
+  g_autofree char *memory = _sandbox_memory_volume (machine->object);
   g_autoptr (GPtrArray) volumes = NULL;
   SandboxPieces pieces = { 0 };
   g_auto (GStrv) networks = NULL, filters = NULL;
@@ -182,6 +186,7 @@ _sandbox_machine_pieces (SandboxMachine *machine, SandboxPieces *ret_pieces, GEr
 
       pieces.disk |= _sandbox_layer_parse (machine->object, name, &number);
       pieces.seed |= strcmp (name, seed) == 0;
+      pieces.memory |= strcmp (name, memory) == 0;
     }
   pieces.network = g_strv_contains ((const char *const *)networks, machine->object);
   pieces.filter = g_strv_contains ((const char *const *)filters, machine->object);

@@ -3,6 +3,7 @@
 // Whatever somebody is working on right now is locked, and left alone.
 #include "facade/export.h"
 #include "facade/provision-private.h"
+#include "facade/suspended.h"
 #include "facade/warm.h"
 
 #include <string.h>
@@ -50,6 +51,7 @@ add_pieces (GPtrArray *orphans, SandboxMachine *machine, const SandboxPieces *pi
             const char *reason)
 {
   g_autofree char *seed = g_strconcat (machine->object, ".seed", NULL);
+  g_autofree char *memory = _sandbox_memory_volume (machine->object);
 
   if (pieces->domain)
     add_orphan (orphans, "domain", machine->object, reason);
@@ -61,6 +63,8 @@ add_pieces (GPtrArray *orphans, SandboxMachine *machine, const SandboxPieces *pi
     add_layers (orphans, machine, reason);
   if (pieces->seed)
     add_orphan (orphans, "volume", seed, reason);
+  if (pieces->memory)
+    add_orphan (orphans, "volume", memory, reason);
   if (pieces->state_dir)
     add_orphan (orphans, "state", machine->name, reason);
 }
@@ -164,7 +168,7 @@ why_swept (SandboxMachine *machine, const SandboxPieces *pieces)
   if (is_abandoned (machine))
     return "a throwaway machine whose program has ended";
   if (!pieces->domain && !pieces->network && !pieces->filter && !pieces->disk && !pieces->seed
-      && pieces->state_dir && is_unfinished (machine))
+      && !pieces->memory && pieces->state_dir && is_unfinished (machine))
     return "left by an interrupted run";
   return NULL;
 }
@@ -255,6 +259,7 @@ repair_machine (SandboxMachine *machine, WhyFunc why, gboolean remove, GPtrArray
   if (reason == NULL)
     return why != why_orphan
            || (repair_export (machine, remove, orphans, error)
+               && _sandbox_suspended_repair (&work, remove, orphans, error)
                && repair_layers (&work, remove, orphans, error));
   add_pieces (orphans, machine, &work.pieces, reason);
   if (!remove)

@@ -2,6 +2,7 @@
 // What takes how much of the storage pool: every volume of it counted once, by whose it is.
 #include "facade/space.h"
 #include "facade/provision-private.h"
+#include "facade/suspended.h"
 
 #include <string.h>
 
@@ -202,11 +203,13 @@ count_useless (SandboxLayers *layers)
   return sum;
 }
 
-/* All volumes of @object: the disk's layers, the seed, what a reader has. */
+/* All volumes of @object: the disk's layers, the seed, what a reader has; and, as an item of its
+ * own, the memory of a suspended one. */
 static void
 add_volumes (Count *count, const char *object, SandboxSpaceItem *item, GHashTable *users)
 {
   g_autofree char *more = g_strconcat (object, ".", NULL);
+  g_autofree char *memory = _sandbox_memory_volume (object);
 
   for (guint i = 0; i < count->nodes->len; i++)
     {
@@ -215,6 +218,12 @@ add_volumes (Count *count, const char *object, SandboxSpaceItem *item, GHashTabl
       if (!g_str_has_prefix (node->volume->name, more))
         continue;
       node->counted = TRUE;
+      if (strcmp (node->volume->name, memory) == 0)
+        {
+          _sandbox_space_add (count->space->items, "memory", item->name,
+                              node->volume->allocation_bytes);
+          continue;
+        }
       item->allocated_bytes += node->volume->allocation_bytes;
       item->limit_bytes = MAX (item->limit_bytes, node->volume->capacity_bytes);
       if (add_users (node->users, object, users) > 0)
@@ -332,18 +341,21 @@ add_others (Count *count)
 static int
 compare_items (gconstpointer a, gconstpointer b)
 {
-  static const char *const kinds[] = { "machine", "snapshot",   "left",  "image", "layer",
-                                       "warm",    "unfinished", "other", "saved", NULL };
+  static const char *const kinds[] = { "machine", "memory", "snapshot", "left",
+                                       "image",   "layer",  "warm",     "unfinished",
+                                       "other",   "saved",  NULL };
   const SandboxSpaceItem *items[] = { *(gconstpointer *)a, *(gconstpointer *)b };
   guint order[2] = { 0, 0 };
 
   for (guint i = 0; i < 2; i++)
     while (kinds[order[i]] != NULL && strcmp (kinds[order[i]], items[i]->kind) != 0)
       order[i]++;
-  /* snapshots stand below their machine */
-  if (order[0] > 1 || order[1] > 1)
+  /* memory and snapshots stand below their machine */
+  if (order[0] > 2 || order[1] > 2)
     return order[0] != order[1] ? (order[0] < order[1] ? -1 : 1)
                                 : strcmp (items[0]->name, items[1]->name);
+  if (strcmp (items[0]->name, items[1]->name) == 0)
+    return order[0] < order[1] ? -1 : 1;
   return strcmp (items[0]->name, items[1]->name);
 }
 

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
 // Start: from a name to a machine that answers, as a table of steps with their undos.
+#include "facade/suspended.h"
 #include "facade/warm.h"
 
 static const SandboxRow start_rows[] = {
@@ -38,6 +39,25 @@ static const SandboxRow start_rows[] = {
 };
 const SandboxVerb _sandbox_verb_start = { "start", start_rows, G_N_ELEMENTS (start_rows) };
 
+/* A suspended machine goes on as it was: what would change that is refused. */
+static gboolean
+resume (SandboxWork *work, GCancellable *cancellable, GError **error)
+{
+  const char *name = work->machine->name;
+
+  if (work->options.boot)
+    return sandbox_fail (error, SANDBOX_ERROR_WRONG_STATE,
+                         "start %s: it is suspended, and to boot it throws its memory away: `vms "
+                         "stop --force %s` does that; without --boot it goes on where it was",
+                         name, name);
+  if (work->options.shares != NULL && work->options.shares[0] != NULL)
+    return sandbox_fail (error, SANDBOX_ERROR_WRONG_STATE,
+                         "start %s: it is suspended, and goes on with the shares that it had: `vms "
+                         "resume %s`, then `vms share add %s DIR`",
+                         name, name, name);
+  return _sandbox_resume_locked (work, cancellable, error);
+}
+
 gboolean
 sandbox_machine_start (SandboxMachine *machine, const SandboxStartOptions *options,
                        SandboxProgressFunc progress, gpointer user_data, GCancellable *cancellable,
@@ -47,7 +67,10 @@ sandbox_machine_start (SandboxMachine *machine, const SandboxStartOptions *optio
 
   _sandbox_work_init (&work, machine, progress, user_data);
   work.boot = TRUE;
-  return _sandbox_options_copy (&work.options, sizeof work.options, options, error)
-         && _sandbox_work_begin (&work, "start", cancellable, error)
-         && _sandbox_work_run (&work, &_sandbox_verb_start, cancellable, error);
+  if (!_sandbox_options_copy (&work.options, sizeof work.options, options, error)
+      || !_sandbox_work_begin (&work, "start", cancellable, error))
+    return FALSE;
+  return _sandbox_resume_is_due (&work)
+             ? resume (&work, cancellable, error)
+             : _sandbox_work_run (&work, &_sandbox_verb_start, cancellable, error);
 }

@@ -2,6 +2,7 @@
 // Stop: asks the guest to power off, pulls the plug when told to, and puts away what only a running
 // machine needs.
 #include "facade/keep.h"
+#include "facade/suspended.h"
 
 /* A guest that has not come far enough in its boot does not hear the power button: it is pressed
  * again. */
@@ -92,6 +93,7 @@ static const SandboxRow stop_rows[] = {
     SANDBOX_ROW_REAL },
   { { "shutdown", "waiting for the guest to power off", _sandbox_step_shutdown, NULL },
     SANDBOX_ROW_ALWAYS },
+  { { "memory", "throwing its memory away", _sandbox_step_drop_memory, NULL }, SANDBOX_ROW_ALWAYS },
   { { "note", "noting whether there are any", _sandbox_step_note_changes, NULL },
     SANDBOX_ROW_REAL },
   { { "keeper", "ending the keeper", _sandbox_step_stop_keeper, NULL }, SANDBOX_ROW_REAL },

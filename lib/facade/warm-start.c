@@ -157,7 +157,7 @@ restore (gpointer data, GCancellable *cancellable, GError **error)
     return FALSE;
   start->made_layer = TRUE;
   return sandbox_fault_point ("warm-start", "restore", "between", error)
-         && _sandbox_virt_domain_restore (virt, memory, xml, error);
+         && _sandbox_virt_domain_restore (virt, memory, xml, FALSE, error);
 }
 
 static void

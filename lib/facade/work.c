@@ -3,6 +3,7 @@
 // table of steps.
 #include "facade/layers.h"
 #include "facade/provision-private.h"
+#include "facade/suspended.h"
 #include "facade/warm.h"
 
 #include <string.h>
@@ -80,7 +81,8 @@ _sandbox_work_begin (SandboxWork *work, const char *verb, GCancellable *cancella
                                       cancellable, error);
   return work->lock != NULL && _sandbox_warm_end_capture (work, error)
          && _sandbox_machine_pieces (work->machine, &work->pieces, error)
-         && _sandbox_machine_read_domain (work->machine, &work->old_xml, &work->old_meta, error);
+         && _sandbox_machine_read_domain (work->machine, &work->old_xml, &work->old_meta, error)
+         && _sandbox_suspended_begin (work, verb, error);
 }
 
 static void
@@ -122,7 +124,8 @@ sandbox_machine_step_ids (const char *verb)
     &_sandbox_verb_start,           &_sandbox_verb_stop,         &_sandbox_verb_destroy,
     &_sandbox_verb_recreate,        &_sandbox_verb_clone,        &_sandbox_verb_snapshot_create,
     &_sandbox_verb_snapshot_delete, &_sandbox_verb_revert,       &_sandbox_verb_export,
-    &_sandbox_verb_import,          &_sandbox_verb_warm_capture, &_sandbox_verb_warm_start
+    &_sandbox_verb_import,          &_sandbox_verb_warm_capture, &_sandbox_verb_warm_start,
+    &_sandbox_verb_suspend,         &_sandbox_verb_resume
   };
   static const char *ids[G_N_ELEMENTS (verbs)][STEPS_MAX + 1];
   static gsize done = 0;

@@ -24,6 +24,10 @@ char *_sandbox_keeper_path (void);
 char *_sandbox_mount_command_after (const SandboxSsh *ssh, const char *first_script,
                                     const GPtrArray *shares, guint uid, guint gid, GError **error);
 
+/* @length (512 at most) random bytes of this host's kernel, in hexadecimal. NULL with @error.
+ * (warm.c) */
+char *_sandbox_random_hex (gsize length, GError **error);
+
 /* The absolute path of an open directory, for programs that want names. NULL with @error when it
  * has none any more. */
 char *_sandbox_fd_path (int fd, GError **error);

@@ -220,6 +220,11 @@ gboolean _sandbox_guest_settle (const SandboxSsh *ssh, GCancellable *cancellable
 gboolean _sandbox_guest_adopt (const SandboxSsh *ssh, GBytes *seed, const SandboxPlan *plan,
                                GCancellable *cancellable, GError **error);
 
+/* --- wake.c: of a machine that stood still: the time of this host, and fresh random numbers, so
+ * that it does not go on with the same as another that goes on from the same memory would. Its
+ * word is a guest's word. */
+gboolean _sandbox_guest_wake (const SandboxSsh *ssh, GCancellable *cancellable, GError **error);
+
 /* --- keeper: the program LIBEXECDIR/libsandbox/sandbox-keeper (or
  * $SANDBOX_LIBEXEC_DIR/sandbox-keeper), one per running machine */
 /* Starts it unless one holds "keeper.lock"; returns when it holds the lock. */

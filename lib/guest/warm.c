@@ -97,9 +97,8 @@ _sandbox_guest_settle (const SandboxSsh *ssh, GCancellable *cancellable, GError 
   return more != NULL;
 }
 
-/* Of this host's kernel, in hexadecimal. NULL with @error. */
-static char *
-random_hex (gsize length, GError **error)
+char *
+_sandbox_random_hex (gsize length, GError **error)
 {
   guint8 bytes[SEED_BYTES];
   GString *text;
@@ -142,8 +141,8 @@ static int
 make_input (GBytes *seed, const SandboxPlan *plan, GError **error)
 {
   sandbox_autofd int fd = memfd_create ("adopt", MFD_CLOEXEC);
-  g_autofree char *entropy = random_hex (ENTROPY_BYTES, error);
-  g_autofree char *random = entropy != NULL ? random_hex (SEED_BYTES, error) : NULL;
+  g_autofree char *entropy = _sandbox_random_hex (ENTROPY_BYTES, error);
+  g_autofree char *random = entropy != NULL ? _sandbox_random_hex (SEED_BYTES, error) : NULL;
   g_autofree char *boot = g_uuid_string_random ();
   g_autofree char *head = NULL;
   double now = (double)g_get_real_time () / G_USEC_PER_SEC;

@@ -2,6 +2,8 @@
 // A machine's memory in a file: saved with the state of its devices, and restored.
 #include "virt/virt-private.h"
 
+#define JOB_LOOK_USEC (200 * 1000)
+
 gboolean
 _sandbox_virt_domain_run_once (SandboxVirt *virt, const char *xml, GError **error)
 {
@@ -27,6 +29,45 @@ _sandbox_virt_domain_save (SandboxVirt *virt, const char *name, const char *path
   return _sandbox_virt_fail (error, "Cannot save the memory of domain %s", name);
 }
 
+/* *ret_busy stays FALSE for one that does not run. */
+static gboolean
+has_job (SandboxVirt *virt, const char *name, gboolean *ret_busy, GError **error)
+{
+  g_autoptr (virConnect) conn = _sandbox_virt_connection (virt, error);
+  g_autoptr (virDomain) domain = conn ? virDomainLookupByName (conn, name) : NULL;
+  virDomainJobInfo info = { 0 };
+
+  *ret_busy = FALSE;
+  if (!conn)
+    return FALSE;
+  if (domain && virDomainIsActive (domain) == 1 && virDomainGetJobInfo (domain, &info) == 0)
+    *ret_busy = info.type == VIR_DOMAIN_JOB_BOUNDED || info.type == VIR_DOMAIN_JOB_UNBOUNDED;
+  return TRUE;
+}
+
+gboolean
+_sandbox_virt_domain_wait_job (SandboxVirt *virt, const char *name, gint64 timeout_usec,
+                               GCancellable *cancellable, GError **error)
+{
+  gint64 end = g_get_monotonic_time () + timeout_usec;
+  gboolean busy = FALSE;
+
+  while (has_job (virt, name, &busy, error))
+    {
+      if (!busy)
+        return TRUE;
+      if (g_cancellable_set_error_if_cancelled (cancellable, error))
+        return FALSE;
+      if (g_get_monotonic_time () >= end)
+        return sandbox_fail (error, SANDBOX_ERROR_TIMED_OUT,
+                             "libvirt is still at work on domain %s; `virsh domjobinfo %s` shows "
+                             "at what",
+                             name, name);
+      g_usleep (JOB_LOOK_USEC);
+    }
+  return FALSE;
+}
+
 char *
 _sandbox_virt_saved_xml (SandboxVirt *virt, const char *path, GError **error)
 {
@@ -42,13 +83,15 @@ _sandbox_virt_saved_xml (SandboxVirt *virt, const char *path, GError **error)
 }
 
 gboolean
-_sandbox_virt_domain_restore (SandboxVirt *virt, const char *path, const char *xml, GError **error)
+_sandbox_virt_domain_restore (SandboxVirt *virt, const char *path, const char *xml, gboolean paused,
+                              GError **error)
 {
   g_autoptr (virConnect) conn = _sandbox_virt_connection (virt, error);
+  unsigned flags = paused ? VIR_DOMAIN_SAVE_PAUSED : VIR_DOMAIN_SAVE_RUNNING;
 
   if (!conn)
     return FALSE;
-  if (virDomainRestoreFlags (conn, path, xml, VIR_DOMAIN_SAVE_RUNNING) == 0)
+  if (virDomainRestoreFlags (conn, path, xml, flags) == 0)
     return TRUE;
   return _sandbox_virt_fail (error, "Cannot restore the saved memory %s", path);
 }

@@ -46,6 +46,19 @@ _sandbox_virt_domain_pause (SandboxVirt *virt, const char *name, SandboxVirtPaus
 }
 
 gboolean
+_sandbox_virt_domain_suspend (SandboxVirt *virt, const char *name, GError **error)
+{
+  g_autoptr (virConnect) conn = _sandbox_virt_connection (virt, error);
+  g_autoptr (virDomain) domain = conn ? virDomainLookupByName (conn, name) : NULL;
+
+  if (!conn)
+    return FALSE;
+  if (!domain || virDomainSuspend (domain) < 0)
+    return _sandbox_virt_fail (error, "Cannot pause domain %s", name);
+  return TRUE;
+}
+
+gboolean
 _sandbox_virt_domain_resume (SandboxVirt *virt, const char *name, GError **error)
 {
   g_autoptr (virConnect) conn = _sandbox_virt_connection (virt, error);

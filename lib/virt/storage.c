@@ -95,6 +95,23 @@ read_number (xmlNode *root, const char *path, guint64 *ret_number)
   return text && g_ascii_string_to_unsigned (text, 10, 0, G_MAXUINT64, ret_number, NULL);
 }
 
+/* "1795230900.123456789" */
+static gint64
+read_time (xmlNode *root, const char *path)
+{
+  g_autofree char *text = sandbox_xml_dup (root, path, NULL);
+  g_auto (GStrv) parts = text ? g_strsplit (text, ".", 2) : NULL;
+  guint64 seconds = 0, nsec = 0;
+
+  if (!parts || !parts[0]
+      || !g_ascii_string_to_unsigned (parts[0], 10, 0, G_MAXINT32 * (guint64)64, &seconds, NULL)
+      || (parts[1]
+          && !g_ascii_string_to_unsigned (parts[1], 10, 0, G_GUINT64_CONSTANT (999999999), &nsec,
+                                          NULL)))
+    return 0;
+  return (gint64)(seconds * G_USEC_PER_SEC + nsec / 1000);
+}
+
 /* libvirt writes sizes in bytes, always. */
 static SandboxVirtVolume *
 parse_volume (const char *xml, GError **error)
@@ -113,6 +130,7 @@ parse_volume (const char *xml, GError **error)
   read_number (root, "allocation", &volume->allocation_bytes);
   read_number (root, "physical", &volume->physical_bytes);
   volume->encrypted = sandbox_xml_find (root, "target/encryption") != NULL;
+  volume->changed_usec = read_time (root, "target/timestamps/mtime");
   return volume;
 }
 

@@ -72,6 +72,8 @@ typedef enum
 } SandboxVirtPause;
 gboolean _sandbox_virt_domain_pause (SandboxVirt *virt, const char *name,
                                      SandboxVirtPause *ret_pause, GError **error);
+/* Its processors stop; whoever asks next finds OTHER. Paused already: success. */
+gboolean _sandbox_virt_domain_suspend (SandboxVirt *virt, const char *name, GError **error);
 /* What it could not write is written then. */
 gboolean _sandbox_virt_domain_resume (SandboxVirt *virt, const char *name, GError **error);
 /* devices.c: @xml of one device, for a machine that runs, and for this run of it. */
@@ -108,12 +110,16 @@ gboolean _sandbox_virt_domain_run_once (SandboxVirt *virt, const char *xml, GErr
 /* Into the file @path, which is there; the domain stops running with it. */
 gboolean
 _sandbox_virt_domain_save (SandboxVirt *virt, const char *name, const char *path, GError **error);
+/* Waits until libvirt is through with what somebody asked of the domain that takes long, such as
+ * saving it; TIMED_OUT. One that does not run: success. */
+gboolean _sandbox_virt_domain_wait_job (SandboxVirt *virt, const char *name, gint64 timeout_usec,
+                                        GCancellable *cancellable, GError **error);
 /* The definition that goes with the memory in @path. (transfer full) */
 char *_sandbox_virt_saved_xml (SandboxVirt *virt, const char *path, GError **error);
 /* Goes on from the memory in @path with the definition @xml, which may say other files than the
- * saved one, and no other devices. */
-gboolean
-_sandbox_virt_domain_restore (SandboxVirt *virt, const char *path, const char *xml, GError **error);
+ * saved one, and no other devices. @paused: is there, but its processors do not run yet. */
+gboolean _sandbox_virt_domain_restore (SandboxVirt *virt, const char *path, const char *xml,
+                                       gboolean paused, GError **error);
 /* Waits until it does not run (or does not exist); TIMED_OUT. @timeout_usec -1: for ever. */
 gboolean
 _sandbox_virt_domain_wait_stopped (SandboxVirt *virt, const char *name, gint64 timeout_usec,
@@ -178,6 +184,7 @@ typedef struct
   guint64 capacity_bytes, allocation_bytes;
   guint64 physical_bytes; /* length of its file; 0: libvirt does not tell */
   gboolean encrypted;
+  gint64 changed_usec; /* real time when its file was written last; 0: libvirt does not tell */
 } SandboxVirtVolume;
 void _sandbox_virt_volume_free (SandboxVirtVolume *volume);
 /* @detail FALSE: names only, one call. */

@@ -22,7 +22,7 @@ def test_alone_says_what_to_do_first():
 
 def test_the_verbs_of_this_version_are_there():
     have = {" ".join(words(v, s)) for v, s, _ in VERBS}
-    want = """create edit clone export import list status start stop restart destroy recreate provision run ssh exec cp console logs key ssh-config pull
+    want = """create edit clone export import list status start stop restart suspend resume destroy recreate provision run ssh exec cp console logs key ssh-config pull
         diff apply discard verify doctor help version completion""".split() + ["image " + w for w in "build list show remove prune".split()] + [
         "profile " + w for w in "list show new check keys diff".split()] + [
         "forward " + w for w in "list add remove".split()] + ["share " + w for w in "list add remove".split()] + ["snapshot " + w for w in "create list diff delete".split()] + ["revert"]

@@ -179,7 +179,7 @@ boots_after_all_that() {
 
 has_points() {
 	local verb
-	for verb in start recreate destroy clone snapshot-create snapshot-delete revert; do
+	for verb in start recreate destroy clone snapshot-create snapshot-delete revert suspend resume; do
 		[ "$(points "$verb" | wc -l)" -ge 4 ] || fail "$verb has no steps: $(points "$verb")"
 	done
 }

@@ -99,7 +99,8 @@ test_image_ids (void)
 static void
 test_steps (void)
 {
-  static const char *const verbs[] = { "start", "stop", "destroy", "recreate", "clone" };
+  static const char *const verbs[] = { "start", "stop",    "destroy", "recreate",
+                                       "clone", "suspend", "resume" };
 
   for (gsize i = 0; i < G_N_ELEMENTS (verbs); i++)
     {

@@ -41,7 +41,10 @@ _sandbox_virt_domain_pause (SandboxVirt *virt, const char *name, SandboxVirtPaus
     return FALSE;
   if (!domain || virDomainGetState (domain, &state, &reason, 0) < 0)
     return _sandbox_virt_fail (error, "Cannot read why domain %s is paused", name);
-  *ret_pause = state == VIR_DOMAIN_PAUSED ? pause_of (domain, reason) : SANDBOX_VIRT_PAUSE_NONE;
+  /* one that libvirt is just starting, perhaps for a process that was killed, goes on by itself */
+  *ret_pause = state == VIR_DOMAIN_PAUSED && reason != VIR_DOMAIN_PAUSED_STARTING_UP
+                   ? pause_of (domain, reason)
+                   : SANDBOX_VIRT_PAUSE_NONE;
   return TRUE;
 }
 

@@ -7,7 +7,7 @@
 /**
  * SandboxStep:
  * @id: stable phase identifier
- * @note: what is done, for people
+ * @note: (nullable): what is done, for people; %NULL: it tells itself when there is something to do
  * @run: does it; idempotent, so that a second start after a crash repairs
  * @undo: (nullable): takes back what @run did in this call; must not fail, is called in reverse
  * order when a later step fails

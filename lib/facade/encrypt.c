@@ -78,6 +78,7 @@ _sandbox_step_passphrase (gpointer data, GCancellable *cancellable, GError **err
                      0, 0);
   if (!(have ? layers->top->encrypted : wanted))
     return TRUE;
+  _sandbox_report (&work->report, "passphrase", "asking for the passphrase of its disk", 0, 0);
   work->passphrase = ask (work, !have, cancellable, error);
   return work->passphrase != NULL;
 }

@@ -115,7 +115,10 @@ _sandbox_step_warm (gpointer data, GCancellable *cancellable, GError **error)
   SandboxWork *work = data;
   g_autoptr (GError) local = NULL;
 
-  if (!is_wanted (work) || prepare (work, cancellable, &local))
+  if (!is_wanted (work))
+    return TRUE;
+  _sandbox_report (&work->report, "warm", "looking for kept memory", 0, 0);
+  if (prepare (work, cancellable, &local))
     return TRUE;
   if (g_cancellable_is_cancelled (cancellable))
     {

@@ -90,7 +90,8 @@ on_step (const SandboxStep *step, gpointer user_data)
 {
   SandboxWork *work = user_data;
 
-  _sandbox_report (&work->report, step->id, step->note, 0, 0);
+  if (step->note != NULL)
+    _sandbox_report (&work->report, step->id, step->note, 0, 0);
 }
 
 gboolean

@@ -133,7 +133,8 @@ test_proportion (void)
   g_assert_cmpfloat (small.compare, <, 4 * 1.6 * few.compare + 0.1);
   g_assert_cmpfloat (small.apply, <, 4 * 1.6 * few.apply + 0.2);
   g_assert_cmpfloat (small.memory, <, 2048);
-  g_assert_cmpfloat (large.memory, <, 1.2 * small.memory);
+  /* with sanitizers, whose memory is their own, nothing is seen of it */
+  g_assert_cmpfloat (large.memory, <=, 1.2 * small.memory);
 }
 
 int

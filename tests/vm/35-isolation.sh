@@ -43,9 +43,14 @@ policy_is_told() {
 	contains "$(vms status allow)" 'reaches +the public internet, only 443/tcp; of other networks 192\.168\.77\.2:8080/tcp'
 }
 
+# Whether the capture before the tap has all that the guest was told to send.
+all_was_sent() {
+	[ -z "$(comm -23 <(cut -d' ' -f1 "$T/frames-$1" | sort -u) <(python3 -B "$HERE/isolation.py" ids "$T/out-$1.pcap" | sort -u))" ]
+}
+
 # attacks NAME OTHER: everything at once; what came of it is looked at afterwards
 attacks() {
-	local name=$1 other=$2 links third=${address[$1]%.*}.$((${address[$1]##*.} + 1))
+	local name=$1 other=$2 links tries third=${address[$1]%.*}.$((${address[$1]##*.} + 1))
 
 	mapfile -t links < <(ip -6 -o address show dev "${tap[$name]}" scope link | awk '{ sub("/.*", "", $4); print $4 }')
 	python3 -B "$HERE/isolation.py" frames "$name" "${mac[$name]}" "${address[$name]}" "${bridge_mac[$name]}" "${gateway[$name]}" \
@@ -55,6 +60,12 @@ attacks() {
 	ip neigh show dev "${bridge[$name]}" >"$T/neigh-$name"
 	ask "$name" 3 <"$T/asks-$name" >"$T/answers-$name"
 	vms ssh "$name" -- sudo ./probe frames eth0 <"$T/frames-$name"
+	# on a busy host a capture comes late, or misses some: then they are sent again
+	for tries in $(seq 20); do
+		! all_was_sent "$name" || break
+		sleep 0.5
+		[ "$tries" -ne 8 ] || vms ssh "$name" -- sudo ./probe frames eth0 <"$T/frames-$name"
+	done
 	sleep 0.5
 }
 

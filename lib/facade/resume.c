@@ -101,8 +101,8 @@ put_shares (SandboxWork *work, GError **error)
   for (guint i = 0; i < shares->len; i++)
     {
       const SandboxPlanShare *share = shares->pdata[i];
-      SandboxShareSpec spec = { share->tag,  share->source, share->target,
-                                share->mode, share->create, share->shadow };
+      SandboxShareSpec spec = { share->tag,    share->source, share->target, share->mode,
+                                share->create, share->shadow, share->guard,  share->flag };
 
       if (!_sandbox_profile_put_share (work->profile, &spec, error))
         return FALSE;

@@ -75,21 +75,7 @@ copy_shares (const GPtrArray *shares)
   GPtrArray *copies = g_ptr_array_new_with_free_func (_sandbox_plan_share_free);
 
   for (guint i = 0; i < shares->len; i++)
-    {
-      const SandboxPlanShare *share = shares->pdata[i];
-      SandboxPlanShare *copy = g_new0 (SandboxPlanShare, 1);
-
-      copy->tag = g_strdup (share->tag);
-      copy->source = g_strdup (share->source);
-      copy->target = g_strdup (share->target);
-      copy->mode = share->mode;
-      copy->create = share->create;
-      copy->shadow = g_strdup (share->shadow);
-      copy->guard = g_strdup (share->guard);
-      copy->flag = g_strdup (share->flag);
-      copy->read_only = share->read_only;
-      g_ptr_array_add (copies, copy);
-    }
+    g_ptr_array_add (copies, _sandbox_plan_share_copy (shares->pdata[i]));
   return copies;
 }
 

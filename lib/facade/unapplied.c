@@ -100,16 +100,9 @@ add_reviews (GPtrArray *shares, const GPtrArray *from)
   for (guint i = 0; i < from->len; i++)
     {
       const SandboxPlanShare *share = from->pdata[i];
-      SandboxPlanShare *copy;
 
-      if (share->mode != SANDBOX_SHARE_REVIEW)
-        continue;
-      copy = g_new0 (SandboxPlanShare, 1);
-      copy->tag = g_strdup (share->tag);
-      copy->source = g_strdup (share->source);
-      copy->target = g_strdup (share->target);
-      copy->mode = share->mode;
-      g_ptr_array_add (shares, copy);
+      if (share->mode == SANDBOX_SHARE_REVIEW)
+        g_ptr_array_add (shares, _sandbox_plan_share_copy (share));
     }
 }
 

@@ -21,6 +21,23 @@ _sandbox_plan_share_free (gpointer data)
   g_free (share);
 }
 
+SandboxPlanShare *
+_sandbox_plan_share_copy (const SandboxPlanShare *share)
+{
+  SandboxPlanShare *copy = g_new0 (SandboxPlanShare, 1);
+
+  copy->tag = g_strdup (share->tag);
+  copy->source = g_strdup (share->source);
+  copy->target = g_strdup (share->target);
+  copy->mode = share->mode;
+  copy->create = share->create;
+  copy->read_only = share->read_only;
+  copy->shadow = g_strdup (share->shadow);
+  copy->guard = g_strdup (share->guard);
+  copy->flag = g_strdup (share->flag);
+  return copy;
+}
+
 static void
 read_free (gpointer data)
 {

@@ -60,6 +60,8 @@ typedef struct
                          it holds what the share helper needs to know of @source */
 } SandboxPlanShare;
 void _sandbox_plan_share_free (gpointer share);
+/* Without its door. (transfer full) */
+SandboxPlanShare *_sandbox_plan_share_copy (const SandboxPlanShare *share);
 /* How the guest mounts it: "rw", "ro" or "review". */
 const char *_sandbox_plan_share_mount (const SandboxPlanShare *share);
 

@@ -111,11 +111,13 @@ PYTHON
 
 # Refused with its own reason, in little time and memory; no other file opened than libraries, our own and this one; nothing made.
 hostile_files() {
-	local before kind out opened pattern
+	local before kind out opened pattern limit="ulimit -v 1500000"
+	# sanitizers take what addresses they like, and their look for leaks does not work under strace
+	! grep -q __asan_init "$VMS_TESTS_PREFIX"/lib*/libsandbox-1.so.0 || limit="export ASAN_OPTIONS=detect_leaks=0"
 	before=$(volumes)
 	while read -r kind pattern; do
 		spoil "$kind"
-		out=$(status 2 as_user timeout 20 bash -c "ulimit -v 1500000; exec strace -f -qq -e trace=open,openat,openat2,execve -o ~/trace vms import '$T/bad.vms'" 2>&1)
+		out=$(status 2 as_user timeout 20 bash -c "$limit; exec strace -f -qq -e trace=open,openat,openat2,execve -o ~/trace vms import '$T/bad.vms'" 2>&1)
 		contains "$out" "$pattern"
 		opened=$(grep -oE '"[^"]*"' "$TEST_HOME/trace" | tr -d '"' | sort -u)
 		contains "$opened" 'bad\.vms'

@@ -88,6 +88,8 @@ ends_with_ctrl_c() {
 }
 
 is_killed() {
+	# not what an earlier one said
+	rm -f "$T/said"
 	as_user timeout -k 10 600 vms run -- sh -c 'echo speaks; exec sleep 300' >"$T/said" 2>"$T/errors" &
 	until_said $!
 	# alive: nobody takes it away

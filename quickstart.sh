@@ -215,6 +215,11 @@ remove_dead_files() {
 	rm -f -- "${found[@]}"
 }
 
+# libvirtd makes this one with its first dnsmasq only, and wants it for networks without one, too; a package that has it made it.
+make_networks_directory() {
+	[ ! -d /var/lib/libvirt ] || [ -e /var/lib/libvirt/dnsmasq ] || mkdir /var/lib/libvirt/dnsmasq
+}
+
 write_daemon_config() {
 	local new
 
@@ -573,6 +578,7 @@ main() {
 	filter_bridges
 	close_ports_of_machines
 	refuse_machines_without_rules
+	make_networks_directory
 	start_libvirt
 	prepare_caller
 	[ "$host_only" = no ] || return 0

@@ -14,7 +14,7 @@ full=no
 seed=${VMS_TESTS_SEED:-$(date +%s)}
 keep=no
 passed=0 failed=0 skipped=0
-daemons_started=()
+own_daemon=no daemons_before=
 lanes=${VMS_TESTS_LANES:-2}
 interfaces_before=$(cd /sys/class/net && echo *)
 prefix=
@@ -115,15 +115,23 @@ process_ids() {
 	done
 }
 
+# Those of NAME... that were not there before this run.
+daemons_started() {
+	local pid
+	for pid in $(process_ids "$@"); do
+		[[ $'\n'$daemons_before$'\n' == *$'\n'$pid$'\n'* ]] || echo "$pid"
+	done
+}
+
 install_needs() {
-	local pid needs=(clang-format shellcheck rsync sshfs tcpdump conntrack strace python3-paramiko) missing=() package before
+	local needs=(clang-format shellcheck rsync sshfs tcpdump conntrack strace python3-paramiko busybox) missing=() package policy=no
 
 	[ "$full" = no ] || needs+=(valgrind clang-tidy)
-	before=$(process_ids libvirtd virtlogd)
+	# under systemd it would also be started: there it is for the host's owner to install
+	[ -d /run/systemd/system ] || needs+=(openssh-server)
+	daemons_before=$(process_ids libvirtd virtlogd)
 	must "quickstart.sh --host-only" "$top/quickstart.sh" --host-only
-	for pid in $(process_ids libvirtd virtlogd); do
-		[[ $'\n'$before$'\n' == *$'\n'$pid$'\n'* ]] || daemons_started+=("$pid")
-	done
+	[ -d /run/systemd/system ] || [ -z "$(daemons_started libvirtd)" ] || own_daemon=yes
 	for package in "${needs[@]}"; do
 		[ "$(dpkg-query -W -f '${db:Status-Status}' "$package" 2>/dev/null)" = installed ] || missing+=("$package")
 	done
@@ -133,11 +141,18 @@ install_needs() {
 	fi
 	[ "${#missing[@]}" -gt 0 ] || return 0
 	echo "installing ${missing[*]}"
+	# no service is started
+	if [ ! -d /run/systemd/system ] && [ ! -e /usr/sbin/policy-rc.d ]; then
+		printf '#!/bin/sh\nexit 101\n' >/usr/sbin/policy-rc.d
+		chmod 755 /usr/sbin/policy-rc.d
+		policy=made
+	fi
 	if ! DEBIAN_FRONTEND=noninteractive apt-get -q -y install --no-install-recommends "${missing[@]}" >"$work/apt.log" 2>&1; then
 		apt-get -q update >>"$work/apt.log" 2>&1
 		DEBIAN_FRONTEND=noninteractive apt-get -q -y install --no-install-recommends "${missing[@]}" >>"$work/apt.log" 2>&1 ||
 			tail -n 20 "$work/apt.log" >&2
 	fi
+	[ "$policy" = no ] || rm -f /usr/sbin/policy-rc.d
 }
 
 # The build is installed to a place of its own, which the programs know (and their libraries are found by their run path).
@@ -250,7 +265,7 @@ vm_file() {
 	name=$(basename "$1" .sh)
 	tap=$work/$name.tap
 	VMS_TESTS_FULL=$full VMS_TESTS_SEED=$seed VMS_TESTS_PREFIX=$prefix VMS_TESTS_WORK=$work VMS_TESTS_TOP=$top \
-		VMS_TESTS_USER=$TEST_USER timeout -k 30 3600 bash "$1" </dev/null >"$tap" 2>&1 &
+		VMS_TESTS_OWN_DAEMON=$own_daemon VMS_TESTS_USER=$TEST_USER timeout -k 30 3600 bash "$1" </dev/null >"$tap" 2>&1 &
 	running=$!
 	trap 'kill "$running"; wait; exit 143' TERM
 	wait "$running" || grep -q '^not ok' "$tap" || echo "not ok - $name ended early" >>"$tap"
@@ -320,13 +335,13 @@ run_vm_suite() {
 stop_daemons() {
 	local pid network bridge
 
-	[ "${#daemons_started[@]}" -gt 0 ] && [ ! -d /run/systemd/system ] || return 0
+	[ "$own_daemon" = yes ] || return 0
 	# a network that came up with the daemon goes with it
 	for network in $(virsh -q -c qemu:///system net-list --name); do
 		bridge=$(virsh -q -c qemu:///system net-info "$network" | awk '/^Bridge:/ { print $2 }')
 		[[ " $interfaces_before " == *" $bridge "* ]] || virsh -q -c qemu:///system net-destroy "$network" >/dev/null
 	done
-	for pid in "${daemons_started[@]}"; do
+	for pid in $(daemons_started libvirtd virtlogd); do
 		kill "$pid" 2>/dev/null
 	done
 }

@@ -22,6 +22,8 @@ sandbox_fault_point (const char *verb, const char *step, const char *when, GErro
     return TRUE;
   if (g_str_equal (fault + strlen (here), "kill"))
     kill (getpid (), SIGKILL);
+  if (g_str_equal (fault + strlen (here), "stop"))
+    return raise (SIGSTOP) == 0;
   return sandbox_fail (error, SANDBOX_ERROR_FAILED,
                        "%s failed %s step \"%s\" because SANDBOX_FAULT says so", verb, when, step);
 }

@@ -26,8 +26,9 @@ typedef void (*SandboxStepFunc) (const SandboxStep *step, gpointer user_data);
 gboolean sandbox_fault_point (const char *verb, const char *step, const char *when, GError **error);
 
 /* Runs them in order; on failure or cancellation undoes the finished ones and the failed one in
- * reverse and returns FALSE. For tests: SANDBOX_FAULT="VERB:STEP:before|after:kill|fail" in the
- * environment kills this process (SIGKILL) or fails there. */
+ * reverse and returns FALSE. For tests: SANDBOX_FAULT="VERB:STEP:before|after:kill|stop|fail" in
+ * the environment kills this process (SIGKILL), stops it (SIGSTOP; it goes on with SIGCONT) or
+ * fails there. */
 gboolean sandbox_steps_run (const char *verb, const SandboxStep *steps, gsize n_steps,
                             gpointer context, SandboxStepFunc on_step, gpointer user_data,
                             GCancellable *cancellable, GError **error);

@@ -26,6 +26,7 @@ static const struct
   { _sandbox_doctor_guard, FALSE },
   { _sandbox_doctor_firewalls, FALSE },
   { _sandbox_doctor_docker, FALSE },
+  { _sandbox_doctor_networks, FALSE },
   { _sandbox_doctor_dns, FALSE },
   { _sandbox_doctor_routes, TRUE },
   { _sandbox_doctor_mitigations, FALSE },

@@ -341,6 +341,21 @@ _sandbox_doctor_docker (SandboxDoctor *doctor)
                          "root sees");
 }
 
+/* Its package leaves that to the daemon, which makes it with its first dnsmasq only. */
+void
+_sandbox_doctor_networks (SandboxDoctor *doctor)
+{
+  SandboxCheck *check;
+
+  if (g_file_test (SANDBOX_NETWORKS_PATH, G_FILE_TEST_IS_DIR)
+      || !g_file_test ("/var/lib/libvirt", G_FILE_TEST_IS_DIR))
+    return;
+  check = _sandbox_doctor_add (doctor, "networks", SANDBOX_CHECK_WARNING,
+                               "libvirt's directory for its networks, " SANDBOX_NETWORKS_PATH
+                               ", is missing: a machine with mode=none does not start");
+  _sandbox_check_step (check, TRUE, NULL, "mkdir", SANDBOX_NETWORKS_PATH, NULL);
+}
+
 /* Since 10.4 libvirt may make its network rules with nftables, and then opens nothing on the host's
  * own firewall. */
 void

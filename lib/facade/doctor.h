@@ -68,6 +68,7 @@ void _sandbox_doctor_ports (SandboxDoctor *doctor);
 void _sandbox_doctor_guard (SandboxDoctor *doctor);
 void _sandbox_doctor_firewalls (SandboxDoctor *doctor);
 void _sandbox_doctor_docker (SandboxDoctor *doctor);
+void _sandbox_doctor_networks (SandboxDoctor *doctor);
 void _sandbox_doctor_dns (SandboxDoctor *doctor);
 void _sandbox_doctor_routes (SandboxDoctor *doctor);
 /* doctor-apparmor.c */

@@ -56,6 +56,9 @@ static const Rule word_rules[] = {
     "KVM does not work here: set accel=auto or accel=tcg in the profile (vms doctor says more)" },
   { 0, "unable to find any emulator", SANDBOX_ERROR_HOST, ADVICE_DRIVER },
   { 0, "virtiofsd", SANDBOX_ERROR_HOST, ADVICE_VIRTIOFSD },
+  /* which libvirt makes with its first dnsmasq only, and wants for every network */
+  { 0, "Failed to create file '" SANDBOX_NETWORKS_PATH, SANDBOX_ERROR_HOST, ADVICE_TEXT,
+    "libvirt's directory for its networks is missing: sudo mkdir " SANDBOX_NETWORKS_PATH },
   { 0, "already in use by interface", SANDBOX_ERROR_IN_USE, ADVICE_TEXT,
     "another network of the host has these addresses: start again to be given others" },
   { 0, "failed to create listening socket", SANDBOX_ERROR_IN_USE, ADVICE_TEXT,

@@ -9,6 +9,8 @@ typedef struct _SandboxVirt SandboxVirt;
 
 #define SANDBOX_POOL      "vms"
 #define SANDBOX_POOL_PATH "/var/lib/libvirt/images/vms"
+/* where libvirtd keeps what it knows of its networks */
+#define SANDBOX_NETWORKS_PATH "/var/lib/libvirt/dnsmasq"
 
 /* HOST when libvirt is not there or not running, DENIED when not permitted: both with the command
  * that fixes it. Reconnects by itself when the daemon was restarted. Thread-safe. No libvirt error

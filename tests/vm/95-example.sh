@@ -1,6 +1,7 @@
 #!/bin/bash
 # SPDX-License-Identifier: LGPL-2.1-or-later
-# The example program, built against the installed library through pkg-config only, runs a throwaway machine.
+# The examples: a program, built against the installed library through pkg-config only, that runs a throwaway machine; a script that
+# runs a project's tests in rounds.
 # shellcheck source=tests/vm/lib.sh
 . "$(dirname "$0")/lib.sh"
 
@@ -33,8 +34,50 @@ dies() {
 	eq "$(machines_of_the_user)" "$before" "machines after the repair"
 }
 
+rounds() {
+	as_user timeout --foreground -k 10 3000 "$VMS_TESTS_TOP/docs/examples/ci-rounds.sh" "$@"
+}
+
+# Rounds that are equal, that differ, that fail, and of which something stays.
+rounds_are_judged() {
+	rm -rf "$TEST_HOME/rounds"
+	as_user mkdir -p "$TEST_HOME/rounds" "$PROFILES"
+	as_user tee "$PROFILES/rounds.profile" >/dev/null <<<$'[profile]\ninherits=ci\n[machine]\nmemory=512MiB\ncpus=1'
+	as_user tee "$TEST_HOME/rounds/test.sh" >/dev/null <<<'cat times 2>/dev/null; echo more >>times; wc -l <times'
+	rounds -p rounds -n 2 "$TEST_HOME/rounds" sh test.sh >"$T/out"
+	eq "$(grep -cE '^round +[12]: +[0-9.]+ s, status 0$' "$T/out")" 2 "rounds"
+	[ ! -e "$TEST_HOME/rounds/times" ] || fail "the project was changed"
+	as_user tee "$TEST_HOME/rounds/test.sh" >/dev/null <<<'cat /proc/sys/kernel/random/uuid; exit 3'
+	status 1 rounds -p rounds -n 2 "$TEST_HOME/rounds" sh test.sh >"$T/out"
+	eq "$(sed -n 's/^round.*status //p' "$T/out")" $'3\n3, other output'
+}
+
+# A project of others, from its sources: what a user's CI does.
+rounds_of_a_project() {
+	local sources=$T/apt
+	mkdir -p "$sources/lists" "$sources/zlib"
+	sed 's/^Types: deb$/Types: deb-src/' /etc/apt/sources.list.d/debian.sources >"$sources/debian.sources"
+	(cd "$sources/zlib" && for what in update "source --download-only zlib"; do
+		# shellcheck disable=SC2086 # words
+		apt-get -q -o Dir::Etc::SourceList=/dev/null -o Dir::Etc::SourceParts="$sources" -o Dir::State::lists="$sources/lists" $what
+	done)
+	rm -rf "$TEST_HOME/rounds"
+	as_user mkdir -p "$TEST_HOME/rounds"
+	tar -C "$TEST_HOME/rounds" --strip-components=1 -xf "$sources"/zlib/zlib_*.orig.tar.*
+	chown -R "$TEST_USER:" "$TEST_HOME/rounds"
+	as_user tee -a "$PROFILES/rounds.profile" >/dev/null <<<$'[provision]\npackages=gcc;make;libc6-dev'
+	rounds -p rounds -n 20 "$TEST_HOME/rounds" sh -c './configure >/dev/null && make -s -j2 >/dev/null 2>&1 && make -s test 2>&1 | grep "test OK"' >"$T/out"
+	cat "$T/out"
+	eq "$(grep -cE '^round +[0-9]+: +[0-9.]+ s, status 0$' "$T/out")" 20 "rounds"
+}
+
 t "it builds with nothing but pkg-config" build
 passed || finish
 t "it starts a machine, streams the output, destroys it" runs
 t "a throwaway machine whose owner was killed is repaired away" dies
+t "rounds of a project: equal ones pass, others are told" rounds_are_judged
+if full; then
+	t "twenty rounds of a project of others, from clean" rounds_of_a_project
+fi
+rm -rf "$TEST_HOME/rounds" "$PROFILES/rounds.profile"
 finish

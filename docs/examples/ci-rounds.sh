@@ -1,0 +1,70 @@
+#!/bin/bash
+# SPDX-License-Identifier: LGPL-2.1-or-later
+# Runs a project's tests again and again, each time in a machine that is made for them and gone afterwards, and looks whether
+# every round came to the same and left nothing on this host.
+#
+#     ci-rounds.sh [-p PROFILE] [-n ROUNDS] DIRECTORY COMMAND...
+#
+# PROFILE (ci) lists what the project needs in its [provision]; that is installed once, before the first round. The command runs
+# in DIRECTORY, of which a machine sees a copy-on-write view: a round begins with what is on this host, and changes none of it.
+# Equal means: the same exit status and the same output. The status is 0 when all rounds ended with 0, equal, and left nothing.
+set -euo pipefail
+
+profile=ci rounds=20
+while getopts p:n: option; do
+	case $option in
+	p) profile=$OPTARG ;;
+	n) rounds=$OPTARG ;;
+	*) exit 2 ;;
+	esac
+done
+shift $((OPTIND - 1))
+[ $# -ge 2 ] || {
+	echo "usage: ci-rounds.sh [-p PROFILE] [-n ROUNDS] DIRECTORY COMMAND..." >&2
+	exit 2
+}
+cd "$1"
+shift
+work=$(mktemp -d)
+trap 'rm -rf "$work"' EXIT
+
+# All that machines of this user are made of, as libvirt and the kernel tell, not as vms does.
+everything() {
+	local virsh=(virsh -q -c "${VMS_URI:-qemu:///system}")
+	{
+		"${virsh[@]}" list --all --name
+		"${virsh[@]}" net-list --all --name
+		"${virsh[@]}" nwfilter-list
+		"${virsh[@]}" vol-list --pool vms
+		"${virsh[@]}" secret-list
+	} | grep -E "(^|[ .])vms-$(id -u)-" | sort
+	find "${XDG_DATA_HOME:-$HOME/.local/share}/vms" -mindepth 1 -maxdepth 1 | sort
+	pgrep -u "$(id -u)" -fl 'sandbox-keeper|ssh .*/vms/' || true
+}
+
+vms image build "$profile"
+# kept memory (start=warm) is made by the first machine, and stays
+vms run -q -p "$profile" -- true
+everything >"$work/before"
+bad=0
+for round in $(seq "$rounds"); do
+	begin=${EPOCHREALTIME/[.,]/} status=0
+	vms run -q -p "$profile" -s . --discard-changes --timeout 1h -- "$@" >"$work/output.$round" 2>"$work/errors.$round" </dev/null || status=$?
+	tenths=$(((${EPOCHREALTIME/[.,]/} - begin) / 100000))
+	word=$status
+	[ "$status" -eq 0 ] || {
+		bad=1
+		tail -n 20 "$work/errors.$round" >&2
+	}
+	cmp -s "$work/output.1" "$work/output.$round" || {
+		bad=1 word="$word, other output"
+		diff "$work/output.1" "$work/output.$round" | head -n 20 >&2
+	}
+	everything >"$work/after"
+	cmp -s "$work/before" "$work/after" || {
+		bad=1 word="$word, something left"
+		diff "$work/before" "$work/after" >&2 || true
+	}
+	printf 'round %2d: %4d.%d s, status %s\n' "$round" $((tenths / 10)) $((tenths % 10)) "$word"
+done
+exit "$bad"

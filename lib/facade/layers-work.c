@@ -4,9 +4,6 @@
 
 #include <string.h>
 
-/* Every pass removes or merges at least one layer. */
-#define PASSES_MAX 1000
-
 SandboxSnapshotWork *
 _sandbox_snapshot_work_new (void)
 {
@@ -24,12 +21,6 @@ _sandbox_snapshot_work_free (SandboxSnapshotWork *snapshot)
   g_free (snapshot->volume);
   g_free (snapshot->kept);
   g_free (snapshot);
-}
-
-char *
-_sandbox_layers_merge_object (SandboxMachine *machine)
-{
-  return g_strconcat (machine->object, ".merge", NULL);
 }
 
 SandboxSnapshotEntry *
@@ -96,6 +87,7 @@ SandboxLayers *
 _sandbox_layers_of (SandboxMachine *machine, const GPtrArray *volumes, GError **error)
 {
   sandbox_autofd int state_fd = _sandbox_machine_state_fd (machine, FALSE, NULL);
+  g_autoptr (SandboxMerge) merge = state_fd >= 0 ? _sandbox_merge_read (state_fd) : NULL;
   g_autoptr (GPtrArray) entries = NULL;
   g_autofree char *top = NULL;
   gboolean known = FALSE;
@@ -107,7 +99,7 @@ _sandbox_layers_of (SandboxMachine *machine, const GPtrArray *volumes, GError **
   if (entries == NULL)
     return NULL;
   return _sandbox_layers_new (machine->object, volumes, g_steal_pointer (&entries), known, top,
-                              error);
+                              merge, error);
 }
 
 SandboxLayers *
@@ -234,8 +226,8 @@ sweep (SandboxWork *work, SandboxLayers *layers, GError **error)
   return TRUE;
 }
 
-static gboolean
-reload (SandboxWork *work, GError **error)
+gboolean
+_sandbox_layers_reload (SandboxWork *work, GError **error)
 {
   g_clear_pointer (&work->snapshot->layers, _sandbox_layers_free);
   work->snapshot->layers = _sandbox_layers_load (work->machine, error);
@@ -245,75 +237,7 @@ reload (SandboxWork *work, GError **error)
 gboolean
 _sandbox_layers_sweep (SandboxWork *work, GError **error)
 {
-  return reload (work, error) && sweep (work, work->snapshot->layers, error);
-}
-
-static void
-on_transfer (guint64 done, guint64 total, gpointer data)
-{
-  SandboxWork *work = data;
-
-  _sandbox_report (&work->report, "merge", "merging layers", done, total);
-}
-
-/* What @layer has goes into @above, which then stands on what @layer stood on. */
-static gboolean
-merge (SandboxWork *work, SandboxLayer *layer, SandboxLayer *above, GCancellable *cancellable,
-       GError **error)
-{
-  SandboxVirt *virt = work->host->virt;
-  gboolean busy = _sandbox_pieces_running (&work->pieces);
-  g_autofree char *helper = _sandbox_layers_merge_object (work->machine);
-  g_autofree const char **below = _sandbox_layer_below (above);
-  g_autoptr (GPtrArray) paths = g_ptr_array_new ();
-  g_autofree char *xml = NULL;
-
-  if (busy && above == work->snapshot->layers->top)
-    return _sandbox_virt_domain_pull (virt, work->machine->object, layer->below_path, on_transfer,
-                                      work, cancellable, error);
-  for (const char **path = below; *path != NULL; path++)
-    g_ptr_array_add (paths, (gpointer)*path);
-  if (*_sandbox_layer_base (above) != '\0')
-    g_ptr_array_add (paths, (gpointer)_sandbox_layer_base (above));
-  g_ptr_array_add (paths, NULL);
-  xml = _sandbox_xml_merge_domain (helper, above->path, (const char *const *)paths->pdata);
-  return _sandbox_virt_disk_pull (virt, helper, xml, layer->below_path, on_transfer, work,
-                                  cancellable, error);
-}
-
-/* libvirt has to look what the merged one stands on before anything may rely on it. */
-static gboolean
-merge_one (SandboxWork *work, SandboxLayer *layer, SandboxLayer *above, GCancellable *cancellable,
-           GError **error)
-{
-  gboolean of_top = _sandbox_layer_is_in (above, work->snapshot->layers->top);
-
-  return merge (work, layer, above, cancellable, error)
-         && _sandbox_virt_pool_refresh (work->host->virt, error) && reload (work, error)
-         && (!of_top || _sandbox_layers_define (work, work->snapshot->layers->top, error))
-         && sweep (work, work->snapshot->layers, error);
-}
-
-gboolean
-_sandbox_layers_tidy (SandboxWork *work, GCancellable *cancellable, GError **error)
-{
-  gboolean busy = _sandbox_pieces_running (&work->pieces);
-  /* the test driver's disks have no bytes */
-  gboolean test = _sandbox_host_is_test (work->host);
-
-  if (!_sandbox_layers_sweep (work, error))
-    return FALSE;
-  for (guint i = 0; i < PASSES_MAX && !test; i++)
-    {
-      SandboxLayer *above = NULL;
-      SandboxLayer *layer = _sandbox_layers_find_merge (work->snapshot->layers, busy, &above);
-
-      if (layer == NULL)
-        return TRUE;
-      if (!merge_one (work, layer, above, cancellable, error))
-        return FALSE;
-    }
-  return TRUE;
+  return _sandbox_layers_reload (work, error) && sweep (work, work->snapshot->layers, error);
 }
 
 /* From the leaves down. */
@@ -336,7 +260,7 @@ _sandbox_layers_only_shared (SandboxHost *host, const char *object)
   g_autoptr (GPtrArray) volumes = _sandbox_virt_list_volumes (host->virt, "vms-", TRUE, NULL);
   g_autoptr (SandboxLayers) layers =
       volumes != NULL
-          ? _sandbox_layers_new (object, volumes, _sandbox_snapshots_new (), FALSE, "", NULL)
+          ? _sandbox_layers_new (object, volumes, _sandbox_snapshots_new (), FALSE, "", NULL, NULL)
           : NULL;
 
   return layers != NULL && find_last (layers) == NULL;
@@ -354,7 +278,7 @@ _sandbox_layers_destroy (SandboxWork *work, GError **error)
     return FALSE;
   /* neither names nor top matter any more */
   layers = _sandbox_layers_new (work->machine->object, volumes, _sandbox_snapshots_new (), FALSE,
-                                "", error);
+                                "", NULL, error);
   while (layers != NULL && (layer = find_last (layers)) != NULL)
     {
       SandboxLayer *below = layer->below;

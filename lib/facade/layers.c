@@ -100,6 +100,38 @@ add_layers (SandboxLayers *layers, const GPtrArray *volumes)
 }
 
 static SandboxLayer *
+find_volume (const SandboxLayers *layers, const char *volume)
+{
+  for (guint i = 0; i < layers->all->len; i++)
+    {
+      SandboxLayer *layer = layers->all->pdata[i];
+
+      if (layer->own && strcmp (layer->volume, volume) == 0)
+        return layer;
+    }
+  return NULL;
+}
+
+/* The layer above says that it stands on what the merged one stood on. Whether it has what that one
+ * has is not known: QEMU writes the former at once, and where the data are when it likes. */
+static void
+take_back_merge (SandboxLayers *layers, const SandboxMerge *merge)
+{
+  SandboxLayer *layer = find_volume (layers, merge->volume);
+  SandboxLayer *above = find_volume (layers, merge->above);
+
+  if (layer == NULL || above == NULL || above->below == layer
+      || strcmp (above->below_path, layer->below_path) != 0)
+    return;
+  if (above->below != NULL)
+    above->below->children--;
+  above->below = layer;
+  g_free (above->below_path);
+  above->below_path = g_strdup (layer->path);
+  layer->children++;
+}
+
+static SandboxLayer *
 find_number (const SandboxLayers *layers, guint number)
 {
   for (guint i = 0; i < layers->all->len; i++)
@@ -155,7 +187,8 @@ guess_top (SandboxLayers *layers, GError **error)
 
 SandboxLayers *
 _sandbox_layers_new (const char *object, const GPtrArray *volumes, GPtrArray *entries,
-                     gboolean known, const char *top_path, GError **error)
+                     gboolean known, const char *top_path, const SandboxMerge *merge,
+                     GError **error)
 {
   g_autoptr (SandboxLayers) layers = g_new0 (SandboxLayers, 1);
 
@@ -164,6 +197,8 @@ _sandbox_layers_new (const char *object, const GPtrArray *volumes, GPtrArray *en
   layers->entries = entries;
   layers->known = known;
   add_layers (layers, volumes);
+  if (merge != NULL)
+    take_back_merge (layers, merge);
   for (guint i = 0; top_path != NULL && i < layers->all->len; i++)
     {
       SandboxLayer *layer = layers->all->pdata[i];

@@ -39,6 +39,21 @@ GPtrArray *_sandbox_snapshots_new (void); /* of SandboxSnapshotEntry */
 /* In the order in which they were made. @ret_known FALSE: there is no such file. */
 GPtrArray *_sandbox_snapshots_read (int state_fd, gboolean *ret_known, GError **error);
 gboolean _sandbox_snapshots_write (int state_fd, const GPtrArray *entries, GError **error);
+/**
+ * SandboxMerge: one that began, and may not have ended: volumes of two layers of the machine
+ * @volume: what is merged, and goes then
+ * @above: what it is merged into
+ */
+typedef struct
+{
+  char *volume, *above;
+} SandboxMerge;
+void _sandbox_merge_free (SandboxMerge *merge);
+G_DEFINE_AUTOPTR_CLEANUP_FUNC (SandboxMerge, _sandbox_merge_free)
+/* NULL: none. (transfer full) */
+SandboxMerge *_sandbox_merge_read (int state_fd);
+/* On the disk when it returns. @merge NULL: it ended. */
+gboolean _sandbox_merge_write (int state_fd, const SandboxMerge *merge, GError **error);
 /* The machine has none: its disk was just made. (start-steps.c) */
 gboolean _sandbox_work_forget_snapshots (SandboxWork *work, GError **error);
 
@@ -67,10 +82,11 @@ void _sandbox_layers_free (SandboxLayers *layers);
 G_DEFINE_AUTOPTR_CLEANUP_FUNC (SandboxLayers, _sandbox_layers_free)
 /* Takes @entries. @volumes: of SandboxVirtVolume, all that begin with "vms-". @top_path (nullable):
  * what the domain writes to; without a domain it is the one layer that can be meant, and
- * WRONG_STATE when there are several. */
-SandboxLayers *
-_sandbox_layers_new (const char *object, const GPtrArray *volumes, GPtrArray *entries,
-                     gboolean known, const char *top_path, GError **error);
+ * WRONG_STATE when there are several. @merge (nullable): its two layers stand on one another still,
+ * so that it is done again. */
+SandboxLayers *_sandbox_layers_new (const char *object, const GPtrArray *volumes,
+                                    GPtrArray *entries, gboolean known, const char *top_path,
+                                    const SandboxMerge *merge, GError **error);
 /* TRUE for "OBJECT.qcow2" (0) and "OBJECT.N.qcow2" (N). */
 gboolean _sandbox_layer_parse (const char *object, const char *volume, guint *ret_number);
 /* The object of which @volume is a layer; NULL when it is none. (transfer full) */
@@ -119,8 +135,6 @@ typedef struct _SandboxSnapshotWork
 } SandboxSnapshotWork;
 SandboxSnapshotWork *_sandbox_snapshot_work_new (void);
 void _sandbox_snapshot_work_free (SandboxSnapshotWork *snapshot);
-/* The domain that is there while layers are merged. (transfer full) */
-char *_sandbox_layers_merge_object (SandboxMachine *machine);
 /* All volumes that layers of machines may be, or stand on, but for images. (element-type
  * SandboxVirtVolume) */
 GPtrArray *_sandbox_layers_volumes (SandboxHost *host, GError **error);
@@ -133,9 +147,9 @@ SandboxLayers *_sandbox_layers_load (SandboxMachine *machine, GError **error);
 gboolean _sandbox_layers_define (SandboxWork *work, const SandboxLayer *top, GError **error);
 /* The names as in work->layers. */
 gboolean _sandbox_layers_save (SandboxWork *work, GError **error);
-/* Removes what is of no use and merges what can be merged. Loads work->layers anew. */
-gboolean _sandbox_layers_tidy (SandboxWork *work, GCancellable *cancellable, GError **error);
-/* Only the former, which takes no time. */
+/* Loads work->layers anew. */
+gboolean _sandbox_layers_reload (SandboxWork *work, GError **error);
+/* The same, and removes what is of no use, which takes no time. */
 gboolean _sandbox_layers_sweep (SandboxWork *work, GError **error);
 /* All layers that no other machine stands on, and those of machines that are no more which only
  * this one needed. */
@@ -146,6 +160,16 @@ gboolean _sandbox_layers_only_shared (SandboxHost *host, const char *object);
 SandboxSnapshotEntry *
 _sandbox_layers_name (SandboxLayers *layers, const char *name, const char *note);
 void _sandbox_layers_unname (SandboxLayers *layers, const char *name);
+
+/* --- layers-merge.c */
+/* The domain that is there while layers are merged. (transfer full) */
+char *_sandbox_layers_merge_object (SandboxMachine *machine);
+/* Removes what is of no use and merges what can be merged. Loads work->layers anew. */
+gboolean _sandbox_layers_tidy (SandboxWork *work, GCancellable *cancellable, GError **error);
+/* Of each verb that begins: before anything stands on a layer anew, a merge that was interrupted is
+ * ended; and what starts on many layers is tidied. */
+gboolean _sandbox_layers_begin (SandboxWork *work, const char *verb, GCancellable *cancellable,
+                                GError **error);
 
 /* --- snapshot.c */
 /* PREFIX and the time, as no other snapshot has it. (transfer full) */

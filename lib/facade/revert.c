@@ -31,6 +31,24 @@ check_startable (SandboxWork *work, GError **error)
   return profile != NULL;
 }
 
+/* The state that is left takes a name and a layer of its own. */
+static gboolean
+check_depth (SandboxWork *work, GError **error)
+{
+  const char *name = work->machine->name;
+  const SandboxSnapshotWork *snapshot = work->snapshot;
+
+  if (_sandbox_layer_depth (snapshot->target) < SANDBOX_LAYERS_MAX
+      && snapshot->layers->entries->len < 2 * SANDBOX_SNAPSHOTS_MAX - 1)
+    return TRUE;
+  return sandbox_fail (error, SANDBOX_ERROR_WRONG_STATE,
+                       "revert %s: what it would go back to stands on %u layers, and it has %u "
+                       "snapshots, which is as many as there may be; delete some of them with "
+                       "`vms snapshot delete %s SNAPSHOT` while it is off",
+                       name, _sandbox_layer_depth (snapshot->target),
+                       snapshot->layers->entries->len, name);
+}
+
 static gboolean
 find_target (gpointer data, GCancellable *cancellable, GError **error)
 {
@@ -56,7 +74,7 @@ find_target (gpointer data, GCancellable *cancellable, GError **error)
                          name, name);
   if (snapshot->name == NULL)
     snapshot->name = g_strdup (snapshot->target->snapshot->name);
-  return check_startable (work, error);
+  return check_depth (work, error) && check_startable (work, error);
 }
 
 static gboolean
@@ -123,9 +141,10 @@ keep_present (gpointer data, GCancellable *cancellable, GError **error)
 
   if (layers == NULL)
     return FALSE;
+  /* a name that a killed snapshot gave to the state that is left would be valid from now on */
   if (snapshot->discard || layers->top == NULL || new == NULL
       || layers->top->allocation_bytes <= new->allocation_bytes)
-    return TRUE;
+    return _sandbox_layers_save (work, error);
   snapshot->kept = _sandbox_snapshot_make_name (snapshot->layers, "auto");
   note = g_strdup_printf ("before the revert to %s", snapshot->name);
   entry = _sandbox_layers_name (snapshot->layers, snapshot->kept, note);

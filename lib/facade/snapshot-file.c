@@ -4,8 +4,9 @@
 
 #include <string.h>
 
-#define FILE_NAME "snapshots"
-#define FILE_MAX  (512 * 1024)
+#define FILE_NAME  "snapshots"
+#define FILE_MAX   (512 * 1024)
+#define MERGE_NAME "merge"
 
 void
 _sandbox_snapshot_entry_free (SandboxSnapshotEntry *entry)
@@ -115,4 +116,44 @@ _sandbox_snapshots_write (int state_fd, const GPtrArray *entries, GError **error
     }
   text = g_key_file_to_data (file, &length, NULL);
   return sandbox_file_write_at (state_fd, FILE_NAME, text, length, 0600, error);
+}
+
+/* --- the merge that is under way */
+
+void
+_sandbox_merge_free (SandboxMerge *merge)
+{
+  if (merge == NULL)
+    return;
+  g_free (merge->volume);
+  g_free (merge->above);
+  g_free (merge);
+}
+
+SandboxMerge *
+_sandbox_merge_read (int state_fd)
+{
+  g_autoptr (SandboxMerge) merge = g_new0 (SandboxMerge, 1);
+  g_autofree char *text = NULL;
+  g_auto (GStrv) lines = NULL;
+
+  if (!sandbox_file_read_at (state_fd, MERGE_NAME, 1024, &text, NULL, NULL))
+    return NULL;
+  lines = g_strsplit (text, "\n", 3);
+  if (g_strv_length (lines) < 2)
+    return NULL;
+  merge->volume = g_strdup (lines[0]);
+  merge->above = g_strdup (lines[1]);
+  return g_steal_pointer (&merge);
+}
+
+gboolean
+_sandbox_merge_write (int state_fd, const SandboxMerge *merge, GError **error)
+{
+  g_autofree char *text = NULL;
+
+  if (merge == NULL)
+    return sandbox_remove_at (state_fd, MERGE_NAME, error);
+  text = g_strconcat (merge->volume, "\n", merge->above, "\n", NULL);
+  return sandbox_file_write_at (state_fd, MERGE_NAME, text, strlen (text), 0600, error);
 }

@@ -350,11 +350,12 @@ make_disk (SandboxWork *work, GError **error)
 
   if (_sandbox_pieces_running (&work->pieces))
     return TRUE;
+  if (!_sandbox_virt_pool_ensure (work->host->virt, error) || !_sandbox_space_check (work, error))
+    return FALSE;
   /* the start makes it, and only right before the memory goes on over it */
   if (work->warm != NULL)
     return _sandbox_work_forget_snapshots (work, error);
-  if (!_sandbox_virt_pool_ensure (work->host->virt, error) || !_sandbox_space_check (work, error)
-      || !make_volume (work, error))
+  if (!make_volume (work, error))
     return FALSE;
   if (!work->made.disk)
     return _sandbox_host_is_test (work->host) || grow_disk (work, error);

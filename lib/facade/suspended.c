@@ -82,6 +82,30 @@ is_void (const SandboxPieces *pieces)
          || pieces->virt_state == SANDBOX_VIRT_CRASHED;
 }
 
+/* Somebody else, such as virt-manager or the host when it went down, let libvirt itself keep its
+ * memory. Where its disk is not what it was then, to go on from that would destroy it. */
+static gboolean
+check_kept (SandboxWork *work, const char *verb, GError **error)
+{
+  static const char *const allowed[] = { "stop", "destroy", "repair", NULL };
+  const char *name = work->machine->name, *object = work->machine->object;
+  gboolean kept = FALSE;
+
+  if (!work->pieces.domain || _sandbox_pieces_running (&work->pieces)
+      || g_strv_contains (allowed, verb))
+    return TRUE;
+  if (!_sandbox_virt_domain_kept (work->host->virt, object, &kept, error))
+    return FALSE;
+  if (!kept)
+    return TRUE;
+  return sandbox_fail (
+      error, SANDBOX_ERROR_WRONG_STATE,
+      "%s %s: somebody saved its memory with libvirt (managed save), which goes "
+      "with its disk as that is now; `vms stop --force %s` throws the memory away, "
+      "`virsh net-start %s` and `virsh start %s` let it go on",
+      verb, name, name, object, object);
+}
+
 gboolean
 _sandbox_suspended_begin (SandboxWork *work, const char *verb, GError **error)
 {
@@ -92,7 +116,7 @@ _sandbox_suspended_begin (SandboxWork *work, const char *verb, GError **error)
   const char *name = work->machine->name;
 
   if (!work->pieces.memory)
-    return TRUE;
+    return check_kept (work, verb, error);
   if (is_void (&work->pieces) && strcmp (verb, "repair") != 0)
     return remove_memory (work, error);
   if (g_strv_contains (allowed, verb))
@@ -109,12 +133,18 @@ _sandbox_step_drop_memory (gpointer data, GCancellable *cancellable, GError **er
 {
   SandboxWork *work = data;
   const char *name = work->machine->name;
+  gboolean kept = FALSE;
 
-  if (work->pieces.memory && !work->force)
+  if (work->pieces.domain && !_sandbox_pieces_running (&work->pieces)
+      && !_sandbox_virt_domain_kept (work->host->virt, work->machine->object, &kept, error))
+    return FALSE;
+  if ((work->pieces.memory || kept) && !work->force)
     return sandbox_fail (error, SANDBOX_ERROR_WRONG_STATE,
                          "stop %s: it is suspended, which is off; `vms stop --force %s` throws its "
                          "memory away, so that it boots with the next start",
                          name, name);
+  if (kept && !_sandbox_virt_domain_drop_kept (work->host->virt, work->machine->object, error))
+    return FALSE;
   return (!work->pieces.memory || remove_memory (work, error))
          && _sandbox_suspend_note_write (work->machine, SANDBOX_SUSPEND_NONE, error);
 }

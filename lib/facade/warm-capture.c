@@ -234,6 +234,9 @@ _sandbox_warm_capture (SandboxWork *work, SandboxWarm *warm, GCancellable *cance
   g_autofree char *id = g_strdup_printf ("%s.%s-%s", warm->plan->object, warm->digest, time);
   SandboxStep steps[G_N_ELEMENTS (rows)];
 
+  if (!_sandbox_host_check_room (work->host, "keeping the memory of a boot",
+                                 warm->plan->memory_bytes, error))
+    return FALSE;
   for (gsize i = 0; i < G_N_ELEMENTS (rows); i++)
     steps[i] = rows[i].step;
   _sandbox_warm_set_id (warm, id);

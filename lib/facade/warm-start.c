@@ -7,6 +7,7 @@
 
 #include <string.h>
 
+#define NOTE        "restored"
 #define ANSWER_USEC (60 * G_USEC_PER_SEC)
 
 /* --- which warm image */
@@ -137,6 +138,36 @@ typedef struct
   gboolean made_layer;
 } Start;
 
+/* Says that a machine which runs may not be itself yet, and on which volume. */
+static gboolean
+note (SandboxMachine *machine, const char *volume, GError **error)
+{
+  sandbox_autofd int fd = _sandbox_machine_state_fd (machine, FALSE, error);
+
+  if (fd < 0)
+    return FALSE;
+  return volume != NULL ? sandbox_file_write_at (fd, NOTE, volume, strlen (volume), 0600, error)
+                        : sandbox_remove_at (fd, NOTE, error);
+}
+
+/* Nothing of its user's has run in one that was restored, and has not been given its identity. */
+gboolean
+_sandbox_warm_end_start (SandboxWork *work, GError **error)
+{
+  SandboxVirt *virt = work->host->virt;
+  sandbox_autofd int fd = _sandbox_machine_state_fd (work->machine, FALSE, NULL);
+  g_autofree char *volume = NULL;
+  guint number;
+
+  if (fd < 0 || !sandbox_file_read_at (fd, NOTE, 256, &volume, NULL, NULL))
+    return TRUE;
+  if (_sandbox_layer_parse (work->machine->object, volume, &number)
+      && (!_sandbox_virt_domain_kill (virt, work->machine->object, error)
+          || !_sandbox_virt_volume_remove (virt, volume, error)))
+    return FALSE;
+  return note (work->machine, NULL, error);
+}
+
 /* Memory that goes on over a disk which is not as it was when the memory was kept would destroy
  * what is on that disk. So both happen here and nowhere else: the layer is made, which fails when
  * there is a volume of that name; it stands on the frozen layer, to which nothing has a way to
@@ -159,6 +190,8 @@ restore (gpointer data, GCancellable *cancellable, GError **error)
       || !_sandbox_virt_volume_create_new (virt, volume, error))
     return FALSE;
   start->made_layer = TRUE;
+  if (!note (work->machine, work->plan->disk_volume, error))
+    return FALSE;
   return sandbox_fault_point ("warm-start", "restore", "between", error)
          && _sandbox_virt_domain_restore (virt, memory, xml, FALSE, error);
 }
@@ -173,6 +206,7 @@ undo_restore (gpointer data)
     return;
   _sandbox_virt_domain_kill (work->host->virt, work->machine->object, NULL);
   _sandbox_virt_volume_remove (work->host->virt, work->plan->disk_volume, NULL);
+  note (work->machine, NULL, NULL);
 }
 
 /* libvirt's metadata have said since the restore that it has them. */
@@ -206,7 +240,8 @@ adopt (gpointer data, GCancellable *cancellable, GError **error)
   if (fd < 0 || !_sandbox_policy_hook (work->host, plan, &hook, error))
     return FALSE;
   seed = _sandbox_seed_build (plan, fd, hook, error);
-  return seed != NULL && _sandbox_guest_adopt (ssh, seed, plan, cancellable, error);
+  return seed != NULL && _sandbox_guest_adopt (ssh, seed, plan, cancellable, error)
+         && note (work->machine, NULL, error);
 }
 
 static gboolean

@@ -73,6 +73,8 @@ gboolean _sandbox_warm_capture (SandboxWork *work, SandboxWarm *warm, GCancellab
 gboolean _sandbox_warm_end_capture (SandboxWork *work, GError **error);
 
 /* --- warm-start.c */
+/* A machine that somebody who is gone had restored, and not finished: ends it, with its disk. */
+gboolean _sandbox_warm_end_start (SandboxWork *work, GError **error);
 /* Row of a verb's table, before "disk": finds or makes the warm image. */
 gboolean _sandbox_step_warm (gpointer work, GCancellable *cancellable, GError **error);
 /* Instead of booting. FALSE without @error: nothing is left of the try, and it has to boot. */

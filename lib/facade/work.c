@@ -80,9 +80,11 @@ _sandbox_work_begin (SandboxWork *work, const char *verb, GCancellable *cancella
   work->lock = _sandbox_machine_lock (work->machine, verb, work->lock_wait_usec, &work->report,
                                       cancellable, error);
   return work->lock != NULL && _sandbox_warm_end_capture (work, error)
+         && _sandbox_warm_end_start (work, error)
          && _sandbox_machine_pieces (work->machine, &work->pieces, error)
          && _sandbox_machine_read_domain (work->machine, &work->old_xml, &work->old_meta, error)
-         && _sandbox_suspended_begin (work, verb, error);
+         && _sandbox_suspended_begin (work, verb, error)
+         && _sandbox_layers_begin (work, verb, cancellable, error);
 }
 
 static void

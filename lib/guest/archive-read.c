@@ -9,6 +9,8 @@
 #include <string.h>
 
 #define TEXT_MAX 80
+/* the header of a kernel, and what is before it */
+#define KERNEL_HEAD 0x300
 
 typedef struct
 {
@@ -210,6 +212,34 @@ read_texts (Reader *reader, SandboxArchive *archive, GError **error)
                           "its command line of the kernel is no line");
 }
 
+/* What has no header of Linux, QEMU on the host takes for other forms of kernels (multiboot, ELF),
+ * and reads their tables. Of Linux it reads no more than these numbers.
+ * (Documentation/arch/x86/boot.rst) */
+static gboolean
+check_kernel (Reader *reader, const SandboxArchive *archive, GError **error)
+{
+  guint8 head[KERNEL_HEAD];
+  guint64 bytes = archive->bytes[SANDBOX_MEMBER_KERNEL];
+  guint sectors;
+
+  if (bytes < sizeof head)
+    return sandbox_fail (error, SANDBOX_ERROR_INVALID, "its \"kernel\" is no kernel of Linux");
+  if (!sandbox_pinned_read (reader->pinned, archive->offset[SANDBOX_MEMBER_KERNEL], head,
+                            sizeof head, error))
+    return FALSE;
+  sectors = head[0x1f1] != 0 ? head[0x1f1] : 4;
+  if (head[0x1fe] != 0x55 || head[0x1ff] != 0xaa || memcmp (head + 0x202, "HdrS", 4) != 0)
+    return sandbox_fail (error, SANDBOX_ERROR_INVALID, "its \"kernel\" is no kernel of Linux");
+  /* of 2012 */
+  if ((head[0x206] | head[0x207] << 8) < 0x20c)
+    return sandbox_fail (error, SANDBOX_ERROR_INVALID,
+                         "its \"kernel\" is older than Linux 3.8, or no kernel of Linux");
+  if ((sectors + 1) * 512 >= bytes)
+    return sandbox_fail (error, SANDBOX_ERROR_INVALID,
+                         "its \"kernel\" ends within its own set-up code");
+  return TRUE;
+}
+
 typedef struct
 {
   SandboxPinned *pinned;
@@ -237,6 +267,7 @@ read_all (Reader *reader, SandboxArchive *archive, guint64 max_disk_bytes,
   disk = (Disk){ reader->pinned, archive->offset[SANDBOX_MEMBER_DISK] };
   /* the form of the disk before the long sums */
   return read_end (reader, error) && read_texts (reader, archive, error)
+         && check_kernel (reader, archive, error)
          && sandbox_qcow2_check (read_disk, &disk, archive->bytes[SANDBOX_MEMBER_DISK],
                                  max_disk_bytes, &archive->disk_bytes, error)
          && check_sums (reader, archive, cancellable, error);

@@ -3,6 +3,7 @@
 // one.
 
 #include <string.h>
+#include "base/steps.h"
 #include "virt/virt-private.h"
 
 #define DISK "vda"
@@ -11,6 +12,8 @@
 #define POLL_MOST_USEC (500 * 1000)
 /* A job that has ended may stay in libvirt's book for a moment. */
 #define SETTLE_TRIES 40
+/* To write out what was copied, on a slow disk. */
+#define WRITE_OUT_USEC (30 * 60 * G_USEC_PER_SEC)
 
 static virDomainPtr
 need_domain (virConnectPtr conn, const char *name, GError **error)
@@ -99,14 +102,29 @@ wait_job (virDomainPtr domain, const char *name, SandboxVirtTransferFunc progres
   return TRUE;
 }
 
+/* One that an earlier process began is waited for, and one that has ended is not begun again. */
 static gboolean
 pull (virDomainPtr domain, const char *name, const char *base, SandboxVirtTransferFunc progress,
       gpointer user_data, GCancellable *cancellable, GError **error)
 {
-  if (virDomainBlockRebase (domain, DISK, base, 0, 0) < 0)
+  g_autofree char *below = read_below (domain);
+  virDomainBlockJobInfo info;
+
+  if (g_strcmp0 (below, base) != 0 && virDomainGetBlockJobInfo (domain, DISK, &info, 0) <= 0
+      && virDomainBlockRebase (domain, DISK, base, 0, 0) < 0)
     return _sandbox_virt_fail (error, "Cannot merge layers of the disk of domain %s", name);
   return wait_job (domain, name, progress, user_data, cancellable, error)
          && wait_settled (domain, name, base, error);
+}
+
+/* A machine that is stopped has its disks written out, all that QEMU had of them in memory,
+ * whatever the guest does. */
+static gboolean
+write_out (virDomainPtr domain, const char *name, GError **error)
+{
+  if (virDomainSuspend (domain) == 0 && virDomainResume (domain) == 0)
+    return TRUE;
+  return _sandbox_virt_fail (error, "Cannot have the disk of domain %s written out", name);
 }
 
 gboolean
@@ -117,7 +135,32 @@ _sandbox_virt_domain_pull (SandboxVirt *virt, const char *name, const char *base
   g_autoptr (virConnect) conn = _sandbox_virt_connection (virt, error);
   g_autoptr (virDomain) domain = conn ? need_domain (conn, name, error) : NULL;
 
-  return domain && pull (domain, name, base, progress, user_data, cancellable, error);
+  return domain && pull (domain, name, base, progress, user_data, cancellable, error)
+         && sandbox_fault_point ("layers", "merge", "copied", error)
+         && write_out (domain, name, error);
+}
+
+/* QEMU is asked to end, and writes out what it has, however long that takes; one that ends
+ * otherwise may not have. */
+static gboolean
+end_in_order (virDomainPtr domain, const char *name, GError **error)
+{
+  gint64 end = g_get_monotonic_time () + WRITE_OUT_USEC;
+
+  do
+    {
+      virErrorPtr why;
+
+      if (virDomainDestroyFlags (domain, VIR_DOMAIN_DESTROY_GRACEFUL) == 0)
+        return TRUE;
+      why = virGetLastError ();
+      if (why == NULL || why->code == VIR_ERR_NO_DOMAIN || why->code == VIR_ERR_OPERATION_INVALID)
+        break;
+      g_usleep (POLL_MOST_USEC);
+    }
+  while (g_get_monotonic_time () < end);
+  return _sandbox_virt_fail (error, "Cannot be sure that the merged layers of %s are written out",
+                             name);
 }
 
 gboolean
@@ -127,7 +170,6 @@ _sandbox_virt_disk_pull (SandboxVirt *virt, const char *name, const char *domain
 {
   g_autoptr (virConnect) conn = _sandbox_virt_connection (virt, error);
   g_autoptr (virDomain) domain = NULL;
-  gboolean ok;
 
   /* one that an earlier process could not end with itself */
   if (!conn || !_sandbox_virt_domain_kill (virt, name, error))
@@ -137,6 +179,10 @@ _sandbox_virt_disk_pull (SandboxVirt *virt, const char *name, const char *domain
                                    | VIR_DOMAIN_START_VALIDATE);
   if (!domain)
     return _sandbox_virt_fail (error, "Cannot open the layers of %s", name);
-  ok = pull (domain, name, base, progress, user_data, cancellable, error);
-  return _sandbox_virt_domain_kill (virt, name, ok ? error : NULL) && ok;
+  if (pull (domain, name, base, progress, user_data, cancellable, error)
+      && sandbox_fault_point ("layers", "merge", "copied", error)
+      && end_in_order (domain, name, error))
+    return TRUE;
+  _sandbox_virt_domain_kill (virt, name, NULL);
+  return FALSE;
 }

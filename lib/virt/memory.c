@@ -17,6 +17,33 @@ _sandbox_virt_domain_run_once (SandboxVirt *virt, const char *xml, GError **erro
 }
 
 gboolean
+_sandbox_virt_domain_kept (SandboxVirt *virt, const char *name, gboolean *ret_kept, GError **error)
+{
+  g_autoptr (virConnect) conn = _sandbox_virt_connection (virt, error);
+  g_autoptr (virDomain) domain = conn ? virDomainLookupByName (conn, name) : NULL;
+  int kept = domain ? virDomainHasManagedSaveImage (domain, 0) : 0;
+
+  if (!conn)
+    return FALSE;
+  *ret_kept = kept > 0;
+  return kept >= 0
+         || _sandbox_virt_fail (error, "Cannot ask whether the memory of domain %s is saved", name);
+}
+
+gboolean
+_sandbox_virt_domain_drop_kept (SandboxVirt *virt, const char *name, GError **error)
+{
+  g_autoptr (virConnect) conn = _sandbox_virt_connection (virt, error);
+  g_autoptr (virDomain) domain = conn ? virDomainLookupByName (conn, name) : NULL;
+
+  if (!conn)
+    return FALSE;
+  if (domain && virDomainManagedSaveRemove (domain, 0) == 0)
+    return TRUE;
+  return _sandbox_virt_fail (error, "Cannot remove the saved memory of domain %s", name);
+}
+
+gboolean
 _sandbox_virt_domain_save (SandboxVirt *virt, const char *name, const char *path, GError **error)
 {
   g_autoptr (virConnect) conn = _sandbox_virt_connection (virt, error);

@@ -95,8 +95,9 @@ gboolean _sandbox_virt_domain_switch_disk (SandboxVirt *virt, const char *name, 
                                            GError **error);
 typedef void (*SandboxVirtTransferFunc) (guint64 done, guint64 total, gpointer user_data);
 /* Copies all that lies between the disk of the running domain @name and the layer @base (path) into
- * the disk, which stands on @base then. What is read from the disk never changes, and whatever ends
- * this early leaves a disk that is right. */
+ * the disk, which stands on @base then, and has it written out. When it does already, only the
+ * latter. What is read from the disk never changes; but whatever ends this early may leave a disk
+ * that stands on @base and lacks what was copied: what lay between goes only after this. */
 gboolean _sandbox_virt_domain_pull (SandboxVirt *virt, const char *name, const char *base,
                                     SandboxVirtTransferFunc progress, gpointer user_data,
                                     GCancellable *cancellable, GError **error);
@@ -109,6 +110,11 @@ gboolean _sandbox_virt_disk_pull (SandboxVirt *virt, const char *name, const cha
 /* Starts the domain of @xml, which is there for this run only and ends with this process. One that
  * is defined under its name stays defined as it is. */
 gboolean _sandbox_virt_domain_run_once (SandboxVirt *virt, const char *xml, GError **error);
+/* Whether libvirt keeps memory of the domain (managed save), which it would go on from at its next
+ * start, over whatever disk it has then; and without it. */
+gboolean
+_sandbox_virt_domain_kept (SandboxVirt *virt, const char *name, gboolean *ret_kept, GError **error);
+gboolean _sandbox_virt_domain_drop_kept (SandboxVirt *virt, const char *name, GError **error);
 /* Into the file @path, which is there; the domain stops running with it. */
 gboolean
 _sandbox_virt_domain_save (SandboxVirt *virt, const char *name, const char *path, GError **error);

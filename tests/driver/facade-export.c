@@ -24,7 +24,9 @@ write_file (const char *name, const char *profile, gboolean spoil)
   int fd = g_open (path, O_RDWR | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
   g_auto (SandboxArchiveWriter) writer;
   g_auto (Image) image;
+  guint8 kernel[KERNEL_LENGTH];
 
+  make_kernel (kernel);
   make_image (&image);
   put64 (&image, 24, disk_gib * GIB);
   put32 (&image, 36, disk_gib * 2);
@@ -34,7 +36,7 @@ write_file (const char *name, const char *profile, gboolean spoil)
   g_assert_true (_sandbox_archive_put (&writer, note, strlen (note), NULL));
   g_assert_true (_sandbox_archive_put (&writer, profile, strlen (profile), NULL));
   g_assert_true (_sandbox_archive_put (&writer, "quiet", 5, NULL));
-  g_assert_true (_sandbox_archive_put (&writer, "kernel", 6, NULL));
+  g_assert_true (_sandbox_archive_put (&writer, kernel, sizeof kernel, NULL));
   g_assert_true (_sandbox_archive_put (&writer, "initrd", 6, NULL));
   g_assert_true (_sandbox_archive_put (&writer, image.data, image.length, NULL));
   g_assert_true (_sandbox_archive_finish (&writer, NULL));

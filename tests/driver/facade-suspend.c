@@ -4,6 +4,8 @@
 #include "facade-driver.h"
 #include "facade/suspended.h"
 
+#include <libvirt/libvirt.h>
+
 static void
 add_memory (SandboxMachine *machine)
 {
@@ -163,6 +165,42 @@ test_void (void)
   driver_test_assert_nothing (machine);
 }
 
+/* libvirt itself keeps memory of it, as virt-manager and a host that goes down have it do. */
+static void
+test_kept (void)
+{
+  static const VerbFunc verbs[] = { boot, stop, recreate, copy, snapshot, revert, delete_snapshot };
+  g_autoptr (SandboxHost) host = driver_test_open (TEST_URI, NULL);
+  g_autoptr (SandboxMachine) machine = driver_test_lookup (host, "work");
+  virConnectPtr conn = virConnectOpen (TEST_URI);
+  virDomainPtr domain;
+  g_autoptr (GError) error = NULL;
+
+  driver_test_start (machine);
+  domain = virDomainLookupByName (conn, machine->object);
+  g_assert_cmpint (virDomainManagedSave (domain, 0), ==, 0);
+  for (gsize i = 0; i < G_N_ELEMENTS (verbs); i++)
+    {
+      g_autoptr (GError) local = NULL;
+
+      g_assert_false (verbs[i](machine, &local));
+      g_assert_error (local, SANDBOX_ERROR, SANDBOX_ERROR_WRONG_STATE);
+      g_assert_nonnull (strstr (local->message, "stop --force work"));
+      g_assert_cmpint (virDomainHasManagedSaveImage (domain, 0), ==, 1);
+      driver_test_assert_state (machine, SANDBOX_STATE_STOPPED);
+    }
+  g_assert_true (sandbox_machine_stop (machine, TRUE, 0, NULL, NULL, NULL, &error));
+  g_assert_no_error (error);
+  g_assert_cmpint (virDomainHasManagedSaveImage (domain, 0), ==, 0);
+  driver_test_start (machine);
+  /* and with it, it goes */
+  g_assert_cmpint (virDomainManagedSave (domain, 0), ==, 0);
+  virDomainFree (domain);
+  virConnectClose (conn);
+  driver_test_destroy (machine, TRUE);
+  driver_test_assert_nothing (machine);
+}
+
 /* Memory without a machine. */
 static void
 test_orphan (void)
@@ -222,6 +260,7 @@ main (int argc, char **argv)
   g_test_add_func ("/facade/suspend/boot-step", test_boot_step);
   g_test_add_func ("/facade/suspend/dropped", test_dropped);
   g_test_add_func ("/facade/suspend/void", test_void);
+  g_test_add_func ("/facade/suspend/kept", test_kept);
   g_test_add_func ("/facade/suspend/orphan", test_orphan);
   g_test_add_func ("/facade/suspend/not-here", test_not_here);
   status = g_test_run ();

@@ -69,3 +69,18 @@ image_clear (Image *image)
   g_clear_pointer (&image->data, g_free);
 }
 G_DEFINE_AUTO_CLEANUP_CLEAR_FUNC (Image, image_clear)
+
+#define KERNEL_LENGTH 4096
+
+/* As much of a kernel of Linux as anybody looks at. */
+static inline void
+make_kernel (guint8 *kernel)
+{
+  memset (kernel, 0, KERNEL_LENGTH);
+  kernel[0x1f1] = 3;
+  kernel[0x1fe] = 0x55;
+  kernel[0x1ff] = 0xaa;
+  memcpy (kernel + 0x202, "HdrS", 4);
+  kernel[0x206] = 0x0f;
+  kernel[0x207] = 0x02;
+}

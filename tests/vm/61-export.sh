@@ -86,11 +86,16 @@ if kind == "huge":
     put(24, ">Q", 1 << 60)
 if kind == "vmdk":
     disk[0:512] = b"# Disk DescriptorFile\nversion=1\nRW 1 FLAT \"/etc/hostname\" 0\n".ljust(512, b"\0")
+kernel = bytearray(4096); kernel[0x1f1] = 3; kernel[0x1fe:0x200] = b"\x55\xaa"; kernel[0x202:0x208] = b"HdrS\x0f\x02"
+if kind == "multiboot":
+    kernel[0:0x300] = struct.pack("<III", 0x1badb002, 0x10000, -(0x1badb002 + 0x10000) & 0xffffffff).ljust(0x300, b"\0")
+if kind == "setup":
+    kernel[0x1f1] = 255
 profile = open("/dev/null", "rb").read() + b"[profile]\ninherits=base\n"
 if kind == "profile":
     profile += b"[machine]\nqemu=-drive file=/etc/hostname\n"
 members = [("vms-export", b"format=1\nname=bad\nimage=x\ncreated=y\nversion=z\n"), ("profile", profile), ("cmdline", b"quiet"),
-           ("kernel", b"k"), ("initrd", b"i"), ("disk.qcow2", bytes(disk))]
+           ("kernel", bytes(kernel)), ("initrd", b"i"), ("disk.qcow2", bytes(disk))]
 if kind == "link":
     members[5] = ("disk.qcow2", None)
 sums = "".join("%s  %s\n" % (hashlib.sha256(data or b"").hexdigest(), name) for name, data in members)
@@ -129,6 +134,8 @@ hostile_files() {
 		vmdk no qcow2 disk
 		profile qemu
 		link "disk.qcow2" is something else
+		multiboot "kernel" is no kernel of Linux
+		setup "kernel" ends within
 	EOL
 	rm -f "$TEST_HOME/trace" "$T/bad.vms"
 	eq "$(volumes)" "$before" "volumes"

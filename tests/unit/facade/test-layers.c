@@ -12,7 +12,8 @@
 
 /* "NAME<BELOW": a volume of 100 bytes on another, or on "image". */
 static SandboxLayers *
-make (const char *const *volumes, const char *names, const char *top, GError **error)
+make_merging (const char *const *volumes, const char *names, const char *top,
+              const SandboxMerge *merge, GError **error)
 {
   g_autoptr (GPtrArray) list =
       g_ptr_array_new_with_free_func ((GDestroyNotify)_sandbox_virt_volume_free);
@@ -41,7 +42,13 @@ make (const char *const *volumes, const char *names, const char *top, GError **e
       entry->layer = (guint)g_ascii_strtoull (strchr (*name, '=') + 1, NULL, 10);
       g_ptr_array_add (entries, entry);
     }
-  return _sandbox_layers_new (OBJECT, list, entries, TRUE, path, error);
+  return _sandbox_layers_new (OBJECT, list, entries, TRUE, path, merge, error);
+}
+
+static SandboxLayers *
+make (const char *const *volumes, const char *names, const char *top, GError **error)
+{
+  return make_merging (volumes, names, top, NULL, error);
 }
 
 static const char *const line[] = { OBJECT "<image", OBJECT ".1<" OBJECT, OBJECT ".2<" OBJECT ".1",
@@ -188,6 +195,55 @@ test_merge_busy (void)
   g_assert_cmpuint (_sandbox_layers_find_merge (other, FALSE, &above)->number, ==, 0);
 }
 
+/* Of a merge that may not have ended both layers count, whatever the upper one says. */
+static void
+test_merging (void)
+{
+  static const char *const before[] = { OBJECT "<image", OBJECT ".1<" OBJECT,
+                                        OBJECT ".2<" OBJECT ".1", NULL };
+  static const char *const after[] = { OBJECT "<image", OBJECT ".1<" OBJECT, OBJECT ".2<" OBJECT,
+                                       NULL };
+  static const char *const lowest[] = { OBJECT "<image", OBJECT ".1<image", NULL };
+  SandboxMerge merge = { (char *)OBJECT ".1.qcow2", (char *)OBJECT ".2.qcow2" };
+  SandboxMerge first = { (char *)OBJECT ".qcow2", (char *)OBJECT ".1.qcow2" };
+  SandboxMerge gone = { (char *)OBJECT ".7.qcow2", (char *)OBJECT ".2.qcow2" };
+  SandboxMerge other = { (char *)OBJECT ".2.qcow2", (char *)OBJECT ".1.qcow2" };
+  const char *const *const trees[] = { before, after };
+  SandboxLayer *above = NULL;
+
+  for (gsize i = 0; i < G_N_ELEMENTS (trees); i++)
+    {
+      g_autoptr (SandboxLayers) layers =
+          make_merging (trees[i], "one=0", OBJECT ".2", &merge, NULL);
+      g_autofree const char **below = _sandbox_layer_below (layers->top);
+
+      g_assert_null (_sandbox_layers_find_useless (layers));
+      g_assert_cmpuint (_sandbox_layers_find_merge (layers, FALSE, &above)->number, ==, 1);
+      g_assert_true (above == layers->top);
+      g_assert_cmpuint (g_strv_length ((char **)below), ==, 2);
+      g_assert_cmpstr (below[0], ==, POOL OBJECT ".1.qcow2");
+      g_assert_cmpstr (_sandbox_layer_base (layers->top), ==, POOL "image.qcow2");
+    }
+  {
+    /* on the image itself; without a definition, which is the disk is still told */
+    g_autoptr (SandboxLayers) layers = make_merging (lowest, "", NULL, &first, NULL);
+
+    g_assert_cmpuint (layers->top->number, ==, 1);
+    g_assert_cmpuint (layers->top->below->number, ==, 0);
+  }
+  {
+    g_autoptr (SandboxLayers) layers = make_merging (after, "one=0", OBJECT ".2", &gone, NULL);
+
+    g_assert_cmpuint (_sandbox_layers_find_useless (layers)->number, ==, 1);
+  }
+  {
+    g_autoptr (SandboxLayers) layers = make_merging (before, "one=0", OBJECT ".2", &other, NULL);
+
+    g_assert_cmpuint (layers->top->below->number, ==, 1);
+    g_assert_cmpuint (layers->top->below->below->number, ==, 0);
+  }
+}
+
 static void
 test_copies (void)
 {
@@ -332,6 +388,7 @@ main (int argc, char **argv)
   g_test_add_func ("/layers/useless", test_useless);
   g_test_add_func ("/layers/merge", test_merge);
   g_test_add_func ("/layers/merge-busy", test_merge_busy);
+  g_test_add_func ("/layers/merging", test_merging);
   g_test_add_func ("/layers/copies", test_copies);
   g_test_add_func ("/layers/fresh-name", test_fresh_name);
   g_test_add_func ("/layers/without-domain", test_without_domain);

@@ -34,6 +34,8 @@ put_file (const char *data, gsize length)
   return fd;
 }
 
+static guint8 kernel[KERNEL_LENGTH];
+
 static void
 write_members (SandboxArchiveWriter *writer, const char *note)
 {
@@ -44,7 +46,7 @@ write_members (SandboxArchiveWriter *writer, const char *note)
   g_assert_true (_sandbox_archive_put (writer, note, strlen (note), &error));
   g_assert_true (_sandbox_archive_put (writer, "[profile]\n", 10, &error));
   g_assert_true (_sandbox_archive_put (writer, "quiet rw\n", 9, &error));
-  g_assert_true (_sandbox_archive_put (writer, "kernel", 6, &error));
+  g_assert_true (_sandbox_archive_put (writer, kernel, sizeof kernel, &error));
   g_assert_true (_sandbox_archive_put (writer, "initrd", 6, &error));
   g_assert_true (_sandbox_archive_put (writer, image.data, image.length, &error));
   g_assert_true (_sandbox_archive_finish (writer, &error));
@@ -111,7 +113,8 @@ test_round_trip (void)
   g_assert_cmpstr (archive.cmdline, ==, "quiet rw");
   g_assert_cmpuint (archive.disk_bytes, ==, GIB);
   g_assert_cmpuint (archive.bytes[SANDBOX_MEMBER_DISK], ==, FILE_BYTES);
-  g_assert_cmpmem (data + archive.offset[SANDBOX_MEMBER_KERNEL], 6, "kernel", 6);
+  g_assert_cmpmem (data + archive.offset[SANDBOX_MEMBER_KERNEL], sizeof kernel, kernel,
+                   sizeof kernel);
 }
 
 /* tar and sha256sum know it. */
@@ -293,6 +296,36 @@ test_no_files (void)
   g_unlink (fifo);
 }
 
+static void
+test_kernel (void)
+{
+  static const struct
+  {
+    gsize at;
+    guint8 byte;
+    const char *part;
+  } cases[] = {
+    { 0x1fe, 0, "no kernel of Linux" },   { 0x202, 'h', "no kernel of Linux" },
+    { 0x205, 's', "no kernel of Linux" }, { 0x206, 0x0b, "older than" },
+    { 0x207, 1, "older than" },           { 0x1f1, 8, "ends within" },
+  };
+
+  for (gsize i = 0; i < G_N_ELEMENTS (cases); i++)
+    {
+      g_autofree char *data = NULL;
+      g_auto (SandboxArchive) archive = { 0 };
+      g_autoptr (GError) error = NULL;
+      gsize length;
+
+      kernel[cases[i].at] = cases[i].byte;
+      make_archive (NOTE, &data, &length);
+      make_kernel (kernel);
+      g_assert_false (read_archive (data, length, &archive, &error));
+      g_assert_error (error, SANDBOX_ERROR, SANDBOX_ERROR_INVALID);
+      g_assert_nonnull (strstr (error->message, cases[i].part));
+    }
+}
+
 int
 main (int argc, char **argv)
 {
@@ -300,6 +333,7 @@ main (int argc, char **argv)
   int result;
 
   g_test_init (&argc, &argv, NULL);
+  make_kernel (kernel);
   dir = g_dir_make_tmp ("vms-archive-XXXXXX", NULL);
   g_test_add_func ("/archive/round-trip", test_round_trip);
   g_test_add_func ("/archive/programs", test_programs);
@@ -310,6 +344,7 @@ main (int argc, char **argv)
   g_test_add_func ("/archive/sizes", test_sizes);
   g_test_add_func ("/archive/pinned-changes", test_pinned_changes);
   g_test_add_func ("/archive/no-files", test_no_files);
+  g_test_add_func ("/archive/kernel", test_kernel);
   result = g_test_run ();
   made = path_of ("made");
   g_unlink (made);

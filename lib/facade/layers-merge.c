@@ -1,0 +1,224 @@
+// SPDX-License-Identifier: LGPL-2.1-or-later
+// Several layers are made one.
+//
+// QEMU copies what the lower layer has into the one above it, and then writes into the header of
+// that what it stands on from now on; but where in the file the copied data are, it may keep in its
+// own memory for as long as it likes. If it is killed then, or the host loses power, the upper
+// layer has lost them, and says nothing. So the lower one goes only when QEMU has written out all
+// it has, and until then a note says which two layers are at work: with it, they still count as
+// standing on one another, and the copy is made once more.
+#include "facade/layers.h"
+#include "facade/suspended.h"
+
+#include <string.h>
+
+/* Every pass removes or merges at least one layer. */
+#define PASSES_MAX 1000
+/* On as many a disk gets slower to open; of a machine that is off they can all be merged. */
+#define LAYERS_DEEP 32
+
+char *
+_sandbox_layers_merge_object (SandboxMachine *machine)
+{
+  return g_strconcat (machine->object, ".merge", NULL);
+}
+
+/* @merge NULL: it ended. */
+static gboolean
+note (SandboxWork *work, const SandboxMerge *merge, GError **error)
+{
+  sandbox_autofd int state_fd = _sandbox_machine_state_fd (work->machine, TRUE, error);
+
+  return state_fd >= 0 && _sandbox_merge_write (state_fd, merge, error);
+}
+
+static SandboxMerge *
+noted (SandboxMachine *machine)
+{
+  sandbox_autofd int state_fd = _sandbox_machine_state_fd (machine, FALSE, NULL);
+
+  return state_fd >= 0 ? _sandbox_merge_read (state_fd) : NULL;
+}
+
+static void
+on_transfer (guint64 done, guint64 total, gpointer data)
+{
+  SandboxWork *work = data;
+
+  _sandbox_report (&work->report, "merge", "merging layers", done, total);
+}
+
+/* What @layer has goes into @above, which then stands on what @layer stood on. */
+static gboolean
+copy_up (SandboxWork *work, SandboxLayer *layer, SandboxLayer *above, GCancellable *cancellable,
+         GError **error)
+{
+  SandboxVirt *virt = work->host->virt;
+  gboolean busy = _sandbox_pieces_running (&work->pieces);
+  g_autofree char *helper = _sandbox_layers_merge_object (work->machine);
+  g_autofree const char **below = _sandbox_layer_below (above);
+  g_autoptr (GPtrArray) paths = g_ptr_array_new ();
+  g_autofree char *xml = NULL;
+
+  if (busy && above == work->snapshot->layers->top)
+    return _sandbox_virt_domain_pull (virt, work->machine->object, layer->below_path, on_transfer,
+                                      work, cancellable, error);
+  for (const char **path = below; *path != NULL; path++)
+    g_ptr_array_add (paths, (gpointer)*path);
+  if (*_sandbox_layer_base (above) != '\0')
+    g_ptr_array_add (paths, (gpointer)_sandbox_layer_base (above));
+  g_ptr_array_add (paths, NULL);
+  xml = _sandbox_xml_merge_domain (helper, above->path, (const char *const *)paths->pdata);
+  return _sandbox_virt_disk_pull (virt, helper, xml, layer->below_path, on_transfer, work,
+                                  cancellable, error);
+}
+
+/* libvirt has to look what the merged one stands on before anything may rely on it. */
+static gboolean
+merge_one (SandboxWork *work, SandboxLayer *layer, SandboxLayer *above, GCancellable *cancellable,
+           GError **error)
+{
+  const SandboxMerge merge = { layer->volume, above->volume };
+  gboolean of_top = _sandbox_layer_is_in (above, work->snapshot->layers->top);
+
+  return note (work, &merge, error) && copy_up (work, layer, above, cancellable, error)
+         && _sandbox_virt_pool_refresh (work->host->virt, error) && note (work, NULL, error)
+         && _sandbox_layers_reload (work, error)
+         && (!of_top || _sandbox_layers_define (work, work->snapshot->layers->top, error))
+         && _sandbox_layers_sweep (work, error);
+}
+
+/* One that stands still cannot be made to write out what it has. */
+static gboolean
+can_merge (const SandboxWork *work, const SandboxLayer *above)
+{
+  return above != work->snapshot->layers->top || !_sandbox_pieces_running (&work->pieces)
+         || work->pieces.virt_state == SANDBOX_VIRT_RUNNING;
+}
+
+gboolean
+_sandbox_layers_tidy (SandboxWork *work, GCancellable *cancellable, GError **error)
+{
+  gboolean busy = _sandbox_pieces_running (&work->pieces);
+  /* the test driver's disks have no bytes */
+  gboolean test = _sandbox_host_is_test (work->host);
+
+  if (!_sandbox_layers_sweep (work, error))
+    return FALSE;
+  for (guint i = 0; i < PASSES_MAX && !test; i++)
+    {
+      SandboxLayer *above = NULL;
+      SandboxLayer *layer = _sandbox_layers_find_merge (work->snapshot->layers, busy, &above);
+
+      if (layer == NULL || !can_merge (work, above))
+        return TRUE;
+      if (!merge_one (work, layer, above, cancellable, error))
+        return FALSE;
+    }
+  return TRUE;
+}
+
+/* A merge whose layers are no more, or whose copy is known to be whole. */
+static gboolean
+forget_stale (SandboxWork *work, const SandboxMerge *merge, GError **error)
+{
+  const SandboxLayers *layers = work->snapshot->layers;
+  gboolean layer = FALSE;
+
+  for (guint i = 0; i < layers->all->len; i++)
+    layer |= strcmp (((SandboxLayer *)layers->all->pdata[i])->volume, merge->volume) == 0;
+  return layer || note (work, NULL, error);
+}
+
+/* Stopped to have its disk written out, by a process that was killed then. */
+static gboolean
+wake (SandboxWork *work, GError **error)
+{
+  SandboxVirt *virt = work->host->virt;
+  const char *object = work->machine->object;
+  SandboxVirtPause pause = SANDBOX_VIRT_PAUSE_NONE;
+
+  if (work->pieces.virt_state != SANDBOX_VIRT_PAUSED
+      || _sandbox_suspend_note_read (work->machine) != SANDBOX_SUSPEND_NONE)
+    return TRUE;
+  if (!_sandbox_virt_domain_pause (virt, object, &pause, error))
+    return FALSE;
+  if (pause != SANDBOX_VIRT_PAUSE_OTHER)
+    return TRUE;
+  work->pieces.virt_state = SANDBOX_VIRT_RUNNING;
+  return _sandbox_virt_domain_resume (virt, object, error);
+}
+
+static gboolean
+settle (SandboxWork *work, GCancellable *cancellable, GError **error)
+{
+  g_autoptr (SandboxMerge) merge = noted (work->machine);
+
+  _sandbox_report (&work->report, "merge", "ending a merge of layers that was interrupted", 0, 0);
+  return wake (work, error) && _sandbox_layers_tidy (work, cancellable, error)
+         && forget_stale (work, merge, error);
+}
+
+/* What nobody names any more, and could not be merged while the machine ran. */
+static gboolean
+tidy_deep (SandboxWork *work, GCancellable *cancellable, GError **error)
+{
+  if (!_sandbox_layers_reload (work, error))
+    return FALSE;
+  return _sandbox_layer_depth (work->snapshot->layers->top) <= LAYERS_DEEP
+         || _sandbox_layers_tidy (work, cancellable, error);
+}
+
+/* FALSE: not all that had to be done could be. */
+static gboolean
+do_what_is_due (SandboxWork *work, const SandboxMerge *merge, GCancellable *cancellable,
+                GError **error)
+{
+  g_autoptr (SandboxMerge) left = NULL;
+
+  if (merge == NULL)
+    return tidy_deep (work, cancellable, error);
+  if (!settle (work, cancellable, error))
+    return FALSE;
+  left = noted (work->machine);
+  return left == NULL
+         || sandbox_fail (error, SANDBOX_ERROR_WRONG_STATE,
+                          "a merge of layers of its disk was interrupted, and can be ended only "
+                          "while it is off: `vms stop %s` first",
+                          work->machine->name);
+}
+
+gboolean
+_sandbox_layers_begin (SandboxWork *work, const char *verb, GCancellable *cancellable,
+                       GError **error)
+{
+  /* to these it is all the same */
+  static const char *const careless[] = { "stop", "destroy", "recreate", "repair",
+                                          "tidy", "run",     "import",   NULL };
+  g_autoptr (SandboxMerge) merge = noted (work->machine);
+  gboolean start = strcmp (verb, "start") == 0;
+  g_autoptr (GError) local = NULL;
+  g_auto (SandboxWork) own = { 0 };
+
+  if (!work->pieces.domain || work->pieces.memory || _sandbox_host_is_test (work->host)
+      || g_strv_contains (careless, verb)
+      || (merge == NULL && (!start || _sandbox_pieces_running (&work->pieces))))
+    return TRUE;
+  _sandbox_work_init (&own, work->machine, work->report.func, work->report.user_data);
+  own.pieces = work->pieces;
+  own.snapshot = _sandbox_snapshot_work_new ();
+  if (do_what_is_due (&own, merge, cancellable, &local))
+    {
+      work->pieces.virt_state = own.pieces.virt_state;
+      return TRUE;
+    }
+  /* it can run as it is */
+  if (!start || g_cancellable_is_cancelled (cancellable))
+    {
+      g_propagate_prefixed_error (error, g_steal_pointer (&local), "%s %s: ", verb,
+                                  work->machine->name);
+      return FALSE;
+    }
+  _sandbox_report (&work->report, "merge", local->message, 0, 0);
+  return TRUE;
+}

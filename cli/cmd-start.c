@@ -17,6 +17,25 @@ options_clear (Options *options)
 }
 G_DEFINE_AUTO_CLEANUP_CLEAR_FUNC (Options, options_clear)
 
+/* ssh is what is waited for anyway. */
+static gboolean
+read_wait_for (const char *word, guint16 *ret_port, GError **error)
+{
+  guint64 port = 0;
+
+  if (word == NULL || strcmp (word, "ssh") == 0)
+    return TRUE;
+  if (!g_ascii_string_to_unsigned (word, 10, 1, G_MAXUINT16, &port, NULL))
+    {
+      g_autofree char *shown = vms_escape (word);
+
+      return vms_fail (error, SANDBOX_ERROR_INVALID,
+                       "--wait-for=\"%s\" is neither \"ssh\" nor a port from 1 to 65535", shown);
+    }
+  *ret_port = (guint16)port;
+  return TRUE;
+}
+
 static gboolean
 read_options (const VmsArgs *args, Options *options, GError **error)
 {
@@ -24,7 +43,8 @@ read_options (const VmsArgs *args, Options *options, GError **error)
   options->shares = vms_share_specs (args);
   options->start.boot = vms_args_has (args, "boot");
   options->start.shares = (const char *const *)options->shares;
-  return vms_args_get_time (args, "timeout", &options->start.timeout_usec, error);
+  return read_wait_for (vms_args_get (args, "wait-for"), &options->start.wait_port, error)
+         && vms_args_get_time (args, "timeout", &options->start.timeout_usec, error);
 }
 
 static gboolean

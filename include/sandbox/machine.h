@@ -24,6 +24,8 @@ SandboxHost *sandbox_machine_get_host (SandboxMachine *machine);
  * @timeout_usec: how long to wait for ssh; 0: 5 minutes
  * @no_build: fail with NOT_FOUND instead of building a missing image
  * @boot: boot a machine that would go on from kept memory (start=warm)
+ * @wait_port: wait, too, until something in the machine listens on this TCP port, no longer than
+ * @timeout_usec once more: TIMED_OUT, and the machine runs; 0: do not
  */
 typedef struct
 {
@@ -32,6 +34,7 @@ typedef struct
   gint64 timeout_usec;
   gboolean no_build;
   gboolean boot;
+  guint16 wait_port;
 } SandboxStartOptions;
 #define SANDBOX_START_OPTIONS_INIT                                                                 \
   {                                                                                                \

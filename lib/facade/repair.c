@@ -312,7 +312,8 @@ sandbox_host_sweep (SandboxHost *host, GCancellable *cancellable, GError **error
       machine = _sandbox_machine_new (host, *name);
       /* A first look without the lock. */
       if ((is_abandoned (machine) || is_unfinished (machine))
-          && !repair_machine (machine, why_swept, TRUE, orphans, &report, cancellable, error))
+          && (!repair_machine (machine, why_swept, TRUE, orphans, &report, cancellable, error)
+              || !_sandbox_warm_repair (host, machine->object, TRUE, orphans, error)))
         return FALSE;
     }
   return TRUE;
@@ -367,7 +368,7 @@ sandbox_host_repair (SandboxHost *host, gboolean remove, SandboxProgressFunc pro
       || !_sandbox_image_clean (host, FALSE, remove, orphans, cancellable, error)
       || !_sandbox_layers_repair (host, remove, orphans, error)
       || !_sandbox_secrets_repair (host, remove, orphans, error)
-      || !_sandbox_warm_repair (host, remove, orphans, error))
+      || !_sandbox_warm_repair (host, "", remove, orphans, error))
     return NULL;
   return g_steal_pointer (&orphans);
 }

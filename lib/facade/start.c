@@ -56,6 +56,43 @@ resume (SandboxWork *work, GCancellable *cancellable, GError **error)
   return _sandbox_resume_locked (work, cancellable, error);
 }
 
+/* As the guest's kernel lists those that listen, on whatever address, IPv6 included. */
+static gboolean
+wait_port (SandboxWork *work, GCancellable *cancellable, GError **error)
+{
+  guint port = work->options.wait_port;
+  gint64 timeout =
+      work->options.timeout_usec > 0 ? work->options.timeout_usec : SANDBOX_START_TIMEOUT_USEC;
+  g_autofree char *note = g_strdup_printf ("waiting until something listens on port %u", port);
+  g_autofree char *command = g_strdup_printf (
+      "until grep -qsiE '^ *[0-9]+: [0-9A-F]+:%04X [0-9A-F]+:0000 0A ' /proc/net/tcp "
+      "/proc/net/tcp6; do sleep 0.3; done",
+      port);
+  g_autoptr (SandboxSsh) ssh = NULL;
+  g_autoptr (GError) local = NULL;
+  g_autofree char *said = NULL;
+
+  if (port == 0 || _sandbox_host_is_test (work->host))
+    return TRUE;
+  _sandbox_report (&work->report, "port", note, 0, 0);
+  ssh = _sandbox_machine_ready (work->machine, cancellable, error);
+  if (ssh == NULL)
+    return FALSE;
+  said = _sandbox_ssh_capture (ssh, command, -1, 1024, timeout, cancellable, &local);
+  if (said != NULL)
+    return TRUE;
+  if (!g_error_matches (local, SANDBOX_ERROR, SANDBOX_ERROR_TIMED_OUT))
+    {
+      g_propagate_error (error, g_steal_pointer (&local));
+      return FALSE;
+    }
+  return sandbox_fail (error, SANDBOX_ERROR_TIMED_OUT,
+                       "start %s: it runs, but within %" G_GINT64_FORMAT
+                       " s nothing in it listened on port %u; `vms ssh %s -- ss -ltn` shows what "
+                       "does",
+                       work->machine->name, timeout / G_USEC_PER_SEC, port, work->machine->name);
+}
+
 gboolean
 sandbox_machine_start (SandboxMachine *machine, const SandboxStartOptions *options,
                        SandboxProgressFunc progress, gpointer user_data, GCancellable *cancellable,
@@ -68,7 +105,9 @@ sandbox_machine_start (SandboxMachine *machine, const SandboxStartOptions *optio
   if (!_sandbox_options_copy (&work.options, sizeof work.options, options, error)
       || !_sandbox_work_begin (&work, "start", cancellable, error))
     return FALSE;
-  return _sandbox_resume_is_due (&work)
-             ? resume (&work, cancellable, error)
-             : _sandbox_work_run (&work, &_sandbox_verb_start, cancellable, error);
+  if (!(_sandbox_resume_is_due (&work)
+            ? resume (&work, cancellable, error)
+            : _sandbox_work_run (&work, &_sandbox_verb_start, cancellable, error)))
+    return FALSE;
+  return wait_port (&work, cancellable, error);
 }

@@ -236,16 +236,17 @@ why_orphan (SandboxHost *host, const char *id, gboolean counts)
 }
 
 gboolean
-_sandbox_warm_repair (SandboxHost *host, gboolean remove, GPtrArray *orphans, GError **error)
+_sandbox_warm_repair (SandboxHost *host, const char *object, gboolean remove, GPtrArray *orphans,
+                      GError **error)
 {
-  g_autoptr (GPtrArray) counting = list_ids (host, "", MANIFEST, error);
+  g_autoptr (GPtrArray) counting = list_ids (host, object, MANIFEST, error);
   g_autoptr (GPtrArray) disks =
       counting != NULL ? _sandbox_virt_list_volumes (host->virt, "vms-", TRUE, error) : NULL;
   g_autoptr (GHashTable) seen = g_hash_table_new_full (g_str_hash, g_str_equal, g_free, NULL);
 
   for (guint i = 0; disks != NULL && i < G_N_ELEMENTS (suffixes); i++)
     {
-      g_autoptr (GPtrArray) ids = list_ids (host, "", suffixes[i], error);
+      g_autoptr (GPtrArray) ids = list_ids (host, object, suffixes[i], error);
 
       for (guint k = 0; ids != NULL && k < ids->len; k++)
         {

@@ -43,9 +43,10 @@ gboolean _sandbox_warm_find (SandboxHost *host, SandboxWarm *warm, GError **erro
 /* All of @object, but for @keep (nullable); layers that something stands on stay, as layers. */
 gboolean
 _sandbox_warm_remove (SandboxHost *host, const char *object, const char *keep, GError **error);
-/* Halves, and those whose machine is gone. (element-type SandboxOrphan) */
-gboolean
-_sandbox_warm_repair (SandboxHost *host, gboolean remove, GPtrArray *orphans, GError **error);
+/* Halves, and those whose machine is gone; of @object, or of all: "". (element-type SandboxOrphan)
+ */
+gboolean _sandbox_warm_repair (SandboxHost *host, const char *object, gboolean remove,
+                               GPtrArray *orphans, GError **error);
 
 /* All that count. (element-type utf8) */
 GPtrArray *_sandbox_warm_ids (SandboxHost *host, GError **error);

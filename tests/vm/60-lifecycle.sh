@@ -24,6 +24,16 @@ creates_with_a_share() {
 	eq "$(in_guest life hostname)" life
 }
 
+waits_for_a_port() {
+	in_guest life 'setsid sh -c "sleep 6; exec busybox httpd -f -p 127.0.0.1:8123" </dev/null >/dev/null 2>&1 &'
+	vms start --wait-for 8123 life
+	contains "$(in_guest life 'ss -Hltn "sport = :8123"')" LISTEN
+	status 6 vms start --wait-for 8124 --timeout 2s life 2>"$T/err"
+	contains "$(cat "$T/err")" 'it runs, but.*port 8124'
+	status 2 vms start --wait-for http life
+	vms start --wait-for ssh life
+}
+
 stops_and_keeps() {
 	vms stop life
 	eq "$(domain_state life)" "shut off"
@@ -110,6 +120,7 @@ destroys() {
 }
 
 t "create with a share, start" creates_with_a_share
+t "start waits for a port of the machine's" waits_for_a_port
 t "stop, and stop again" stops_and_keeps
 t "clone: the same disk, another identity" clones
 t "clone of a running machine, which goes on" clone_of_a_running_machine

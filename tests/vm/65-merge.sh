@@ -1,0 +1,152 @@
+#!/bin/bash
+# SPDX-License-Identifier: LGPL-2.1-or-later
+# Merged layers whose QEMU is killed before it has written them out, and memory that libvirt itself keeps: nothing that the guest had on its
+# disk is lost, and no memory meets another disk. A killed QEMU leaves the files as they were handed to the kernel: what it had only in
+# its own memory is gone, as with a power cut.
+# shellcheck source=tests/vm/lib.sh
+. "$(dirname "$0")/lib.sh"
+
+need_image
+vms destroy --yes --if-exists merge >/dev/null 2>&1
+
+layers() {
+	root_virsh vol-list --pool vms | awk '{ print $1 }' | grep -cE "^$(object merge)(\.[0-9]+)?\.qcow2$"
+}
+
+begins() {
+	as_user mkdir -p "$PROFILES"
+	as_user tee "$PROFILES/merge.profile" >/dev/null <<<$'[profile]\ninherits=ci\n[machine]\nmemory=512MiB\ncpus=1\nstart=boot'
+	vms start merge
+	in_guest merge 'mkdir files'
+}
+
+# What is written between two snapshots is in the layer of the second; with the second's name gone, it is merged.
+write_and_freeze() {
+	vms snapshot merge before
+	in_guest merge "for i in 1 2 3 4 5 6 7 8; do head -c 600000 /dev/urandom >files/$1.\$i; done; sha256sum files/* >sums; sync"
+	vms snapshot merge between
+}
+
+# kill_qemu OBJECT
+kill_qemu() {
+	local pid
+	pid=$(cat "/run/libvirt/qemu/$1.pid")
+	kill -KILL "$pid"
+	while [ -e "/proc/$pid" ]; do sleep 0.1; done
+}
+
+files_are_whole() {
+	vms start merge
+	in_guest merge 'sha256sum --quiet -c sums && ls files | wc -l' >"$T/out"
+	eq "$(cat "$T/out")" "$1" "files"
+	lacks "$(in_guest merge 'sudo dmesg')" 'EXT4-fs error|corrupt'
+	[ ! -e "$STATE/merge/merge" ] || fail "the note is still there"
+	[ "$(domain_state merge)" = running ] || fail "it does not run"
+}
+
+killed_after_a_merge() {
+	write_and_freeze one
+	eq "$(layers)" 3 "layers"
+	vms snapshot delete merge between
+	kill_qemu "$(object merge)"
+	eq "$(layers)" 2 "layers"
+	files_are_whole 8
+	vms snapshot delete merge before
+}
+
+# stands_at FAULT COMMAND...: in the background; the process that stopped itself there is $stood
+stands_at() {
+	local fault=$1
+	shift
+	SANDBOX_FAULT=$fault:stop vms "$@" >"$T/said" 2>&1 &
+	job=$!
+	stood=
+	for _ in $(seq 1200); do
+		for pid in $(pgrep -u "$TEST_UID" -x vms); do
+			! grep -q '^State:.T' "/proc/$pid/status" 2>/dev/null || stood=$pid
+		done
+		[ -z "$stood" ] || return 0
+		sleep 0.1
+	done
+	fail "it did not come to $fault: $(cat "$T/said")"
+}
+
+killed_before_it_is_written() {
+	local job stood have=0
+	write_and_freeze two
+	stands_at layers:merge:copied snapshot delete merge between
+	kill_qemu "$(object merge)"
+	kill -CONT "$stood"
+	wait "$job" || have=$?
+	[ "$have" -ne 0 ] || fail "it says that all is well"
+	eq "$(layers)" 3 "layers"
+	files_are_whole 16
+	eq "$(layers)" 2 "layers once it has started"
+	vms snapshot delete merge before
+}
+
+# vms dies there, and the machine runs on: the next verb ends the merge.
+vms_dies_there() {
+	local have=0
+	write_and_freeze three
+	SANDBOX_FAULT=layers:merge:copied:kill vms snapshot delete merge between || have=$?
+	eq "$have" 137
+	[ -e "$STATE/merge/merge" ] || fail "no note"
+	vms snapshot merge more
+	[ ! -e "$STATE/merge/merge" ] || fail "the note is still there"
+	eq "$(layers)" 3 "layers"
+	kill_qemu "$(object merge)"
+	files_are_whole 24
+	vms snapshot delete merge more
+	vms snapshot delete merge before
+}
+
+helper_is_killed() {
+	local job stood have=0
+	write_and_freeze four
+	vms stop --force --timeout 20s merge
+	stands_at layers:merge:copied snapshot delete merge between
+	kill_qemu "$(object merge).merge"
+	kill -CONT "$stood"
+	wait "$job" || have=$?
+	[ "$have" -ne 0 ] || fail "it says that all is well"
+	eq "$(layers)" 3 "layers"
+	files_are_whole 32
+	eq "$(layers)" 2 "layers once it has started"
+}
+
+# By virt-manager, say. Its disk and that memory belong together.
+libvirt_keeps_memory() {
+	root_virsh managedsave "$(object merge)" >/dev/null
+	status 4 vms start merge 2>"$T/err"
+	contains "$(cat "$T/err")" 'managed save.*vms stop --force merge'
+	status 4 vms recreate --yes merge
+	status 4 vms revert --yes merge before
+	status 4 vms snapshot merge
+	root_virsh net-start "$(object merge)" >/dev/null
+	root_virsh start "$(object merge)" >/dev/null
+	vms start merge
+	in_guest merge 'sha256sum --quiet -c sums'
+	root_virsh managedsave "$(object merge)" >/dev/null
+	status 4 vms stop merge
+	vms stop --force merge
+	files_are_whole 32
+}
+
+goes() {
+	vms destroy --yes merge
+	nothing_remains merge
+}
+
+t "a machine with files" begins
+passed || finish
+t "QEMU is killed right after a merge" killed_after_a_merge
+t "QEMU is killed before the merge is written out" killed_before_it_is_written
+if full; then
+	t "vms is killed there" vms_dies_there
+	t "the helper of a machine that is off is killed there" helper_is_killed
+	t "libvirt keeps its memory: nothing starts over it" libvirt_keeps_memory
+fi
+t "destroyed" goes
+rm -f "$PROFILES/merge.profile"
+finish

@@ -439,6 +439,26 @@ sandbox_machine_read_changes (SandboxMachine *machine, const char *share_tag,
   return sets != NULL ? sandbox_changes_ref (sets->pdata[0]) : NULL;
 }
 
+/* With the machine's lock: a stop that asked before, and notes its answer after, would still call
+ * all of it applied. */
+static gboolean
+undo_locked (SandboxMachine *machine, const char *tag, int root_fd, int dir_fd, guint *ret_undone,
+             guint *ret_left, GCancellable *cancellable, GError **error)
+{
+  SandboxReport report = { NULL, NULL, machine->name };
+  SandboxLock *lock = _sandbox_machine_lock (machine, "undo", machine->host->lock_wait_usec,
+                                             &report, cancellable, error);
+  gboolean ok;
+
+  if (lock == NULL)
+    return FALSE;
+  /* what is put back are changes again, of which what a stop has noted knows nothing */
+  ok = _sandbox_unapplied_write (machine, SANDBOX_UNAPPLIED_UNKNOWN, error)
+       && _sandbox_changes_undo (root_fd, dir_fd, tag, ret_undone, ret_left, cancellable, error);
+  _sandbox_machine_unlock (machine, lock);
+  return ok;
+}
+
 gboolean
 sandbox_machine_undo_apply (SandboxMachine *machine, const char *share_tag, guint *ret_undone,
                             guint *ret_left, GCancellable *cancellable, GError **error)
@@ -449,6 +469,6 @@ sandbox_machine_undo_apply (SandboxMachine *machine, const char *share_tag, guin
   sandbox_autofd int dir_fd = root_fd < 0 ? -1 : _sandbox_records_fd (machine, error);
 
   return dir_fd >= 0
-         && _sandbox_changes_undo (root_fd, dir_fd, share_tag, ret_undone, ret_left, cancellable,
-                                   error);
+         && undo_locked (machine, share_tag, root_fd, dir_fd, ret_undone, ret_left, cancellable,
+                         error);
 }

@@ -57,7 +57,7 @@ typedef enum
   SANDBOX_UNAPPLIED_NONE,
   SANDBOX_UNAPPLIED_SOME,
   SANDBOX_UNAPPLIED_SAVED,   /* some, which are saved */
-  SANDBOX_UNAPPLIED_UNKNOWN, /* it was not stopped by us, or did not answer */
+  SANDBOX_UNAPPLIED_UNKNOWN, /* it was not stopped by us, did not answer, or got changes back */
   SANDBOX_UNAPPLIED_NOTHING, /* no share for review was ever started */
 } SandboxUnapplied;
 SandboxUnapplied _sandbox_unapplied_read (SandboxMachine *machine);

@@ -100,6 +100,12 @@ nothing_to_save() {
 	[ ! -e "$SAVED" ] || fail "something was saved: $(ls "$SAVED")"
 	# an apply that is undone is one that was not made
 	vms apply --undo keep
+	eq "$(unapplied)" unknown
+	contains "$(vms status keep)" 'unapplied  not known'
+	vms clone keep victim
+	vms destroy --yes victim 2>"$T/err"
+	contains "$(cat "$T/err")" "saved in $SAVED/victim-"
+	rm -rf "$SAVED"
 	vms start --timeout 15m keep
 	vms stop --timeout 5m keep
 	eq "$(unapplied)" some

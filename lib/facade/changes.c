@@ -154,10 +154,14 @@ _sandbox_records_clone (SandboxMachine *from, SandboxMachine *to, GError **error
       g_autofree char *text = NULL;
       gsize length = 0;
 
-      if (g_str_has_suffix (names[i], ".index"))
-        _sandbox_merge_copy_index (from_fd, names[i], to_fd, names[i]);
-      if (!g_str_has_suffix (names[i], ".manifest") && !g_str_has_suffix (names[i], ".applied")
-          && strcmp (names[i], SANDBOX_UNAPPLIED_FILE) != 0)
+      if (g_str_has_suffix (names[i], ".manifest"))
+        {
+          g_autofree char *tag = g_strndup (names[i], strlen (names[i]) - strlen (".manifest"));
+
+          _sandbox_merge_copy (from_fd, to_fd, tag);
+        }
+      else if (!g_str_has_suffix (names[i], ".applied")
+               && strcmp (names[i], SANDBOX_UNAPPLIED_FILE) != 0)
         continue;
       if (!sandbox_file_read_at (from_fd, names[i], SANDBOX_MANIFEST_FILE_MAX, &text, &length,
                                  error)

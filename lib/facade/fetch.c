@@ -45,13 +45,12 @@ open_disk (SandboxSource *source, const SandboxReport *report, GCancellable *can
            GError **error)
 {
   SandboxMachine *machine = source->machine;
-  g_autofree char *log = g_build_filename (machine->state_path, "console.log", NULL);
   g_autoptr (SandboxLayers) layers = _sandbox_layers_load (machine, error);
   const SandboxLayer *top = layers != NULL ? layers->top : NULL;
 
   if (layers == NULL)
     return FALSE;
-  if (top == NULL || !g_file_test (log, G_FILE_TEST_EXISTS))
+  if (top == NULL || !_sandbox_machine_was_started (machine))
     return sandbox_fail (error, SANDBOX_ERROR_WRONG_STATE,
                          "reading changes of %s: it was never started, and has none; start it with "
                          "`vms start %s`",

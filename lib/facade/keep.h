@@ -60,6 +60,8 @@ typedef enum
   SANDBOX_UNAPPLIED_UNKNOWN, /* it was not stopped by us, did not answer, or got changes back */
   SANDBOX_UNAPPLIED_NOTHING, /* no share for review was ever started */
 } SandboxUnapplied;
+/* Whether its disk may hold anything of its own: it was started, or is the copy of one that was. */
+gboolean _sandbox_machine_was_started (SandboxMachine *machine);
 SandboxUnapplied _sandbox_unapplied_read (SandboxMachine *machine);
 /* UNKNOWN removes what is there. */
 gboolean

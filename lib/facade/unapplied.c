@@ -39,6 +39,21 @@ open_records (SandboxMachine *machine)
                                 O_RDONLY | O_DIRECTORY | O_CLOEXEC | O_NOFOLLOW);
 }
 
+gboolean
+_sandbox_machine_was_started (SandboxMachine *machine)
+{
+  g_autofree char *log = g_build_filename (machine->state_path, "console.log", NULL);
+  sandbox_autofd int fd = open_records (machine);
+  g_auto (GStrv) names = fd < 0 ? NULL : sandbox_dir_list (fd, NULL);
+
+  if (g_file_test (log, G_FILE_TEST_EXISTS))
+    return TRUE;
+  for (guint i = 0; names != NULL && names[i] != NULL; i++)
+    if (g_str_has_suffix (names[i], ".manifest"))
+      return TRUE;
+  return FALSE;
+}
+
 SandboxUnapplied
 _sandbox_unapplied_read (SandboxMachine *machine)
 {

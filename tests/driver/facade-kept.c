@@ -145,11 +145,49 @@ test_undo (void)
   world_clear (&world);
 }
 
+static SandboxMachine *
+make_copy (const World *world)
+{
+  g_autoptr (GError) error = NULL;
+  SandboxMachine *copy = sandbox_host_create (world->host, "copy", "ci", NULL, NULL, &error);
+  sandbox_autofd int records_fd = open_records (copy);
+
+  g_assert_no_error (error);
+  g_assert_false (_sandbox_machine_was_started (copy));
+  g_assert_true (_sandbox_records_clone (world->machine, copy, &error));
+  g_assert_no_error (error);
+  return copy;
+}
+
+/* What it holds is the machine's, before it was ever started; and what merges begin with. */
+static void
+test_clone (void)
+{
+  g_autoptr (SandboxMachine) copy = NULL;
+  g_autofree char *base = NULL, *name = NULL;
+  guint8 hash[SANDBOX_HASH_BYTES];
+  World world;
+
+  world_init (&world);
+  apply (&world);
+  g_assert_true (_sandbox_unapplied_write (world.machine, SANDBOX_UNAPPLIED_SOME, NULL));
+  copy = make_copy (&world);
+  g_assert_true (_sandbox_machine_was_started (copy));
+  g_assert_cmpint ((int)_sandbox_unapplied_read (copy), ==, SANDBOX_UNAPPLIED_SOME);
+  _sandbox_text_hash ("machine\n", hash);
+  name = _sandbox_hash_to_hex (hash);
+  base = g_build_filename (copy->state_path, "review", "project.base", NULL);
+  check_text (base, name, "machine\n");
+  sandbox_machine_unref (g_steal_pointer (&copy));
+  world_clear (&world);
+}
+
 int
 main (int argc, char **argv)
 {
   umask (022);
   g_test_init (&argc, &argv, NULL);
   g_test_add_func ("/driver/kept/undo", test_undo);
+  g_test_add_func ("/driver/kept/clone", test_clone);
   return g_test_run ();
 }

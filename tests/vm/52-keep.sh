@@ -102,7 +102,9 @@ nothing_to_save() {
 	vms apply --undo keep
 	eq "$(unapplied)" unknown
 	contains "$(vms status keep)" 'unapplied  not known'
+	# so does the copy of one that has changes, before it was ever started
 	vms clone keep victim
+	contains "$(vms diff --stat victim)" 'modified .* one '
 	vms destroy --yes victim 2>"$T/err"
 	contains "$(cat "$T/err")" "saved in $SAVED/victim-"
 	rm -rf "$SAVED"

@@ -7,7 +7,7 @@
 
 typedef struct
 {
-  char *home, *project;
+  char *name, *project;
   SandboxHost *host;
   SandboxMachine *machine;
 } World;
@@ -55,13 +55,14 @@ world_init (World *world)
 {
   g_autoptr (GError) error = NULL;
   sandbox_autofd int root_fd = -1, records_fd = -1;
+  static guint n;
 
-  world->home = driver_test_home ();
   world->host = driver_test_open (TEST_URI, NULL);
-  world->project = g_build_filename (world->home, "project", NULL);
+  world->name = g_strdup_printf ("kept%u", ++n);
+  world->project = g_build_filename (g_getenv ("HOME"), world->name, "project", NULL);
   g_assert_cmpint (g_mkdir_with_parents (world->project, 0700), ==, 0);
   put (world->project, "old", "host\n");
-  world->machine = sandbox_host_create (world->host, "kept", "ci", NULL, NULL, &error);
+  world->machine = sandbox_host_create (world->host, world->name, "ci", NULL, NULL, &error);
   g_assert_no_error (error);
   g_assert_true (sandbox_machine_add_share (world->machine, world->project, NULL, NULL, NULL, NULL,
                                             NULL, &error));
@@ -76,8 +77,7 @@ world_clear (World *world)
 {
   sandbox_machine_unref (world->machine);
   sandbox_host_unref (world->host);
-  driver_test_remove_home (world->home);
-  g_free (world->home);
+  g_free (world->name);
   g_free (world->project);
 }
 
@@ -119,7 +119,7 @@ apply (const World *world)
   upper = _sandbox_upper_read (read_archive, &archive, records_fd, &error);
   g_assert_no_error (error);
   changes =
-      _sandbox_changes_new ("kept", "project", upper, NULL, root_fd, records_fd, NULL, &error);
+      _sandbox_changes_new (world->name, "project", upper, NULL, root_fd, records_fd, NULL, &error);
   g_assert_no_error (error);
   g_assert_true (sandbox_changes_apply (changes, NULL, NULL, NULL, NULL, NULL));
 }
@@ -182,12 +182,128 @@ test_clone (void)
   world_clear (&world);
 }
 
+static SandboxPlanShare *
+new_share (const char *tag, const char *source)
+{
+  SandboxPlanShare *share = g_new0 (SandboxPlanShare, 1);
+
+  share->tag = g_strdup (tag);
+  share->source = g_strdup (source);
+  share->target = g_strdup ("/home/dev/x");
+  share->mode = SANDBOX_SHARE_REVIEW;
+  share->guard = g_strdup ("deploy.sh");
+  share->flag = g_strdup ("");
+  share->shadow = g_strdup ("");
+  return share;
+}
+
+/* What a start notes of its shares. */
+static void
+record (const World *world, const char *const *tags, gboolean disk)
+{
+  SandboxPlan plan = { .shares = g_ptr_array_new_with_free_func (_sandbox_plan_share_free) };
+  SandboxWork work = { .machine = world->machine, .plan = &plan };
+  g_autoptr (GError) error = NULL;
+
+  work.pieces.disk = disk;
+  for (; *tags != NULL; tags++)
+    g_ptr_array_add (plan.shares, new_share (*tags, world->project));
+  g_assert_true (_sandbox_step_record (&work, NULL, &error));
+  g_assert_no_error (error);
+  g_ptr_array_unref (plan.shares);
+}
+
+static void
+check_unapplied (const World *world, const char *expected)
+{
+  SandboxDomainMeta meta = { .shares = g_ptr_array_new () };
+  SandboxWork work = { .machine = world->machine, .old_meta = &meta };
+  g_autoptr (GPtrArray) shares = _sandbox_unapplied_shares (&work);
+  g_autoptr (GString) tags = g_string_new ("");
+
+  for (guint i = 0; i < shares->len; i++)
+    {
+      const SandboxPlanShare *share = shares->pdata[i];
+
+      g_string_append_printf (tags, "%s%s", i > 0 ? " " : "", share->tag);
+      g_assert_cmpstr (share->source, ==, world->project);
+      g_assert_cmpstr (share->guard, ==, "deploy.sh");
+    }
+  g_assert_cmpstr (tags->str, ==, expected);
+  g_ptr_array_unref (meta.shares);
+}
+
+/* A machine keeps the layers of shares that it has no more, until its disk goes. */
+static void
+test_ended (void)
+{
+  static const char *const both[] = { "one", "two", NULL }, *const two[] = { "two", NULL };
+  g_auto (GStrv) tags = NULL, left = NULL;
+  g_autofree char *joined = NULL;
+  World world;
+
+  world_init (&world);
+  record (&world, both, TRUE);
+  check_unapplied (&world, "one two");
+  record (&world, two, TRUE);
+  check_unapplied (&world, "one two");
+  tags = sandbox_machine_list_reviews (world.machine, NULL);
+  joined = g_strjoinv (" ", tags);
+  g_assert_cmpstr (joined, ==, "project one two");
+  g_assert_true (_sandbox_record_remove (world.machine, "two", NULL));
+  check_unapplied (&world, "one");
+  record (&world, two, FALSE);
+  check_unapplied (&world, "two");
+  world_clear (&world);
+}
+
+static gboolean
+remove_share (const World *world, gboolean discard, GError **error)
+{
+  SandboxRemoveShareOptions options = SANDBOX_REMOVE_SHARE_OPTIONS_INIT;
+
+  options.discard_changes = discard;
+  return sandbox_machine_remove_share (world->machine, "project", &options, NULL, error);
+}
+
+/* Of a machine that is off: not while it may hold changes there. There is no guest to be asked. */
+static void
+test_remove_share (void)
+{
+  g_autoptr (GError) error = NULL;
+  World world;
+
+  world_init (&world);
+  g_assert_true (_sandbox_unapplied_write (world.machine, SANDBOX_UNAPPLIED_SOME, NULL));
+  g_assert_false (remove_share (&world, FALSE, &error));
+  g_assert_error (error, SANDBOX_ERROR, SANDBOX_ERROR_WRONG_STATE);
+  g_assert_nonnull (strstr (error->message, "stay on the machine's disk"));
+  g_clear_error (&error);
+  g_assert_true (_sandbox_unapplied_write (world.machine, SANDBOX_UNAPPLIED_UNKNOWN, NULL));
+  g_assert_false (remove_share (&world, FALSE, NULL));
+  g_assert_true (remove_share (&world, TRUE, &error));
+  g_assert_no_error (error);
+  g_assert_true (
+      sandbox_machine_add_share (world.machine, world.project, NULL, NULL, NULL, NULL, NULL, NULL));
+  g_assert_true (_sandbox_unapplied_write (world.machine, SANDBOX_UNAPPLIED_NONE, NULL));
+  g_assert_true (remove_share (&world, FALSE, &error));
+  g_assert_no_error (error);
+  world_clear (&world);
+}
+
 int
 main (int argc, char **argv)
 {
+  g_autofree char *home = driver_test_home ();
+  int status;
+
   umask (022);
   g_test_init (&argc, &argv, NULL);
   g_test_add_func ("/driver/kept/undo", test_undo);
   g_test_add_func ("/driver/kept/clone", test_clone);
-  return g_test_run ();
+  g_test_add_func ("/driver/kept/ended", test_ended);
+  g_test_add_func ("/driver/kept/remove-share", test_remove_share);
+  status = g_test_run ();
+  driver_test_remove_home (home);
+  return status;
 }

@@ -113,6 +113,23 @@ nothing_to_save() {
 	eq "$(unapplied)" some
 }
 
+# A share that is taken out of a machine that is off takes no changes with it.
+removed_share() {
+	vms create gone --share "$PROJECT:~/project"
+	vms start --timeout 15m gone
+	in_guest gone 'echo kept >~/project/gone'
+	vms stop --timeout 5m gone
+	status 4 vms share remove gone kept 2>"$T/err"
+	contains "$(cat "$T/err")" '1 change that was not applied'
+	vms share remove gone kept --discard-changes
+	contains "$(vms diff --stat gone)" 'added .* gone '
+	vms destroy --yes gone 2>"$T/err"
+	contains "$(cat "$T/err")" "saved in $SAVED/gone-"
+	contains "$(vms diff --from "$(ls -d "$SAVED"/gone-*)" gone)" '^\+kept$'
+	rm -rf "$SAVED"
+	no_reader_remains
+}
+
 running_machine() {
 	vms start --timeout 15m keep
 	in_guest keep 'echo running >~/project/running'
@@ -180,6 +197,7 @@ fi
 t "destroy saves them first; from there they are shown and applied" destroy_saves_them
 if full; then
 	t "a machine without changes is not read, and destroyed at once" nothing_to_save
+	t "a share that is taken away from a stopped machine leaves its changes" removed_share
 	t "recreate of a running machine saves what it has" running_machine
 	t "the end of a throwaway machine saves what it changed" throwaway
 	t "a hostile layer, and a plug that was pulled: read, refused, the disk stays as it was" hostile_layer

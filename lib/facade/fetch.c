@@ -8,6 +8,7 @@
 #include <unistd.h>
 
 #define FINGERPRINT_USEC (20 * G_USEC_PER_SEC)
+#define NAMES_SHOWN      5
 
 void
 _sandbox_source_clear (SandboxSource *source)
@@ -139,6 +140,27 @@ _sandbox_fetched_add_left_out (SandboxFetched *fetched, GError **error)
         && !_sandbox_upper_add_left_out (fetched->upper, lines[i] + 2, lines[i][0] == 'f', error))
       return FALSE;
   return TRUE;
+}
+
+char *
+_sandbox_fetched_too_large (const SandboxFetched *fetched)
+{
+  g_auto (GStrv) lines = g_strsplit (fetched->left_out, "\n", -1);
+  g_autoptr (GString) names = g_string_new ("");
+  guint n = 0;
+
+  for (guint i = 0; lines[i]; i++)
+    {
+      const char *path = strlen (lines[i]) > 2 ? lines[i] + 2 : "";
+      g_autofree char *shown =
+          sandbox_escape (g_str_has_prefix (path, "./") ? path + 2 : path, -1, 200);
+
+      if (*path != '\0' && lines[i][0] == 'f' && ++n <= NAMES_SHOWN)
+        g_string_append_printf (names, "%s%s", n > 1 ? ", " : "", shown);
+    }
+  if (n > NAMES_SHOWN)
+    g_string_append_printf (names, " and %u more", n - NAMES_SHOWN);
+  return n > 0 ? g_string_free (g_steal_pointer (&names), FALSE) : NULL;
 }
 
 gboolean

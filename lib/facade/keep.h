@@ -68,6 +68,8 @@ _sandbox_changes_fetch (const SandboxSource *source, const char *tag, int dir_fd
                         SandboxFetched *fetched, GCancellable *cancellable, GError **error);
 void _sandbox_fetched_clear (SandboxFetched *fetched);
 G_DEFINE_AUTO_CLEANUP_CLEAR_FUNC (SandboxFetched, _sandbox_fetched_clear)
+/* Names of what was not sent for its size, for a message; NULL when all was. (transfer full) */
+char *_sandbox_fetched_too_large (const SandboxFetched *fetched);
 /* Adds lines "TYPE ./PATH". */
 gboolean _sandbox_fetched_add_left_out (SandboxFetched *fetched, GError **error);
 

@@ -77,6 +77,20 @@ remove_share (const Save *save, const char *tag, GError **error)
   return sandbox_remove_at (save->dir_fd, tar, error);
 }
 
+/* A saved set that lacks files is none: they would go with the disk. Sockets and the like hold
+ * nothing. */
+static gboolean
+check_whole (const SandboxPlanShare *share, const SandboxFetched *fetched, GError **error)
+{
+  g_autofree char *names = _sandbox_fetched_too_large (fetched);
+
+  return names == NULL
+         || sandbox_fail (error, SANDBOX_ERROR_UNSUPPORTED,
+                          "in its share \"%s\" are files of more than 4 GiB, which are not saved: "
+                          "%s; copy out what you need of them (`vms cp`) and remove them there",
+                          share->tag, names);
+}
+
 static gboolean
 save_share (Save *save, const SandboxPlanShare *share, GError **error)
 {
@@ -97,6 +111,8 @@ save_share (Save *save, const SandboxPlanShare *share, GError **error)
       g_propagate_error (error, g_steal_pointer (&local));
       return FALSE;
     }
+  if (!check_whole (share, &fetched, error))
+    return FALSE;
   if (!is_worth_it (save, share, &fetched))
     return remove_share (save, share->tag, error);
   if (fsync (fd) < 0)
@@ -202,13 +218,14 @@ static gboolean
 fail_unsaved (SandboxWork *work, const char *verb, const GError *why, GError **error)
 {
   const char *name = work->machine->name;
-  gboolean running = _sandbox_pieces_running (&work->pieces);
+  /* its disk has what did not come from the guest, but not what is not sent at all */
+  gboolean stop = _sandbox_pieces_running (&work->pieces) && why->code != SANDBOX_ERROR_UNSUPPORTED;
 
   g_set_error (error, why->domain, why->code,
                "%s %s: it may hold changes that were not applied, and they could not be saved: "
                "%s\n%s%s%s--discard-changes goes on without them",
-               verb, name, why->message, running ? "`vms stop --force " : "", running ? name : "",
-               running ? "` and trying again reads them from its disk; " : "");
+               verb, name, why->message, stop ? "`vms stop --force " : "", stop ? name : "",
+               stop ? "` and trying again reads them from its disk; " : "");
   return FALSE;
 }
 

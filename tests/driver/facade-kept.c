@@ -291,6 +291,30 @@ test_remove_share (void)
   world_clear (&world);
 }
 
+/* What keeps the others from being saved, too. */
+static void
+test_too_large (void)
+{
+  const struct
+  {
+    const char *left_out, *expected;
+  } cases[] = {
+    { "", NULL },
+    { "s ./socket\ns ./f\n", NULL },
+    { "f ./big\n", "big" },
+    { "s ./socket\nf ./a/big\nf ./b\033[2J\n", "a/big, b\\x1b[2J" },
+    { "f ./1\nf ./2\nf ./3\nf ./4\nf ./5\nf ./6\nf ./7\n", "1, 2, 3, 4, 5 and 2 more" },
+  };
+
+  for (gsize i = 0; i < G_N_ELEMENTS (cases); i++)
+    {
+      SandboxFetched fetched = { .left_out = (char *)cases[i].left_out };
+      g_autofree char *names = _sandbox_fetched_too_large (&fetched);
+
+      g_assert_cmpstr (names, ==, cases[i].expected);
+    }
+}
+
 int
 main (int argc, char **argv)
 {
@@ -303,6 +327,7 @@ main (int argc, char **argv)
   g_test_add_func ("/driver/kept/clone", test_clone);
   g_test_add_func ("/driver/kept/ended", test_ended);
   g_test_add_func ("/driver/kept/remove-share", test_remove_share);
+  g_test_add_func ("/driver/kept/too-large", test_too_large);
   status = g_test_run ();
   driver_test_remove_home (home);
   return status;

@@ -132,7 +132,12 @@ removed_share() {
 
 running_machine() {
 	vms start --timeout 15m keep
-	in_guest keep 'echo running >~/project/running'
+	in_guest keep 'cd ~/project; echo running >running; truncate -s 5G big'
+	status 5 vms recreate --yes keep 2>"$T/err"
+	contains "$(cat "$T/err")" 'more than 4 GiB.*: big;'
+	lacks "$(cat "$T/err")" 'stop --force'
+	[ ! -e "$SAVED" ] || eq "$(ls -A "$SAVED")" ""
+	in_guest keep 'rm ~/project/big'
 	vms recreate --yes keep 2>"$T/err"
 	contains "$(cat "$T/err")" "saved in $SAVED/keep-"
 	contains "$(vms diff --from "$(ls -d "$SAVED"/keep-*)" keep)" '^\+running$'

@@ -218,7 +218,7 @@ print_status (const SandboxMachineStatus *status, gboolean guarded)
   line ("unapplied", strcmp (status->unapplied, "some") == 0
                          ? "changes in shares: `vms diff` shows them"
                      : strcmp (status->unapplied, "unknown") == 0
-                         ? "not known, as it was not stopped by `vms stop`: `vms diff` tells"
+                         ? "not known without a look at its disk: `vms diff` takes it"
                          : status->unapplied);
   print_forwards (status);
   line ("libvirt", status->object);

@@ -153,7 +153,7 @@ static const VmsOption share_add_options[] = {
 };
 static const VmsOption share_remove_options[] = {
   FLAG ('f', "force", "also while processes of the machine work in it: what they do there fails"),
-  FLAG (0, "discard-changes", "throw away what the machine changed there and was not applied"),
+  FLAG (0, "discard-changes", "also with changes there that were not applied: they go (of one that is off: stay on its disk)"),
   END
 };
 static const VmsOption snapshot_create_options[] = {

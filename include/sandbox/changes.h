@@ -92,7 +92,8 @@ typedef struct
   gboolean runnable, applied;
 } SandboxChange;
 
-/* Tags of the machine's shares in mode "review". (array zero-terminated=1) (transfer full) */
+/* Tags of the machine's shares in mode "review", and of those that it has no more, and whose
+ * changes its disk still has. (array zero-terminated=1) (transfer full) */
 char **sandbox_machine_list_reviews (SandboxMachine *machine, GError **error);
 
 /* Reads what the machine changed in the share @share, and compares it with this host's record of

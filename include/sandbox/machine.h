@@ -156,8 +156,8 @@ typedef struct
  * "disk-error", "suspended" (by sandbox_machine_suspend() to memory), "other" (vms-guard, or
  * somebody); "" while it is not; static
  * @unapplied: whether a machine that does not run holds changes in shares for review that were not
- * applied: "none", "some" or "unknown" (it was not stopped by us, or did not answer then; reading
- * them tells). "" while it runs, and when it never had such a share
+ * applied: "none", "some" or "unknown" (it was not stopped by us, did not answer then, or an apply
+ * was undone since; reading them tells). "" while it runs, and when it never had such a share
  * @encrypted: whether its disk is encrypted, or would be made so
  * @forwards: what is forwarded, or would be after a start; whether it works is not looked at, so
  * the states are all "off": see sandbox_machine_list_forwards()

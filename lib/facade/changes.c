@@ -8,9 +8,7 @@
 #include <unistd.h>
 
 #define RECORDS_DIR SANDBOX_RECORDS_DIR
-/* Which directory a record is of, for a share that came while the machine ran. */
-#define SOURCE_SUFFIX ".source"
-#define OPEN_ROOT     (O_RDONLY | O_DIRECTORY | O_CLOEXEC)
+#define OPEN_ROOT   (O_RDONLY | O_DIRECTORY | O_CLOEXEC)
 
 int
 _sandbox_records_fd (SandboxMachine *machine, GError **error)
@@ -36,6 +34,8 @@ record_share (SandboxWork *work, const SandboxPlanShare *share, int dir_fd,
 {
   sandbox_autofd int root_fd = -1;
 
+  if (!_sandbox_share_note (dir_fd, share, error))
+    return FALSE;
   /* the oldest record counts, as long as the machine has the same disk; for a fresh one it is made
    * anew, before there is one */
   if (work->pieces.disk && _sandbox_manifest_exists (dir_fd, share->tag))
@@ -44,21 +44,13 @@ record_share (SandboxWork *work, const SandboxPlanShare *share, int dir_fd,
   return root_fd >= 0 && _sandbox_manifest_take (root_fd, dir_fd, share->tag, cancellable, error);
 }
 
-static gboolean
-write_source (int dir_fd, const SandboxPlanShare *share, GError **error)
-{
-  g_autofree char *file = g_strconcat (share->tag, SOURCE_SUFFIX, NULL);
-
-  return sandbox_file_write_at (dir_fd, file, share->source, strlen (share->source), 0600, error);
-}
-
 /* The machine keeps its layer of a share that ended with its time: it must not turn up over another
  * directory. */
 static gboolean
 check_same_source (SandboxMachine *machine, const SandboxPlanShare *share, int dir_fd,
                    GError **error)
 {
-  g_autofree char *file = g_strconcat (share->tag, SOURCE_SUFFIX, NULL);
+  g_autofree char *file = g_strconcat (share->tag, SANDBOX_SOURCE_SUFFIX, NULL);
   g_autofree char *source = NULL;
 
   if (!sandbox_file_read_at (dir_fd, file, SANDBOX_SHARE_PATH_MAX + 1, &source, NULL, NULL)
@@ -80,9 +72,10 @@ _sandbox_record_share (SandboxMachine *machine, const SandboxPlanShare *share, g
   if (dir_fd < 0)
     return FALSE;
   if (_sandbox_manifest_exists (dir_fd, share->tag))
-    return check_same_source (machine, share, dir_fd, error);
+    return check_same_source (machine, share, dir_fd, error)
+           && _sandbox_share_note (dir_fd, share, error);
   *ret_made = TRUE;
-  if (!write_source (dir_fd, share, error))
+  if (!_sandbox_share_note (dir_fd, share, error))
     return FALSE;
   root_fd = _sandbox_share_root_fd (share->source, error);
   return root_fd >= 0 && _sandbox_manifest_take (root_fd, dir_fd, share->tag, cancellable, error);
@@ -92,10 +85,9 @@ gboolean
 _sandbox_record_remove (SandboxMachine *machine, const char *tag, GError **error)
 {
   sandbox_autofd int dir_fd = _sandbox_records_fd (machine, error);
-  g_autofree char *file = g_strconcat (tag, SOURCE_SUFFIX, NULL);
 
   return dir_fd >= 0 && _sandbox_manifest_remove (dir_fd, tag, error)
-         && sandbox_remove_at (dir_fd, file, error);
+         && _sandbox_share_forget (dir_fd, tag, error);
 }
 
 gboolean
@@ -104,6 +96,24 @@ _sandbox_record_exists (SandboxMachine *machine, const char *tag)
   sandbox_autofd int dir_fd = _sandbox_records_fd (machine, NULL);
 
   return dir_fd >= 0 && _sandbox_manifest_exists (dir_fd, tag);
+}
+
+/* With the disk all layers have gone, those of the shares that it is not started with, too. */
+static gboolean
+forget_ended (SandboxWork *work, GError **error)
+{
+  g_autoptr (GPtrArray) shares = _sandbox_shares_for_review (work->plan->shares);
+
+  _sandbox_shares_add_ended (work->machine, shares);
+  for (guint i = 0; i < shares->len; i++)
+    {
+      const SandboxPlanShare *share = shares->pdata[i];
+
+      if (_sandbox_share_is_ended (share)
+          && !_sandbox_record_remove (work->machine, share->tag, error))
+        return FALSE;
+    }
+  return TRUE;
 }
 
 gboolean
@@ -118,7 +128,8 @@ _sandbox_step_record (gpointer data, GCancellable *cancellable, GError **error)
   if (!_sandbox_unapplied_write (work->machine,
                                  work->boot || work->pieces.disk ? SANDBOX_UNAPPLIED_UNKNOWN
                                                                  : SANDBOX_UNAPPLIED_NONE,
-                                 error))
+                                 error)
+      || (!work->pieces.disk && !forget_ended (work, error)))
     return FALSE;
   for (guint i = 0; i < work->plan->shares->len; i++)
     {
@@ -154,10 +165,14 @@ _sandbox_records_clone (SandboxMachine *from, SandboxMachine *to, GError **error
       g_autofree char *text = NULL;
       gsize length = 0;
 
-      if (g_str_has_suffix (names[i], ".index"))
-        _sandbox_merge_copy_index (from_fd, names[i], to_fd, names[i]);
-      if (!g_str_has_suffix (names[i], ".manifest") && !g_str_has_suffix (names[i], ".applied")
-          && strcmp (names[i], SANDBOX_UNAPPLIED_FILE) != 0)
+      if (g_str_has_suffix (names[i], ".manifest"))
+        {
+          g_autofree char *tag = g_strndup (names[i], strlen (names[i]) - strlen (".manifest"));
+
+          _sandbox_merge_copy (from_fd, to_fd, tag);
+        }
+      else if (!g_str_has_suffix (names[i], ".applied") && !_sandbox_share_is_note (names[i])
+               && strcmp (names[i], SANDBOX_UNAPPLIED_FILE) != 0)
         continue;
       if (!sandbox_file_read_at (from_fd, names[i], SANDBOX_MANIFEST_FILE_MAX, &text, &length,
                                  error)
@@ -191,10 +206,22 @@ _sandbox_records_revert (SandboxMachine *machine, GError **error)
   return names != NULL;
 }
 
+/* What it runs with, or would, and what its disk has of earlier ones. */
+static GPtrArray *
+review_shares (SandboxMachine *machine, GError **error)
+{
+  g_autoptr (GPtrArray) all = _sandbox_machine_shares (machine, error);
+  GPtrArray *shares = all != NULL ? _sandbox_shares_for_review (all) : NULL;
+
+  if (shares != NULL)
+    _sandbox_shares_add_ended (machine, shares);
+  return shares;
+}
+
 char **
 sandbox_machine_list_reviews (SandboxMachine *machine, GError **error)
 {
-  g_autoptr (GPtrArray) shares = _sandbox_machine_shares (machine, error);
+  g_autoptr (GPtrArray) shares = review_shares (machine, error);
   g_autoptr (GStrvBuilder) tags = g_strv_builder_new ();
 
   if (shares == NULL)
@@ -203,27 +230,33 @@ sandbox_machine_list_reviews (SandboxMachine *machine, GError **error)
     {
       const SandboxPlanShare *share = shares->pdata[i];
 
-      if (share->mode == SANDBOX_SHARE_REVIEW)
+      /* an earlier one whose directory is gone, too, is in nobody's way */
+      if (!_sandbox_share_is_ended (share) || g_file_test (share->source, G_FILE_TEST_IS_DIR))
         g_strv_builder_add (tags, share->tag);
     }
   return g_strv_builder_end (tags);
 }
 
+/* @shares: those for review. */
 static const SandboxPlanShare *
 find_share (SandboxMachine *machine, const GPtrArray *shares, const char *tag, GError **error)
 {
   const SandboxPlanShare *share = _sandbox_shares_find (shares, tag);
   g_autofree char *shown = sandbox_escape (tag, -1, 80);
+  g_autoptr (GPtrArray) all = NULL;
 
-  if (share == NULL)
-    sandbox_fail (error, SANDBOX_ERROR_NOT_FOUND, "changes of %s: it has no share \"%s\"",
-                  machine->name, shown);
-  else if (share->mode != SANDBOX_SHARE_REVIEW)
+  if (share != NULL)
+    return share;
+  all = _sandbox_machine_shares (machine, NULL);
+  if (all != NULL && _sandbox_shares_find (all, tag) != NULL)
     sandbox_fail (error, SANDBOX_ERROR_INVALID,
                   "changes of %s: its share \"%s\" is not in mode review: what the machine writes "
                   "there is on this host already",
                   machine->name, shown);
-  return share != NULL && share->mode == SANDBOX_SHARE_REVIEW ? share : NULL;
+  else
+    sandbox_fail (error, SANDBOX_ERROR_NOT_FOUND, "changes of %s: it has no share \"%s\"",
+                  machine->name, shown);
+  return NULL;
 }
 
 /* What is needed to discard. */
@@ -291,6 +324,11 @@ discard (SandboxChanges *changes, const guint *chosen, gsize n_chosen, gpointer 
                          "discarding changes of %s: it does not run, and only itself writes to its "
                          "disk; start it with `vms start %s`, and discard them then",
                          changes->machine, changes->machine);
+  if (*reading->target == '\0')
+    return sandbox_fail (error, SANDBOX_ERROR_WRONG_STATE,
+                         "discarding changes of %s: it has no share \"%s\" any more; `vms share "
+                         "remove %s %s --discard-changes` drops all that it changed there",
+                         changes->machine, reading->tag, changes->machine, reading->tag);
   for (gsize i = 0; i < (chosen ? n_chosen : changes->rows->len); i++)
     wanted[chosen ? chosen[i] : i] = TRUE;
   list = discard_list (changes, wanted);
@@ -367,6 +405,34 @@ compare (SandboxMachine *machine, const SandboxPlanShare *share, SandboxSsh *ssh
   return changes;
 }
 
+/* All zeros: the end of an archive. */
+static gboolean
+read_nothing (gpointer data, gsize length, gpointer user_data, GError **error)
+{
+  memset (data, 0, length);
+  return TRUE;
+}
+
+/* A disk that went back to an older state has no layer of a share that came after that. */
+static gboolean
+fetch (const SandboxSource *source, const SandboxPlanShare *share, int dir_fd,
+       SandboxFetched *fetched, GCancellable *cancellable, GError **error)
+{
+  g_autoptr (GError) local = NULL;
+
+  if (_sandbox_changes_fetch (source, share->tag, dir_fd, -1, fetched, cancellable, &local))
+    return TRUE;
+  if (!_sandbox_share_is_ended (share)
+      || !g_error_matches (local, SANDBOX_ERROR, SANDBOX_ERROR_NOT_FOUND))
+    {
+      g_propagate_error (error, g_steal_pointer (&local));
+      return FALSE;
+    }
+  _sandbox_fetched_clear (fetched);
+  fetched->upper = _sandbox_upper_read (read_nothing, NULL, dir_fd, error);
+  return fetched->upper != NULL;
+}
+
 /* From where @source says, share by share. */
 static GPtrArray *
 read_shares (SandboxMachine *machine, const SandboxSource *source, const GPtrArray *shares,
@@ -383,7 +449,7 @@ read_shares (SandboxMachine *machine, const SandboxSource *source, const GPtrArr
       SandboxChanges *changes;
 
       _sandbox_report (report, "read", "reading what changed", 0, 0);
-      if (!_sandbox_changes_fetch (source, share->tag, dir_fd, -1, &fetched, cancellable, error))
+      if (!fetch (source, share, dir_fd, &fetched, cancellable, error))
         return NULL;
       _sandbox_report (report, "compare", "comparing it with this host", 0, 0);
       changes = compare (machine, share, source->own, dir_fd, &fetched, cancellable, error);
@@ -411,20 +477,39 @@ find_shares (SandboxMachine *machine, const GPtrArray *all, const char *const *t
   return g_steal_pointer (&shares);
 }
 
+static GPtrArray *
+read_all (SandboxMachine *machine, const char *const *tags, gboolean locked,
+          const SandboxReport *report, GCancellable *cancellable, GError **error)
+{
+  g_autoptr (GPtrArray) all = review_shares (machine, error);
+  g_autoptr (GPtrArray) shares = all ? find_shares (machine, all, tags, error) : NULL;
+  g_auto (SandboxSource) source = { NULL };
+
+  if (shares == NULL
+      || !_sandbox_source_open (&source, machine, locked, report, cancellable, error))
+    return NULL;
+  return read_shares (machine, &source, shares, report, cancellable, error);
+}
+
 GPtrArray *
 sandbox_machine_read_all_changes (SandboxMachine *machine, const char *const *tags,
                                   SandboxProgressFunc progress, gpointer user_data,
                                   GCancellable *cancellable, GError **error)
 {
   SandboxReport report = { progress, user_data, machine->name };
-  g_autoptr (GPtrArray) all = _sandbox_machine_shares (machine, error);
-  g_autoptr (GPtrArray) shares = all ? find_shares (machine, all, tags, error) : NULL;
-  g_auto (SandboxSource) source = { NULL };
 
-  if (shares == NULL
-      || !_sandbox_source_open (&source, machine, FALSE, &report, cancellable, error))
-    return NULL;
-  return read_shares (machine, &source, shares, &report, cancellable, error);
+  return read_all (machine, tags, FALSE, &report, cancellable, error);
+}
+
+SandboxChanges *
+_sandbox_machine_read_locked (SandboxMachine *machine, const char *tag, GCancellable *cancellable,
+                              GError **error)
+{
+  SandboxReport report = { NULL, NULL, machine->name };
+  const char *tags[] = { tag, NULL };
+  g_autoptr (GPtrArray) sets = read_all (machine, tags, TRUE, &report, cancellable, error);
+
+  return sets != NULL ? sandbox_changes_ref (sets->pdata[0]) : NULL;
 }
 
 SandboxChanges *
@@ -439,16 +524,36 @@ sandbox_machine_read_changes (SandboxMachine *machine, const char *share_tag,
   return sets != NULL ? sandbox_changes_ref (sets->pdata[0]) : NULL;
 }
 
+/* With the machine's lock: a stop that asked before, and notes its answer after, would still call
+ * all of it applied. */
+static gboolean
+undo_locked (SandboxMachine *machine, const char *tag, int root_fd, int dir_fd, guint *ret_undone,
+             guint *ret_left, GCancellable *cancellable, GError **error)
+{
+  SandboxReport report = { NULL, NULL, machine->name };
+  SandboxLock *lock = _sandbox_machine_lock (machine, "undo", machine->host->lock_wait_usec,
+                                             &report, cancellable, error);
+  gboolean ok;
+
+  if (lock == NULL)
+    return FALSE;
+  /* what is put back are changes again, of which what a stop has noted knows nothing */
+  ok = _sandbox_unapplied_write (machine, SANDBOX_UNAPPLIED_UNKNOWN, error)
+       && _sandbox_changes_undo (root_fd, dir_fd, tag, ret_undone, ret_left, cancellable, error);
+  _sandbox_machine_unlock (machine, lock);
+  return ok;
+}
+
 gboolean
 sandbox_machine_undo_apply (SandboxMachine *machine, const char *share_tag, guint *ret_undone,
                             guint *ret_left, GCancellable *cancellable, GError **error)
 {
-  g_autoptr (GPtrArray) shares = _sandbox_machine_shares (machine, error);
+  g_autoptr (GPtrArray) shares = review_shares (machine, error);
   const SandboxPlanShare *share = shares ? find_share (machine, shares, share_tag, error) : NULL;
   sandbox_autofd int root_fd = share ? _sandbox_share_root_fd (share->source, error) : -1;
   sandbox_autofd int dir_fd = root_fd < 0 ? -1 : _sandbox_records_fd (machine, error);
 
   return dir_fd >= 0
-         && _sandbox_changes_undo (root_fd, dir_fd, share_tag, ret_undone, ret_left, cancellable,
-                                   error);
+         && undo_locked (machine, share_tag, root_fd, dir_fd, ret_undone, ret_left, cancellable,
+                         error);
 }

@@ -8,6 +8,7 @@
 #include <unistd.h>
 
 #define FINGERPRINT_USEC (20 * G_USEC_PER_SEC)
+#define NAMES_SHOWN      5
 
 void
 _sandbox_source_clear (SandboxSource *source)
@@ -45,13 +46,12 @@ open_disk (SandboxSource *source, const SandboxReport *report, GCancellable *can
            GError **error)
 {
   SandboxMachine *machine = source->machine;
-  g_autofree char *log = g_build_filename (machine->state_path, "console.log", NULL);
   g_autoptr (SandboxLayers) layers = _sandbox_layers_load (machine, error);
   const SandboxLayer *top = layers != NULL ? layers->top : NULL;
 
   if (layers == NULL)
     return FALSE;
-  if (top == NULL || !g_file_test (log, G_FILE_TEST_EXISTS))
+  if (top == NULL || !_sandbox_machine_was_started (machine))
     return sandbox_fail (error, SANDBOX_ERROR_WRONG_STATE,
                          "reading changes of %s: it was never started, and has none; start it with "
                          "`vms start %s`",
@@ -140,6 +140,27 @@ _sandbox_fetched_add_left_out (SandboxFetched *fetched, GError **error)
         && !_sandbox_upper_add_left_out (fetched->upper, lines[i] + 2, lines[i][0] == 'f', error))
       return FALSE;
   return TRUE;
+}
+
+char *
+_sandbox_fetched_too_large (const SandboxFetched *fetched)
+{
+  g_auto (GStrv) lines = g_strsplit (fetched->left_out, "\n", -1);
+  g_autoptr (GString) names = g_string_new ("");
+  guint n = 0;
+
+  for (guint i = 0; lines[i]; i++)
+    {
+      const char *path = strlen (lines[i]) > 2 ? lines[i] + 2 : "";
+      g_autofree char *shown =
+          sandbox_escape (g_str_has_prefix (path, "./") ? path + 2 : path, -1, 200);
+
+      if (*path != '\0' && lines[i][0] == 'f' && ++n <= NAMES_SHOWN)
+        g_string_append_printf (names, "%s%s", n > 1 ? ", " : "", shown);
+    }
+  if (n > NAMES_SHOWN)
+    g_string_append_printf (names, " and %u more", n - NAMES_SHOWN);
+  return n > 0 ? g_string_free (g_steal_pointer (&names), FALSE) : NULL;
 }
 
 gboolean

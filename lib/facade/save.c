@@ -52,24 +52,6 @@ copy_record (const Save *save, const char *tag, const char *suffix, GError **err
   return FALSE;
 }
 
-/* What a three-way merge begins with; without it there are conflicts. The copies have the names of
- * their hashes and are never written to, so that other names for them will do. */
-static void
-copy_bases (const Save *save, const char *tag)
-{
-  g_autofree char *index = g_strconcat (tag, ".index", NULL);
-  g_autofree char *bases = g_strconcat (tag, ".base", NULL);
-  sandbox_autofd int from_fd = openat (save->records_fd, bases, OPEN_DIR);
-  sandbox_autofd int to_fd =
-      from_fd < 0 ? -1 : sandbox_dir_open_at (save->dir_fd, bases, TRUE, NULL);
-  g_auto (GStrv) names = to_fd < 0 ? NULL : sandbox_dir_list (from_fd, NULL);
-
-  _sandbox_merge_copy_index (save->records_fd, index, save->dir_fd, index);
-  for (guint i = 0; names != NULL && names[i] != NULL; i++)
-    if (linkat (from_fd, names[i], to_fd, names[i], 0) < 0)
-      g_debug ("%s/%s: %s", bases, names[i], g_strerror (errno));
-}
-
 /* Whether there is something in it that this host does not have. When that cannot be told, there
  * is. Takes the layer. */
 static gboolean
@@ -95,6 +77,20 @@ remove_share (const Save *save, const char *tag, GError **error)
   return sandbox_remove_at (save->dir_fd, tar, error);
 }
 
+/* A saved set that lacks files is none: they would go with the disk. Sockets and the like hold
+ * nothing. */
+static gboolean
+check_whole (const SandboxPlanShare *share, const SandboxFetched *fetched, GError **error)
+{
+  g_autofree char *names = _sandbox_fetched_too_large (fetched);
+
+  return names == NULL
+         || sandbox_fail (error, SANDBOX_ERROR_UNSUPPORTED,
+                          "in its share \"%s\" are files of more than 4 GiB, which are not saved: "
+                          "%s; copy out what you need of them (`vms cp`) and remove them there",
+                          share->tag, names);
+}
+
 static gboolean
 save_share (Save *save, const SandboxPlanShare *share, GError **error)
 {
@@ -115,6 +111,8 @@ save_share (Save *save, const SandboxPlanShare *share, GError **error)
       g_propagate_error (error, g_steal_pointer (&local));
       return FALSE;
     }
+  if (!check_whole (share, &fetched, error))
+    return FALSE;
   if (!is_worth_it (save, share, &fetched))
     return remove_share (save, share->tag, error);
   if (fsync (fd) < 0)
@@ -122,7 +120,7 @@ save_share (Save *save, const SandboxPlanShare *share, GError **error)
   for (guint i = 0; i < G_N_ELEMENTS (record_suffixes); i++)
     if (!copy_record (save, share->tag, record_suffixes[i], error))
       return FALSE;
-  copy_bases (save, share->tag);
+  _sandbox_merge_copy (save->records_fd, save->dir_fd, share->tag);
   save->n_saved++;
   classes = _sandbox_share_classes (save->machine, share, save->cancellable);
   return write_file (save, share->tag, ".left-out", fetched.left_out, strlen (fetched.left_out),
@@ -209,9 +207,7 @@ save_changes (SandboxWork *work, const GPtrArray *shares, char **ret_path,
 static SandboxUnapplied
 look (SandboxWork *work, const GPtrArray *shares, GCancellable *cancellable)
 {
-  g_autofree char *log = g_build_filename (work->machine->state_path, "console.log", NULL);
-
-  if (shares->len == 0 || !work->pieces.disk || !g_file_test (log, G_FILE_TEST_EXISTS))
+  if (shares->len == 0 || !work->pieces.disk || !_sandbox_machine_was_started (work->machine))
     return SANDBOX_UNAPPLIED_NOTHING;
   return _sandbox_pieces_running (&work->pieces)
              ? _sandbox_unapplied_ask (work->machine, shares, ASK_USEC, cancellable)
@@ -222,13 +218,14 @@ static gboolean
 fail_unsaved (SandboxWork *work, const char *verb, const GError *why, GError **error)
 {
   const char *name = work->machine->name;
-  gboolean running = _sandbox_pieces_running (&work->pieces);
+  /* its disk has what did not come from the guest, but not what is not sent at all */
+  gboolean stop = _sandbox_pieces_running (&work->pieces) && why->code != SANDBOX_ERROR_UNSUPPORTED;
 
   g_set_error (error, why->domain, why->code,
                "%s %s: it may hold changes that were not applied, and they could not be saved: "
                "%s\n%s%s%s--discard-changes goes on without them",
-               verb, name, why->message, running ? "`vms stop --force " : "", running ? name : "",
-               running ? "` and trying again reads them from its disk; " : "");
+               verb, name, why->message, stop ? "`vms stop --force " : "", stop ? name : "",
+               stop ? "` and trying again reads them from its disk; " : "");
   return FALSE;
 }
 

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
 // A share less for a machine, while it runs. What a guest says decides only how friendly this is:
 // that the device is gone, and its helper with it, is libvirt's word.
-#include "facade/facade-private.h"
+#include "facade/keep.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -129,31 +129,48 @@ find_out (Removing *removing, const char *wanted, GCancellable *cancellable, GEr
   return prepare_profile (removing, profile, error);
 }
 
-/* What nobody has applied is not lost by the way. */
+/* Whether somebody has to look. Of one that is off, as far as it said so when it was stopped. */
+static gboolean
+may_have_changes (const Removing *removing)
+{
+  SandboxUnapplied known;
+
+  if (removing->options.discard_changes)
+    return FALSE;
+  if (removing->live != NULL)
+    return removing->share != NULL && removing->share->mode == SANDBOX_SHARE_REVIEW;
+  known = _sandbox_unapplied_read (removing->machine);
+  return (known == SANDBOX_UNAPPLIED_SOME || known == SANDBOX_UNAPPLIED_UNKNOWN)
+         && _sandbox_record_exists (removing->machine, removing->tag);
+}
+
+/* What nobody has applied is not lost, or out of sight, by the way. */
 static gboolean
 check_changes (Removing *removing, GCancellable *cancellable, GError **error)
 {
   g_autoptr (GError) local = NULL;
   g_autoptr (SandboxChanges) changes = NULL;
   const char *name = removing->machine->name;
+  const char *without = removing->live != NULL ? "throws them away"
+                                               : "removes it all the same, and they stay on the "
+                                                 "machine's disk";
   guint n;
 
-  if (removing->share->mode != SANDBOX_SHARE_REVIEW || removing->options.discard_changes)
+  if (!may_have_changes (removing))
     return TRUE;
-  changes = sandbox_machine_read_changes (removing->machine, removing->tag, NULL, NULL, cancellable,
-                                          &local);
+  changes = _sandbox_machine_read_locked (removing->machine, removing->tag, cancellable, &local);
   if (changes == NULL)
     return sandbox_fail (error, SANDBOX_ERROR_WRONG_STATE,
                          "whether it has changes that were not applied cannot be told (%s); "
-                         "`--discard-changes` throws away what there is",
-                         local->message);
+                         "`--discard-changes` %s",
+                         local->message, without);
   n = sandbox_changes_get_length (changes) + sandbox_changes_get_git (changes);
   if (n == 0)
     return TRUE;
   return sandbox_fail (error, SANDBOX_ERROR_WRONG_STATE,
                        "it has %u change%s that %s not applied: see `vms diff %s %s`, and `vms "
-                       "apply` or `vms pull`; `--discard-changes` throws them away",
-                       n, n == 1 ? "" : "s", n == 1 ? "was" : "were", name, removing->tag);
+                       "apply` or `vms pull`; `--discard-changes` %s",
+                       n, n == 1 ? "" : "s", n == 1 ? "was" : "were", name, removing->tag, without);
 }
 
 /* A machine that does not answer cannot keep the device from being asked for. */
@@ -243,8 +260,10 @@ remove_share (Removing *removing, const char *wanted, GCancellable *cancellable,
     removing->ssh = _sandbox_machine_ready (machine, cancellable, error);
   if (removing->live != NULL && removing->ssh == NULL)
     return FALSE;
+  if (!check_changes (removing, cancellable, error))
+    return FALSE;
   if (removing->share != NULL
-      && (!check_changes (removing, cancellable, error) || !unmount (removing, cancellable, error)
+      && (!unmount (removing, cancellable, error)
           || !take_away (machine, removing->tag, cancellable, error)))
     return FALSE;
   return (removing->live == NULL || forget_layer (removing, cancellable, error))

@@ -29,8 +29,8 @@ _sandbox_unapplied_to_string (SandboxUnapplied unapplied)
   return words[unapplied == SANDBOX_UNAPPLIED_SAVED ? SANDBOX_UNAPPLIED_SOME : unapplied];
 }
 
-static int
-open_records (SandboxMachine *machine)
+int
+_sandbox_records_look (SandboxMachine *machine)
 {
   sandbox_autofd int state_fd = _sandbox_machine_state_fd (machine, FALSE, NULL);
 
@@ -39,10 +39,25 @@ open_records (SandboxMachine *machine)
                                 O_RDONLY | O_DIRECTORY | O_CLOEXEC | O_NOFOLLOW);
 }
 
+gboolean
+_sandbox_machine_was_started (SandboxMachine *machine)
+{
+  g_autofree char *log = g_build_filename (machine->state_path, "console.log", NULL);
+  sandbox_autofd int fd = _sandbox_records_look (machine);
+  g_auto (GStrv) names = fd < 0 ? NULL : sandbox_dir_list (fd, NULL);
+
+  if (g_file_test (log, G_FILE_TEST_EXISTS))
+    return TRUE;
+  for (guint i = 0; names != NULL && names[i] != NULL; i++)
+    if (g_str_has_suffix (names[i], ".manifest"))
+      return TRUE;
+  return FALSE;
+}
+
 SandboxUnapplied
 _sandbox_unapplied_read (SandboxMachine *machine)
 {
-  sandbox_autofd int fd = open_records (machine);
+  sandbox_autofd int fd = _sandbox_records_look (machine);
   g_autofree char *text = NULL;
   gsize length = 0;
 
@@ -59,7 +74,7 @@ _sandbox_unapplied_read (SandboxMachine *machine)
 gboolean
 _sandbox_unapplied_write (SandboxMachine *machine, SandboxUnapplied unapplied, GError **error)
 {
-  sandbox_autofd int fd = open_records (machine);
+  sandbox_autofd int fd = _sandbox_records_look (machine);
 
   if (fd < 0)
     return TRUE;
@@ -74,7 +89,7 @@ _sandbox_unapplied_ask (SandboxMachine *machine, const GPtrArray *shares, gint64
                         GCancellable *cancellable)
 {
   g_autoptr (SandboxSsh) ssh = _sandbox_machine_ready (machine, cancellable, NULL);
-  sandbox_autofd int fd = open_records (machine);
+  sandbox_autofd int fd = _sandbox_records_look (machine);
   SandboxUnapplied found = SANDBOX_UNAPPLIED_NONE;
 
   if (ssh == NULL || fd < 0)
@@ -94,31 +109,19 @@ _sandbox_unapplied_ask (SandboxMachine *machine, const GPtrArray *shares, gint64
   return found;
 }
 
-static void
-add_reviews (GPtrArray *shares, const GPtrArray *from)
-{
-  for (guint i = 0; i < from->len; i++)
-    {
-      const SandboxPlanShare *share = from->pdata[i];
-
-      if (share->mode == SANDBOX_SHARE_REVIEW)
-        g_ptr_array_add (shares, _sandbox_plan_share_copy (share));
-    }
-}
-
 GPtrArray *
 _sandbox_unapplied_shares (SandboxWork *work)
 {
-  GPtrArray *shares = g_ptr_array_new_with_free_func (_sandbox_plan_share_free);
+  GPtrArray *shares;
   g_autoptr (GPtrArray) now = NULL;
 
   /* one that runs may have more than it was defined with; libvirt may have lost the definition */
   if (work->old_meta == NULL || _sandbox_pieces_running (&work->pieces))
     now = _sandbox_machine_shares (work->machine, NULL);
-  if (now != NULL)
-    add_reviews (shares, now);
-  else if (work->old_meta != NULL)
-    add_reviews (shares, work->old_meta->shares);
+  if (now == NULL && work->old_meta != NULL)
+    now = g_ptr_array_ref (work->old_meta->shares);
+  shares = _sandbox_shares_for_review (now);
+  _sandbox_shares_add_ended (work->machine, shares);
   return shares;
 }
 

@@ -38,10 +38,12 @@ static const char SEND[] =
           "exec tar --null --no-recursion --verbatim-files-from -T - -c -f - --format=pax "
           "--pax-option=delete=atime,delete=ctime --numeric-owner --xattrs "
           "--xattrs-include='trusted.overlay.*'";
-/* What names, kinds, sizes and times it has, as one word. */
+/* What names, kinds, sizes and times it has, as one word. A layer that is not there holds nothing.
+ */
 static const char FINGERPRINT[] =
-    ENTER "[ -n \"$(find . -xdev -mindepth 1 -print -quit)\" ] || { echo empty; exit; }\n"
-          "find . -xdev -printf '%y %m %U %G %s %T@ %C@ %l %p\\0' | LC_ALL=C sort -z | sha256sum";
+    "[ -e \"$1$2\" ] || { echo empty; exit; }; " ENTER
+    "[ -n \"$(find . -xdev -mindepth 1 -print -quit)\" ] || { echo empty; exit; }\n"
+    "find . -xdev -printf '%y %m %U %G %s %T@ %C@ %l %p\\0' | LC_ALL=C sort -z | sha256sum";
 /* $1: the device, $2: where. Nothing of it is run; what it says should happen when it is damaged
  * does not. */
 static const char MOUNT[] =

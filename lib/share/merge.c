@@ -17,6 +17,7 @@
 #include <unistd.h>
 
 #define FILES_MAX 200
+#define NEW_BASE  "new" /* one that is being made */
 #define INDEX_MAX (G_GUINT64_CONSTANT (256) * 1024 * 1024)
 #define BLOCK     (256 * 1024)
 #define KNOWN     0777
@@ -102,9 +103,26 @@ _sandbox_merge_keep_base (int dir_fd, const char *tag, int fd, guint64 offset, g
 
   if (bases_fd < 0 || faccessat (bases_fd, name, F_OK, 0) == 0)
     return;
-  out = openat (bases_fd, "new", O_WRONLY | O_CREAT | O_TRUNC | O_NOFOLLOW | O_CLOEXEC, 0600);
+  out = openat (bases_fd, NEW_BASE, O_WRONLY | O_CREAT | O_TRUNC | O_NOFOLLOW | O_CLOEXEC, 0600);
   if (out >= 0 && copy_bytes (fd, offset, length, out))
-    renameat (bases_fd, "new", bases_fd, name);
+    renameat (bases_fd, NEW_BASE, bases_fd, name);
+}
+
+/* The copies have the names of their hashes and are never written to, so that other names for them
+ * will do; not for one that is just being made. */
+void
+_sandbox_merge_copy (int from_fd, int to_fd, const char *tag)
+{
+  g_autofree char *index = g_strconcat (tag, ".index", NULL);
+  sandbox_autofd int from_bases_fd = open_bases (from_fd, tag, FALSE);
+  sandbox_autofd int to_bases_fd = from_bases_fd < 0 ? -1 : open_bases (to_fd, tag, TRUE);
+  g_auto (GStrv) names = to_bases_fd < 0 ? NULL : sandbox_dir_list (from_bases_fd, NULL);
+
+  _sandbox_merge_copy_index (from_fd, index, to_fd, index);
+  for (guint i = 0; names != NULL && names[i] != NULL; i++)
+    if (strcmp (names[i], NEW_BASE) != 0
+        && linkat (from_bases_fd, names[i], to_bases_fd, names[i], 0) < 0)
+      g_debug ("%s.base/%s: %s", tag, names[i], g_strerror (errno));
 }
 
 void

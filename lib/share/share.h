@@ -250,6 +250,8 @@ void _sandbox_merge_forget_bases (int dir_fd, const char *tag, GHashTable *appli
 void _sandbox_merge_keep_index (int root_fd, int dir_fd, const char *tag);
 /* FALSE, and nothing there, when it could not be copied. */
 gboolean _sandbox_merge_copy_index (int from_fd, const char *from, int to_fd, const char *to);
+/* Both, for another copy of the machine's layer. What is missing there makes conflicts. */
+void _sandbox_merge_copy (int from_fd, int to_fd, const char *tag);
 /* Conflicts whose beginning is kept, or named by the kept index, become MERGED, if git can merge
  * them; what this host has all of by then goes out of the rows. */
 gboolean _sandbox_merge_rows (SandboxChanges *changes, GCancellable *cancellable, GError **error);

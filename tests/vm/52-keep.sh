@@ -100,14 +100,44 @@ nothing_to_save() {
 	[ ! -e "$SAVED" ] || fail "something was saved: $(ls "$SAVED")"
 	# an apply that is undone is one that was not made
 	vms apply --undo keep
+	eq "$(unapplied)" unknown
+	contains "$(vms status keep)" 'unapplied  not known'
+	# so does the copy of one that has changes, before it was ever started
+	vms clone keep victim
+	contains "$(vms diff --stat victim)" 'modified .* one '
+	vms destroy --yes victim 2>"$T/err"
+	contains "$(cat "$T/err")" "saved in $SAVED/victim-"
+	rm -rf "$SAVED"
 	vms start --timeout 15m keep
 	vms stop --timeout 5m keep
 	eq "$(unapplied)" some
 }
 
+# A share that is taken out of a machine that is off takes no changes with it.
+removed_share() {
+	vms create gone --share "$PROJECT:~/project"
+	vms start --timeout 15m gone
+	in_guest gone 'echo kept >~/project/gone'
+	vms stop --timeout 5m gone
+	status 4 vms share remove gone kept 2>"$T/err"
+	contains "$(cat "$T/err")" '1 change that was not applied'
+	vms share remove gone kept --discard-changes
+	contains "$(vms diff --stat gone)" 'added .* gone '
+	vms destroy --yes gone 2>"$T/err"
+	contains "$(cat "$T/err")" "saved in $SAVED/gone-"
+	contains "$(vms diff --from "$(ls -d "$SAVED"/gone-*)" gone)" '^\+kept$'
+	rm -rf "$SAVED"
+	no_reader_remains
+}
+
 running_machine() {
 	vms start --timeout 15m keep
-	in_guest keep 'echo running >~/project/running'
+	in_guest keep 'cd ~/project; echo running >running; truncate -s 5G big'
+	status 5 vms recreate --yes keep 2>"$T/err"
+	contains "$(cat "$T/err")" 'more than 4 GiB.*: big;'
+	lacks "$(cat "$T/err")" 'stop --force'
+	[ ! -e "$SAVED" ] || eq "$(ls -A "$SAVED")" ""
+	in_guest keep 'rm ~/project/big'
 	vms recreate --yes keep 2>"$T/err"
 	contains "$(cat "$T/err")" "saved in $SAVED/keep-"
 	contains "$(vms diff --from "$(ls -d "$SAVED"/keep-*)" keep)" '^\+running$'
@@ -172,6 +202,7 @@ fi
 t "destroy saves them first; from there they are shown and applied" destroy_saves_them
 if full; then
 	t "a machine without changes is not read, and destroyed at once" nothing_to_save
+	t "a share that is taken away from a stopped machine leaves its changes" removed_share
 	t "recreate of a running machine saves what it has" running_machine
 	t "the end of a throwaway machine saves what it changed" throwaway
 	t "a hostile layer, and a plug that was pulled: read, refused, the disk stays as it was" hostile_layer

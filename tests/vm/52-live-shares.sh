@@ -176,6 +176,25 @@ ends_with_its_time() {
 	lacks "$(vms share list live)" 'timed'
 }
 
+changes_outlast_the_share() {
+	as_user mkdir "$HERE/short"
+	vms share add live "$HERE/short" --for 20s
+	in_guest live 'echo guest >short/made'
+	for _ in $(seq 60); do
+		live_xml | grep -q "dir='short'" || break
+		sleep 1
+	done
+	lacks "$(vms share list live)" 'short'
+	contains "$(vms diff --stat live)" 'added .* made '
+	status 4 vms discard --yes live short 2>"$T/err"
+	contains "$(cat "$T/err")" 'share remove live short --discard-changes'
+	vms apply live short
+	eq "$(cat "$HERE/short/made")" guest
+	vms share remove live short --discard-changes
+	in_guest live 'sudo test ! -e /var/lib/vms/shares/short/upper'
+	[ ! -e "$STATE/live/review/short.manifest" ] || fail "its record is still there"
+}
+
 comes_back_after_a_reboot() {
 	vms share add live "$HERE/code"
 	vms share add live "$HERE/timed,mode=ro" --for 1h
@@ -224,6 +243,7 @@ t "what a profile may not share is refused here, too" refuses
 t "root in the machine makes nothing of root's, setuid, a device in it" hostile_root
 t "a machine that lies about its mounts does not keep it" lies_about_the_mount
 t "it ends with its time, also for those who work in it" ends_with_its_time
+t "what was changed in one that has ended is still shown and applied" changes_outlast_the_share
 if full; then
 	t "after a reboot from within it is mounted again" comes_back_after_a_reboot
 	t "a restart has what the profile has" restart_has_the_profile_s

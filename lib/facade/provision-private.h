@@ -90,6 +90,9 @@ const char *_sandbox_layer_top (const SandboxImageRef *image);
 gboolean
 _sandbox_layer_use (SandboxHost *host, const char *id, SandboxImageRef *image, GError **error);
 /* "layer-ID" as users write it, to ID; NULL for anything else. */
+/* Whether the disk @volume stands on just that: its own bytes are all that a copy of it has. */
+gboolean _sandbox_layer_check_below (SandboxHost *host, const char *volume,
+                                     const SandboxImageRef *image, GError **error);
 char *_sandbox_layer_id_of_word (const char *word);
 /* The ids of all complete ones, or of @digest only, the newest of each digest first. (element-type
  * utf8) */

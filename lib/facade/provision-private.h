@@ -80,19 +80,23 @@ gboolean _sandbox_provision_is_noted (const SandboxLayering *layering, SandboxMa
  * is DIGEST-TIME. */
 /* Id of the layer that a disk's backing path names; NULL when it names none. */
 char *_sandbox_layer_id_of_path (const char *path);
+/* All complete ones of @digest that a disk of @disk_bytes can stand on, the newest first.
+ * (element-type utf8) */
+GPtrArray *
+_sandbox_layer_fitting (SandboxHost *host, const char *digest, guint64 disk_bytes, GError **error);
 /* The newest complete one of @digest that a disk of @disk_bytes can stand on; *ret_id NULL: none.
  */
 gboolean _sandbox_layer_find (SandboxHost *host, const char *digest, guint64 disk_bytes,
                               char **ret_id, GError **error);
 /* The path that a disk on @image has right below it. */
 const char *_sandbox_layer_top (const SandboxImageRef *image);
+/* Whether the disk @volume stands on just that: its own bytes are all that a copy of it has. */
+gboolean _sandbox_layer_check_below (SandboxHost *host, const char *volume,
+                                     const SandboxImageRef *image, GError **error);
 /* What is made on @image stands on the layer @id from now on. */
 gboolean
 _sandbox_layer_use (SandboxHost *host, const char *id, SandboxImageRef *image, GError **error);
 /* "layer-ID" as users write it, to ID; NULL for anything else. */
-/* Whether the disk @volume stands on just that: its own bytes are all that a copy of it has. */
-gboolean _sandbox_layer_check_below (SandboxHost *host, const char *volume,
-                                     const SandboxImageRef *image, GError **error);
 char *_sandbox_layer_id_of_word (const char *word);
 /* The ids of all complete ones, or of @digest only, the newest of each digest first. (element-type
  * utf8) */
@@ -113,7 +117,8 @@ _sandbox_layers_repair (SandboxHost *host, gboolean remove, GPtrArray *orphans, 
 int _sandbox_layer_lock_fd (SandboxHost *host, gboolean create, GError **error);
 
 /* Finds or makes the layers that the profile wants on @image, which stands on the last of them
- * afterwards. @ret_id (nullable): its id; NULL: the profile wants nothing. */
+ * afterwards; when one cannot be made, on the last that is there. @ret_id (nullable): its id; NULL:
+ * the profile wants nothing. */
 gboolean _sandbox_layers_ensure (const SandboxLayering *layering, SandboxImageRef *image,
                                  char **ret_id, GCancellable *cancellable, GError **error);
 

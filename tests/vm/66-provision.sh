@@ -153,6 +153,26 @@ update_makes_it_anew() {
 	vms destroy --yes --if-exists p1 p2
 	write_script user.sh <<<$'#!/bin/sh\n{ id -un && pwd; } >user-ran'
 	new=$(vms image build p1 --update)
+# It is refused until it is gone, whoever put it there: no "as its profile says" meanwhile.
+looks_for_what_is_forbidden() {
+	as_user tee -a "$PROFILES/p2.profile" >/dev/null <<<$'[policy]\nforbid=left-tool'
+	write_script user.sh <<<$'#!/bin/sh\nsudo -n install -m 755 /bin/true /usr/local/bin/left-tool'
+	for _ in first second; do
+		status 2 vms provision p2 2>"$T/errors"
+		contains "$(cat "$T/errors")" 'forbids .*left-tool'
+		contains "$(cat "$T/errors")" 'begins with this step'
+	done
+	eq "$(in_guest p2 'ls /var/lib/vms/provisioned')" ""
+	write_script user.sh <<<$'#!/bin/sh\n:'
+	in_guest p2 'sudo rm /usr/local/bin/left-tool'
+	contains "$(vms provision p2 2>&1)" '1 step done'
+	contains "$(vms provision p2 2>&1)" 'as its profile says already'
+	in_guest p2 'sudo install -m 755 /bin/true /usr/local/bin/left-tool'
+	status 2 vms provision p2 2>"$T/errors"
+	contains "$(cat "$T/errors")" 'all steps of its profile are done.*left-tool'
+	as_user sed -i '/^.policy/,$d' "$PROFILES/p2.profile"
+}
+
 	[ "$new" != "$old" ] || fail "it is the same: $new"
 	contains "$(layers)" "$new"
 	contains "$(vms image prune 2>&1)" "${old%% *}"
@@ -287,3 +307,4 @@ if full; then
 fi
 t "all of it is removed" remove_layers
 finish
+t "provision: what is forbidden is looked for each time, and its step is not done" looks_for_what_is_forbidden

@@ -135,24 +135,24 @@ p2
 	contains "$(cat "$T/errors")" 'it broke'
 	contains "$(cat "$T/errors")" 'vms ssh p2'
 	eq "$(in_guest p2 'ls /var/lib/vms/provisioned')" ""
+	# the status that ssh has for a lost machine
+	write_script user.sh <<<$'#!/bin/sh\necho it broke; exit 255'
+	status 1 vms provision p2 2>"$T/errors"
+	lacks "$(cat "$T/errors")" 'lost its machine'
+	contains "$(cat "$T/errors")" 'it broke'
+	contains "$(cat "$T/errors")" 'exit status 255'
+	# one that is killed leaves the addresses of the sources behind, until the next one
+	write_script user.sh <<<$'#!/bin/sh\nsudo -n sh -c "echo 192.0.2.1 left \'# vms: sources\' >>/etc/hosts"; kill -KILL $(pgrep -f "^/bin/sh /run/vms-provision/run")'
+	as_user sed -i 's/user.sh,as=user/user.sh/' "$PROFILES/p2.profile"
+	status 1 vms provision p2 2>"$T/errors"
+	contains "$(in_guest p2 'cat /etc/hosts')" '192.0.2.1 left'
+	as_user sed -i 's/;user.sh/;user.sh,as=user/' "$PROFILES/p2.profile"
 	write_script user.sh <<<$'#!/bin/sh\necho mended >user-ran'
 	contains "$(vms provision p2 2>&1)" '1 step done'
-	eq "$(in_guest p2 'cat user-ran')" mended
+	eq "$(in_guest p2 'cat user-ran; wc -l </etc/hosts')" mended$'\n'2
 	lacks "$(vms -v start p2 2>&1)" 'provisions has changed'
 }
 
-leaves_the_layer_alone() {
-	in_guest p2 'sudo touch /opt/mine; sync'
-	vms stop --timeout 5m p2
-	eq "$(layer_sum "$(layers)")" "$(cat "$T/sum")" "the layer's checksum"
-}
-
-update_makes_it_anew() {
-	local old new
-	old=$(layers)
-	vms destroy --yes --if-exists p1 p2
-	write_script user.sh <<<$'#!/bin/sh\n{ id -un && pwd; } >user-ran'
-	new=$(vms image build p1 --update)
 # It is refused until it is gone, whoever put it there: no "as its profile says" meanwhile.
 looks_for_what_is_forbidden() {
 	as_user tee -a "$PROFILES/p2.profile" >/dev/null <<<$'[policy]\nforbid=left-tool'
@@ -173,6 +173,18 @@ looks_for_what_is_forbidden() {
 	as_user sed -i '/^.policy/,$d' "$PROFILES/p2.profile"
 }
 
+leaves_the_layer_alone() {
+	in_guest p2 'sudo touch /opt/mine; sync'
+	vms stop --timeout 5m p2
+	eq "$(layer_sum "$(layers)")" "$(cat "$T/sum")" "the layer's checksum"
+}
+
+update_makes_it_anew() {
+	local old new
+	old=$(layers)
+	vms destroy --yes --if-exists p1 p2
+	write_script user.sh <<<$'#!/bin/sh\n{ id -un && pwd; } >user-ran'
+	new=$(vms image build p1 --update)
 	[ "$new" != "$old" ] || fail "it is the same: $new"
 	contains "$(layers)" "$new"
 	contains "$(vms image prune 2>&1)" "${old%% *}"
@@ -295,6 +307,7 @@ t "a machine starts from it without building" starts_from_the_layer
 passed || finish
 t "nothing of the throwaway machine's identity is in it" has_its_own_identity
 t "provision: only the steps that changed, in the machine itself; a failing one is told and done again" brings_up_to_date
+t "provision: what is forbidden is looked for each time, and its step is not done" looks_for_what_is_forbidden
 if full; then
 	t "the layer stays as it is" leaves_the_layer_alone
 	t "update makes it anew, and the old one goes when nobody needs it" update_makes_it_anew
@@ -307,4 +320,3 @@ if full; then
 fi
 t "all of it is removed" remove_layers
 finish
-t "provision: what is forbidden is looked for each time, and its step is not done" looks_for_what_is_forbidden

@@ -545,9 +545,20 @@ test_no_guests (void)
   g_autoptr (GError) error = NULL;
   int status;
 
+  static const char *const bad[] = { "A", "=b", "1A=b", "A-B=c", "A\nB=c", "--help", "$(id)=x" };
+
   options.argv = argv;
   g_assert_false (sandbox_machine_exec (machine, &options, NULL, &status, &error));
   g_assert_error (error, SANDBOX_ERROR, SANDBOX_ERROR_UNSUPPORTED);
+  for (gsize i = 0; i < G_N_ELEMENTS (bad); i++)
+    {
+      const char *const env[] = { "GOOD_1=x y", bad[i], NULL };
+
+      g_clear_error (&error);
+      options.env = env;
+      g_assert_false (sandbox_machine_exec (machine, &options, NULL, &status, &error));
+      g_assert_error (error, SANDBOX_ERROR, SANDBOX_ERROR_INVALID);
+    }
 }
 
 static void

@@ -98,18 +98,26 @@ layer_fits (SandboxHost *host, const char *id, guint64 disk_bytes)
   return fits;
 }
 
+GPtrArray *
+_sandbox_layer_fitting (SandboxHost *host, const char *digest, guint64 disk_bytes, GError **error)
+{
+  GPtrArray *ids = list_ids (host, digest, MANIFEST, error);
+
+  for (guint i = ids != NULL ? ids->len : 0; i > 0; i--)
+    if (!layer_fits (host, ids->pdata[i - 1], disk_bytes))
+      g_ptr_array_remove_index (ids, i - 1);
+  return ids;
+}
+
 gboolean
 _sandbox_layer_find (SandboxHost *host, const char *digest, guint64 disk_bytes, char **ret_id,
                      GError **error)
 {
-  g_autoptr (GPtrArray) ids = list_ids (host, digest, MANIFEST, error);
+  g_autoptr (GPtrArray) ids = _sandbox_layer_fitting (host, digest, disk_bytes, error);
 
   if (ids == NULL)
     return FALSE;
-  *ret_id = NULL;
-  for (guint i = 0; i < ids->len && *ret_id == NULL; i++)
-    if (layer_fits (host, ids->pdata[i], disk_bytes))
-      *ret_id = g_strdup (ids->pdata[i]);
+  *ret_id = ids->len > 0 ? g_strdup (ids->pdata[0]) : NULL;
   return TRUE;
 }
 
@@ -141,6 +149,26 @@ const char *
 _sandbox_layer_top (const SandboxImageRef *image)
 {
   return image->layers != NULL && image->layers[0] != NULL ? image->layers[0] : image->disk;
+}
+
+gboolean
+_sandbox_layer_check_below (SandboxHost *host, const char *volume, const SandboxImageRef *image,
+                            GError **error)
+{
+  SandboxVirtVolume *disk = _sandbox_virt_volume_get (host->virt, volume, error);
+  const char *wanted = _sandbox_layer_top (image);
+  gboolean right;
+
+  if (disk == NULL)
+    return FALSE;
+  right = g_strcmp0 (disk->backing_path, wanted) == 0;
+  if (!right)
+    sandbox_fail (error, SANDBOX_ERROR_FAILED,
+                  "%s stands on %s, not on %s: as a layer it would lack what is between the two. "
+                  "This is a mistake in vms, please report it; nothing was kept",
+                  volume, disk->backing_path != NULL ? disk->backing_path : "nothing", wanted);
+  _sandbox_virt_volume_free (disk);
+  return right;
 }
 
 gboolean

@@ -4,7 +4,9 @@
 // too.
 #include "facade/provision-private.h"
 
+#include <errno.h>
 #include <string.h>
+#include <unistd.h>
 
 #define MARKER_MAX  4096
 #define MARKER_USEC (60 * G_USEC_PER_SEC)
@@ -50,6 +52,23 @@ write_note (const SandboxLayering *layering, SandboxMachine *machine, GPtrArray 
   return fd >= 0 && sandbox_file_write_at (fd, NOTE, text, strlen (text), 0600, error);
 }
 
+gboolean
+_sandbox_provision_forget (SandboxMachine *machine, GError **error)
+{
+  g_autoptr (GError) local = NULL;
+  sandbox_autofd int fd = _sandbox_machine_state_fd (machine, FALSE, &local);
+
+  if (fd < 0 && !g_error_matches (local, SANDBOX_ERROR, SANDBOX_ERROR_NOT_FOUND))
+    {
+      g_propagate_error (error, g_steal_pointer (&local));
+      return FALSE;
+    }
+  if (fd < 0 || unlinkat (fd, NOTE, 0) == 0 || errno == ENOENT)
+    return TRUE;
+  return sandbox_fail_errno (error, errno, "%s: removing the note of its provisioning",
+                             machine->name);
+}
+
 /* Whether the machine says that @run's group was done on it as it is now. A machine that lies does
  * itself out of it. */
 static gboolean
@@ -65,6 +84,20 @@ is_done (const SandboxGroupRun *run, gboolean *ret_done, GCancellable *cancellab
     return FALSE;
   *ret_done = strcmp (g_strchomp (answer), wanted) == 0;
   return TRUE;
+}
+
+/* What it has put in that is forbidden is not done: else the next provisioning would find it done,
+ * and look at nothing. */
+static gboolean
+look_after (SandboxGroupRun *run, GCancellable *cancellable, GError **error)
+{
+  g_autofree char *command = NULL, *answer = NULL;
+
+  if (_sandbox_group_look (run, cancellable, error))
+    return TRUE;
+  command = g_strdup_printf ("sudo -n rm -f /var/lib/vms/provisioned/%s", run->group->id);
+  answer = _sandbox_ssh_capture (run->ssh, command, -1, MARKER_MAX, MARKER_USEC, NULL, NULL);
+  return FALSE;
 }
 
 static gboolean
@@ -84,7 +117,33 @@ do_group (const SandboxLayering *layering, SandboxMachine *machine, SandboxPlan 
   (*n_done)++;
   return _sandbox_group_send (&run, cancellable, error)
          && _sandbox_group_run (&run, plan, cancellable, error)
-         && _sandbox_group_look (&run, cancellable, error);
+         && look_after (&run, cancellable, error);
+}
+
+/* Where all was done before, too: "as its profile says" says this as well. */
+static gboolean
+check_forbidden (const SandboxLayering *layering, SandboxMachine *machine,
+                 GCancellable *cancellable, GError **error)
+{
+  char **forbid = _sandbox_profile_values (layering->profile)->forbid;
+  g_autoptr (SandboxSsh) ssh = NULL;
+  g_autoptr (GPtrArray) found = NULL;
+  g_autofree char *all = NULL;
+
+  if (forbid[0] == NULL)
+    return TRUE;
+  ssh = _sandbox_machine_ssh (machine, error);
+  found =
+      ssh != NULL ? _sandbox_policy_look (layering->host, ssh, forbid, cancellable, error) : NULL;
+  if (found == NULL || found->len == 0)
+    return found != NULL;
+  g_ptr_array_add (found, NULL);
+  all = g_strjoinv (", ", (char **)found->pdata);
+  return sandbox_fail (error, SANDBOX_ERROR_INVALID,
+                       "provision %s: all steps of its profile are done, and in it is what its "
+                       "profile forbids (forbid= of [policy]): %s; remove it there, or `vms "
+                       "recreate %s`",
+                       machine->name, all, machine->name);
 }
 
 static gboolean
@@ -108,6 +167,8 @@ do_groups (const SandboxLayering *layering, SandboxMachine *machine, guint *n_do
   for (guint i = 0; i < groups->len; i++)
     if (!do_group (layering, machine, plan, groups->pdata[i], n_done, cancellable, error))
       return FALSE;
+  if (*n_done == 0 && !check_forbidden (layering, machine, cancellable, error))
+    return FALSE;
   return write_note (layering, machine, groups, error);
 }
 

@@ -40,6 +40,9 @@ char *_sandbox_group_marker (const SandboxLayering *layering, const SandboxGroup
  * registry of the user's configuration, and the addresses of the package sources, as far as @plan
  * lets a guest reach them. Never fails. (array zero-terminated=1) (transfer full) */
 char **_sandbox_provision_env (SandboxPlan *plan, GCancellable *cancellable);
+/* That registry. Wherever the user is: what lies in the current directory has no say. NULL: npm is
+ * not there, or names none that can be passed on. */
+char *_sandbox_provision_registry (GCancellable *cancellable);
 
 /* --- provision-run.c: one group at work in a machine */
 #define SANDBOX_GROUP_TAIL 30 /* lines */
@@ -52,6 +55,7 @@ typedef struct
   SandboxSsh *ssh;
   char *tail[SANDBOX_GROUP_TAIL]; /* the last lines of the guest's, fit for a terminal */
   guint n_lines;
+  char *registry; /* the one that it was told of; NULL: none */
 } SandboxGroupRun;
 gboolean _sandbox_group_run_init (SandboxGroupRun *run, SandboxMachine *machine,
                                   const SandboxLayering *layering, const SandboxGroup *group,
@@ -71,17 +75,26 @@ gboolean _sandbox_group_look (SandboxGroupRun *run, GCancellable *cancellable, G
 /* --- provision-machine.c */
 /* Whether @machine's disk was brought by sandbox_machine_provision() to what its profile says. */
 gboolean _sandbox_provision_is_noted (const SandboxLayering *layering, SandboxMachine *machine);
+/* It has another disk now, or that of another time. */
+gboolean _sandbox_provision_forget (SandboxMachine *machine, GError **error);
 
 /* --- layer.c: a layer is the volume layer.ID.qcow2, and layer.ID.json, which is written last. ID
  * is DIGEST-TIME. */
 /* Id of the layer that a disk's backing path names; NULL when it names none. */
 char *_sandbox_layer_id_of_path (const char *path);
+/* All complete ones of @digest that a disk of @disk_bytes can stand on, the newest first.
+ * (element-type utf8) */
+GPtrArray *
+_sandbox_layer_fitting (SandboxHost *host, const char *digest, guint64 disk_bytes, GError **error);
 /* The newest complete one of @digest that a disk of @disk_bytes can stand on; *ret_id NULL: none.
  */
 gboolean _sandbox_layer_find (SandboxHost *host, const char *digest, guint64 disk_bytes,
                               char **ret_id, GError **error);
 /* The path that a disk on @image has right below it. */
 const char *_sandbox_layer_top (const SandboxImageRef *image);
+/* Whether the disk @volume stands on just that: its own bytes are all that a copy of it has. */
+gboolean _sandbox_layer_check_below (SandboxHost *host, const char *volume,
+                                     const SandboxImageRef *image, GError **error);
 /* What is made on @image stands on the layer @id from now on. */
 gboolean
 _sandbox_layer_use (SandboxHost *host, const char *id, SandboxImageRef *image, GError **error);
@@ -106,7 +119,8 @@ _sandbox_layers_repair (SandboxHost *host, gboolean remove, GPtrArray *orphans, 
 int _sandbox_layer_lock_fd (SandboxHost *host, gboolean create, GError **error);
 
 /* Finds or makes the layers that the profile wants on @image, which stands on the last of them
- * afterwards. @ret_id (nullable): its id; NULL: the profile wants nothing. */
+ * afterwards; when one cannot be made, on the last that is there. @ret_id (nullable): its id; NULL:
+ * the profile wants nothing. */
 gboolean _sandbox_layers_ensure (const SandboxLayering *layering, SandboxImageRef *image,
                                  char **ret_id, GCancellable *cancellable, GError **error);
 

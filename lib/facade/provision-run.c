@@ -12,6 +12,12 @@
 #define SEND_USEC  (5 * 60 * G_USEC_PER_SEC)
 #define LINE_BYTES 400
 #define PLACE      "/run/vms-provision"
+/* Around a script. What ends it in time ends the shell, too, which has to wait for it; and 255 is
+ * what ssh ends with when it lost the machine. */
+#define PATIENT "trap : TERM; "
+#define UNLIKE_SSH                                                                                 \
+  " 2>&1 </dev/null; s=$?; "                                                                       \
+  "if [ $s -eq 255 ]; then echo 'It ended with exit status 255.'; s=254; fi; exit $s"
 /* After the host gave up, in the machine. */
 #define GRACE_SECONDS 5
 
@@ -33,6 +39,7 @@ _sandbox_group_run_clear (SandboxGroupRun *run)
   for (guint i = 0; i < SANDBOX_GROUP_TAIL; i++)
     g_clear_pointer (&run->tail[i], g_free);
   run->n_lines = 0;
+  g_clear_pointer (&run->registry, g_free);
 }
 
 static const SandboxProfileValues *
@@ -114,7 +121,7 @@ run_in_guest (SandboxGroupRun *run, const char *const *argv, int stdin_fd, gint6
       _sandbox_ssh_argv (run->ssh, FALSE, _sandbox_ssh_master_alive (run->ssh));
   g_autofree char *tail = NULL, *shown = NULL;
 
-  g_ptr_array_add (ssh, _sandbox_ssh_command (argv, NULL, NULL));
+  g_ptr_array_add (ssh, _sandbox_ssh_command (argv, NULL, FALSE));
   g_ptr_array_add (ssh, NULL);
   child.argv = (const char *const *)ssh->pdata;
   child.stdin_fd = stdin_fd;
@@ -187,7 +194,7 @@ script_argv (SandboxGroupRun *run, const char *script, char *const *env, gint64 
       argv, g_strdup_printf ("%" G_GINT64_FORMAT, timeout_usec / G_USEC_PER_SEC + GRACE_SECONDS));
   g_ptr_array_add (argv, g_strdup ("sh"));
   g_ptr_array_add (argv, g_strdup ("-c"));
-  g_ptr_array_add (argv, g_strconcat ("exec " PLACE "/", script, " 2>&1 </dev/null", NULL));
+  g_ptr_array_add (argv, g_strconcat (PATIENT PLACE "/", script, UNLIKE_SSH, NULL));
   g_ptr_array_add (argv, NULL);
   return argv;
 }
@@ -230,6 +237,8 @@ _sandbox_group_run (SandboxGroupRun *run, SandboxPlan *plan, GCancellable *cance
   g_autofree char *step = g_strconcat ("VMS_STEP=", run->group->id, NULL);
   g_autofree char *marker = g_strconcat ("VMS_DIGEST=", digest, NULL);
 
+  g_free (run->registry);
+  run->registry = g_strdup (g_environ_getenv (sources, "npm_config_registry"));
   g_strv_builder_addv (builder, (const char **)sources);
   g_strv_builder_add (builder, step);
   g_strv_builder_add (builder, marker);

@@ -68,7 +68,14 @@ makes_scripts() {
 }
 
 makes_a_layer() {
+	local disk
+	# what the user's defaults say of starts is not for the machine that makes it: its disk would stand on kept memory's
+	as_user tee "$PROFILES/defaults.profile" >/dev/null <<<$'[machine]\nstart=warm'
 	vms -v image build p1 2>"$T/said"
+	rm "$PROFILES/defaults.profile"
+	lacks "$(root_virsh vol-list --pool vms)" "warm\.vms-$TEST_UID-run-"
+	disk=/var/lib/libvirt/images/vms/layer.$(layers | sed s/layer-//).qcow2
+	contains "$(qemu-img info "$disk")" 'backing file: .*/image\.[^/]*\.qcow2'
 	contains "$(cat "$T/said")" 'setup: starting a machine'
 	eq "$(layers | wc -l)" 1 layers
 	layer_sum "$(layers)" >"$T/sum"
@@ -128,10 +135,42 @@ p2
 	contains "$(cat "$T/errors")" 'it broke'
 	contains "$(cat "$T/errors")" 'vms ssh p2'
 	eq "$(in_guest p2 'ls /var/lib/vms/provisioned')" ""
+	# the status that ssh has for a lost machine
+	write_script user.sh <<<$'#!/bin/sh\necho it broke; exit 255'
+	status 1 vms provision p2 2>"$T/errors"
+	lacks "$(cat "$T/errors")" 'lost its machine'
+	contains "$(cat "$T/errors")" 'it broke'
+	contains "$(cat "$T/errors")" 'exit status 255'
+	# one that is killed leaves the addresses of the sources behind, until the next one
+	write_script user.sh <<<$'#!/bin/sh\nsudo -n sh -c "echo 192.0.2.1 left \'# vms: sources\' >>/etc/hosts"; kill -KILL $(pgrep -f "^/bin/sh /run/vms-provision/run")'
+	as_user sed -i 's/user.sh,as=user/user.sh/' "$PROFILES/p2.profile"
+	status 1 vms provision p2 2>"$T/errors"
+	contains "$(in_guest p2 'cat /etc/hosts')" '192.0.2.1 left'
+	as_user sed -i 's/;user.sh/;user.sh,as=user/' "$PROFILES/p2.profile"
 	write_script user.sh <<<$'#!/bin/sh\necho mended >user-ran'
 	contains "$(vms provision p2 2>&1)" '1 step done'
-	eq "$(in_guest p2 'cat user-ran')" mended
+	eq "$(in_guest p2 'cat user-ran; wc -l </etc/hosts')" mended$'\n'2
 	lacks "$(vms -v start p2 2>&1)" 'provisions has changed'
+}
+
+# It is refused until it is gone, whoever put it there: no "as its profile says" meanwhile.
+looks_for_what_is_forbidden() {
+	as_user tee -a "$PROFILES/p2.profile" >/dev/null <<<$'[policy]\nforbid=left-tool'
+	write_script user.sh <<<$'#!/bin/sh\nsudo -n install -m 755 /bin/true /usr/local/bin/left-tool'
+	for _ in first second; do
+		status 2 vms provision p2 2>"$T/errors"
+		contains "$(cat "$T/errors")" 'forbids .*left-tool'
+		contains "$(cat "$T/errors")" 'begins with this step'
+	done
+	eq "$(in_guest p2 'ls /var/lib/vms/provisioned')" ""
+	write_script user.sh <<<$'#!/bin/sh\n:'
+	in_guest p2 'sudo rm /usr/local/bin/left-tool'
+	contains "$(vms provision p2 2>&1)" '1 step done'
+	contains "$(vms provision p2 2>&1)" 'as its profile says already'
+	in_guest p2 'sudo install -m 755 /bin/true /usr/local/bin/left-tool'
+	status 2 vms provision p2 2>"$T/errors"
+	contains "$(cat "$T/errors")" 'all steps of its profile are done.*left-tool'
+	as_user sed -i '/^.policy/,$d' "$PROFILES/p2.profile"
 }
 
 leaves_the_layer_alone() {
@@ -268,6 +307,7 @@ t "a machine starts from it without building" starts_from_the_layer
 passed || finish
 t "nothing of the throwaway machine's identity is in it" has_its_own_identity
 t "provision: only the steps that changed, in the machine itself; a failing one is told and done again" brings_up_to_date
+t "provision: what is forbidden is looked for each time, and its step is not done" looks_for_what_is_forbidden
 if full; then
 	t "the layer stays as it is" leaves_the_layer_alone
 	t "update makes it anew, and the old one goes when nobody needs it" update_makes_it_anew

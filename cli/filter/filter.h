@@ -10,14 +10,17 @@
 #include <sys/stat.h>
 
 /* --- nodes.c: what the kernel knows of the tree, each held open */
+/* By so many names a file is known at once. If it is left with another one it can be written to
+ * when it was looked up by that. */
+#define NODE_NAMES 4
 typedef struct
 {
   dev_t dev;
-  ino_t ino;       /* on the host */
-  ino_t shown;     /* to the daemon, for which all is one file system */
-  int fd;          /* O_PATH */
-  uint64_t looked; /* how often the kernel was told of it */
-  mode_t type;     /* S_IFMT of its mode */
+  ino_t ino;           /* on the host */
+  ino_t shown;         /* to the daemon, for which all is one file system */
+  int fds[NODE_NAMES]; /* O_PATH, by different names; -1 for none, but for the first */
+  uint64_t looked;     /* how often the kernel was told of it */
+  mode_t type;         /* S_IFMT of its mode */
 } Node;
 void nodes_init (int root_fd);
 Node *node_of (fuse_ino_t ino);
@@ -35,14 +38,18 @@ void rules_init (int root_fd);
 SandboxClasses *rules_classes (void);
 /* Adds what stands in the file @fd, as the library wrote it down. */
 void rules_load (int fd);
-/* From the shared directory on, "" for itself; NULL: it is no longer in it. (transfer full) */
+/* From the shared directory on, "" for itself; NULL: it is no longer in it, or not by the name by
+ * which it was opened. (transfer full) */
 char *rules_path (int fd);
 /* 0, or why the machine may not change @name in the directory: an errno. */
 int rules_check_name (int dir_fd, const char *name);
-/* The same for what is open, at the name by which it is known. */
-int rules_check_fd (int fd);
-/* Writing to what has several names would write to them all, of which one may be guarded. */
-int rules_check_content (int fd);
+/* The same for what is known, at the names by which it is. */
+int rules_check_node (const Node *node);
+/* Writing to what has several names would write to them all, of which one may be guarded, or may
+ * have left the directory. */
+int rules_check_content (const Node *node);
+/* The same for what was just opened by a name that may be changed. */
+int rules_check_new (int fd);
 /* The same for a link to @target. */
 int rules_check_link (int dir_fd, const char *name, const char *target);
 /* What @name is, with all that is in it, may be called @new_name in @new_dir_fd. EXDEV: it is too

@@ -39,7 +39,7 @@ nodes_init (int root_fd)
 
   if (fstat (root_fd, &info) < 0)
     g_error ("looking at the shared directory: %s", g_strerror (errno));
-  root = (Node){ info.st_dev, info.st_ino, info.st_ino, root_fd, 1, S_IFDIR };
+  root = (Node){ info.st_dev, info.st_ino, info.st_ino, { root_fd, -1, -1, -1 }, 1, S_IFDIR };
   nodes = g_hash_table_new (hash_node, equal_nodes);
   g_hash_table_add (nodes, &root);
 }
@@ -60,10 +60,38 @@ fd_path (int fd, char buffer[32])
 int
 node_stat (const Node *node, struct stat *ret_info)
 {
-  if (fstatat (node->fd, "", ret_info, AT_EMPTY_PATH | AT_SYMLINK_NOFOLLOW) < 0)
+  if (fstatat (node->fds[0], "", ret_info, AT_EMPTY_PATH | AT_SYMLINK_NOFOLLOW) < 0)
     return errno;
   ret_info->st_ino = node->shown;
   return 0;
+}
+
+/* @fd, of something that is known already, maybe by another name: that is kept, if there is room.
+ */
+static void
+take_name (Node *node, int fd)
+{
+  g_autofree char *path = rules_path (fd);
+  gsize room = NODE_NAMES;
+
+  for (gsize i = 0; i < NODE_NAMES && path != NULL; i++)
+    {
+      g_autofree char *known = node->fds[i] >= 0 ? rules_path (node->fds[i]) : NULL;
+
+      if (known == NULL)
+        room = MIN (room, i);
+      else if (g_str_equal (known, path))
+        g_clear_pointer (&path, g_free);
+    }
+  if (path != NULL && room < NODE_NAMES)
+    {
+      int old = node->fds[room];
+
+      node->fds[room] = fd;
+      fd = old;
+    }
+  if (fd >= 0)
+    close (fd);
 }
 
 /* @fd is the node's from here on. */
@@ -75,11 +103,12 @@ take_node (int fd, const struct stat *info)
 
   if (node != NULL)
     {
-      close (fd);
+      take_name (node, fd);
       return node;
     }
   node = g_new0 (Node, 1);
-  *node = (Node){ info->st_dev, info->st_ino, info->st_ino, fd, 0, info->st_mode & S_IFMT };
+  *node = (Node){ info->st_dev,          info->st_ino, info->st_ino, { fd, -1, -1, -1 }, 0,
+                  info->st_mode & S_IFMT };
   if (node->dev != root.dev)
     node->shown = next_foreign++;
   g_hash_table_add (nodes, node);
@@ -89,7 +118,7 @@ take_node (int fd, const struct stat *info)
 int
 node_look_up (Node *parent, const char *name, struct fuse_entry_param *ret_entry)
 {
-  int fd = openat (parent->fd, name, O_PATH | O_NOFOLLOW | O_CLOEXEC);
+  int fd = openat (parent->fds[0], name, O_PATH | O_NOFOLLOW | O_CLOEXEC);
   struct stat info;
   Node *node;
 
@@ -123,6 +152,8 @@ node_forget (Node *node, uint64_t n)
   if (node->looked > 0)
     return;
   g_hash_table_remove (nodes, node);
-  close (node->fd);
+  for (gsize i = 0; i < NODE_NAMES; i++)
+    if (node->fds[i] >= 0)
+      close (node->fds[i]);
   g_free (node);
 }

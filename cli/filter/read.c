@@ -77,7 +77,7 @@ static void
 on_readlink (fuse_req_t req, fuse_ino_t ino)
 {
   char target[4097];
-  ssize_t n = readlinkat (node_of (ino)->fd, "", target, sizeof target - 1);
+  ssize_t n = readlinkat (node_of (ino)->fds[0], "", target, sizeof target - 1);
 
   if (n < 0)
     {
@@ -142,7 +142,7 @@ on_statfs (fuse_req_t req, fuse_ino_t ino)
 {
   struct statvfs info;
 
-  if (fstatvfs (node_of (ino)->fd, &info) < 0)
+  if (fstatvfs (node_of (ino)->fds[0], &info) < 0)
     fuse_reply_err (req, errno);
   else
     fuse_reply_statfs (req, &info);
@@ -159,7 +159,7 @@ listing_of (const struct fuse_file_info *info)
 static void
 on_opendir (fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *info)
 {
-  int fd = openat (node_of (ino)->fd, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+  int fd = openat (node_of (ino)->fds[0], ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
   DIR *dir = fd >= 0 ? fdopendir (fd) : NULL;
   Listing *listing;
 

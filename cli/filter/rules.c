@@ -61,19 +61,33 @@ rules_load (int fd)
   classes = loaded;
 }
 
+/* Whether @path is what @fd is of: the kernel says "/" of what has left the directory, too, and of
+ * a name that is gone one that anybody may have, " (deleted)" behind it. */
+static bool
+leads_to (const char *path, int fd)
+{
+  struct stat there, info;
+
+  return fstatat (root, *path != '\0' ? path : ".", &there, AT_SYMLINK_NOFOLLOW) == 0
+         && fstatat (fd, "", &info, AT_EMPTY_PATH | AT_SYMLINK_NOFOLLOW) == 0
+         && there.st_dev == info.st_dev && there.st_ino == info.st_ino;
+}
+
 char *
 rules_path (int fd)
 {
   char buffer[32], path[PATH_BYTES_MAX];
   ssize_t n = readlink (fd_path (fd, buffer), path, sizeof path - 1);
   gsize length = strlen (prefix);
+  const char *inside;
 
   if (n < 0 || n >= (ssize_t)sizeof path - 1)
     return NULL;
   path[n] = '\0';
   if (strncmp (path, prefix, length) != 0 || (path[length] != '/' && path[length] != '\0'))
     return NULL;
-  return g_strdup (path + length + (path[length] == '/' ? 1 : 0));
+  inside = path + length + (path[length] == '/' ? 1 : 0);
+  return leads_to (inside, fd) ? g_strdup (inside) : NULL;
 }
 
 static char *
@@ -129,34 +143,52 @@ rules_check_name (int dir_fd, const char *name)
   return is_guarded (path) ? EROFS : 0;
 }
 
-int
-rules_check_fd (int fd)
+/* @fds: of the names by which one thing is known, -1 for none. One that still leads to it says
+ * where it is; none: it is not in the shared directory, or nobody knows where. */
+static int
+check_names (const int *fds, gsize n_fds, bool content)
 {
-  g_autofree char *path = NULL;
   struct stat info;
+  int code = ESTALE;
 
-  if (fstatat (fd, "", &info, AT_EMPTY_PATH | AT_SYMLINK_NOFOLLOW) < 0)
+  if (fstatat (fds[0], "", &info, AT_EMPTY_PATH | AT_SYMLINK_NOFOLLOW) < 0)
     return errno;
   /* what has no name any more is nobody's */
   if (info.st_nlink == 0)
     return 0;
-  path = rules_path (fd);
-  if (path == NULL)
-    return ESTALE;
-  /* the shared directory itself: its mode and times are the user's to choose, and no name of it */
-  return *path != '\0' && is_guarded (path) ? EROFS : 0;
+  if (content && S_ISREG (info.st_mode) && info.st_nlink > 1)
+    return EROFS;
+  for (gsize i = 0; i < n_fds; i++)
+    {
+      g_autofree char *path = fds[i] >= 0 ? rules_path (fds[i]) : NULL;
+
+      if (path == NULL)
+        continue;
+      /* the shared directory itself: its mode and times are the user's to choose, and no name of it
+       */
+      if (*path != '\0' && is_guarded (path))
+        return EROFS;
+      code = 0;
+    }
+  return code;
 }
 
 int
-rules_check_content (int fd)
+rules_check_node (const Node *node)
 {
-  struct stat info;
+  return check_names (node->fds, NODE_NAMES, false);
+}
 
-  if (fstatat (fd, "", &info, AT_EMPTY_PATH | AT_SYMLINK_NOFOLLOW) < 0)
-    return errno;
-  if (S_ISREG (info.st_mode) && info.st_nlink > 1)
-    return EROFS;
-  return rules_check_fd (fd);
+int
+rules_check_content (const Node *node)
+{
+  return check_names (node->fds, NODE_NAMES, true);
+}
+
+int
+rules_check_new (int fd)
+{
+  return check_names (&fd, 1, true);
 }
 
 static int

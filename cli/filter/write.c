@@ -34,7 +34,7 @@ become_self (void)
 static int
 fd_of (fuse_ino_t ino)
 {
-  return node_of (ino)->fd;
+  return node_of (ino)->fds[0];
 }
 
 /* --- making and removing */
@@ -102,7 +102,7 @@ static void
 on_link (fuse_req_t req, fuse_ino_t ino, fuse_ino_t parent, const char *name)
 {
   char path[32];
-  int code = rules_check_fd (fd_of (ino));
+  int code = rules_check_node (node_of (ino));
 
   if (code == 0)
     code = rules_check_name (fd_of (parent), name);
@@ -168,16 +168,16 @@ host_flags (int flags)
 }
 
 /* @fd was opened for the machine to write: is it what may be written? Then what O_TRUNC asks for.
- */
+ * @node: NULL for a file that was just opened by its name. */
 static int
-check_opened (int fd, int flags)
+check_opened (const Node *node, int fd, int flags)
 {
   bool writes = (flags & O_ACCMODE) != O_RDONLY || (flags & O_TRUNC);
   struct stat info;
   int code = fstat (fd, &info) < 0 ? errno : S_ISREG (info.st_mode) ? 0 : EPERM;
 
   if (code == 0 && writes)
-    code = rules_check_content (fd);
+    code = node != NULL ? rules_check_content (node) : rules_check_new (fd);
   if (code == 0 && (flags & O_TRUNC) && ftruncate (fd, 0) < 0)
     code = errno;
   return code;
@@ -194,7 +194,7 @@ on_open (fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *info)
   if (code == 0 && (fd = open (fd_path (fd_of (ino), path), flags)) < 0)
     code = errno;
   if (code == 0)
-    code = check_opened (fd, info->flags);
+    code = check_opened (node_of (ino), fd, info->flags);
   if (code != 0)
     {
       if (fd >= 0)
@@ -228,7 +228,7 @@ on_create (fuse_req_t req, fuse_ino_t parent, const char *name, mode_t mode,
       become_self ();
     }
   if (code == 0)
-    code = check_opened (fd, info->flags);
+    code = check_opened (NULL, fd, info->flags);
   if (code == 0)
     code = node_look_up (node_of (parent), name, &entry);
   if (code != 0)
@@ -248,7 +248,7 @@ static void
 on_write (fuse_req_t req, fuse_ino_t ino, const char *data, size_t size, off_t offset,
           struct fuse_file_info *info)
 {
-  int fd = (int)info->fh, code = rules_check_fd (fd);
+  int fd = (int)info->fh, code = rules_check_content (node_of (ino));
   ssize_t n = code == 0 ? pwrite (fd, data, size, offset) : -1;
 
   if (n < 0)
@@ -261,7 +261,7 @@ static void
 on_fallocate (fuse_req_t req, fuse_ino_t ino, int mode, off_t offset, off_t length,
               struct fuse_file_info *info)
 {
-  int fd = (int)info->fh, code = rules_check_content (fd);
+  int fd = (int)info->fh, code = rules_check_content (node_of (ino));
 
   if (code == 0 && fallocate (fd, mode, offset, length) < 0)
     code = errno;
@@ -310,13 +310,13 @@ set_times (int fd, const struct stat *attr, int wanted)
 }
 
 static int
-set_attributes (int fd, const struct stat *attr, int wanted)
+set_attributes (const Node *node, const struct stat *attr, int wanted)
 {
   const int times =
       FUSE_SET_ATTR_ATIME | FUSE_SET_ATTR_MTIME | FUSE_SET_ATTR_ATIME_NOW | FUSE_SET_ATTR_MTIME_NOW;
   /* times say nothing that the host would run */
-  int code =
-      wanted & ~times & ~FUSE_SET_ATTR_CTIME ? rules_check_content (fd) : rules_check_fd (fd);
+  int fd = node->fds[0], code = wanted & ~times & ~FUSE_SET_ATTR_CTIME ? rules_check_content (node)
+                                                                       : rules_check_node (node);
   char path[32];
 
   if (code == 0 && (wanted & FUSE_SET_ATTR_MODE))
@@ -341,7 +341,7 @@ on_setattr (fuse_req_t req, fuse_ino_t ino, struct stat *attr, int wanted,
 {
   const Node *node = node_of (ino);
   struct stat now;
-  int code = set_attributes (node->fd, attr, wanted);
+  int code = set_attributes (node, attr, wanted);
 
   if (code == 0)
     code = node_stat (node, &now);

@@ -152,7 +152,8 @@ check_again (Apply *apply, const SandboxChangeRow *row, int dir_fd, const char *
       before.ctime_sec = now.ctime_sec;
       before.ctime_nsec = now.ctime_nsec;
     }
-  if (_sandbox_node_untouched (&now, &before))
+  if (_sandbox_node_untouched (&now, &before)
+      && (row->pub.kind != SANDBOX_CHANGE_MODE || now.mode == before.mode))
     {
       g_hash_table_add (apply->touched, g_memdup2 (&now.inode, sizeof now.inode));
       return TRUE;
@@ -414,6 +415,8 @@ may_apply (const Apply *apply, const SandboxChangeRow *row)
     return FALSE;
   if (row->pub.state == SANDBOX_CHANGE_CONFLICT && !apply->options->replace_conflicts)
     return FALSE;
+  if (row->pub.unseen && apply->options->only_shown)
+    return FALSE;
   return row->pub.risk != SANDBOX_CHANGE_RUNS || apply->options->include_runs;
 }
 
@@ -477,6 +480,18 @@ run (Apply *apply, GError **error)
          && each (apply, -1, is_mode_of_dir, error);
 }
 
+/* When all was written; of a file of which a part was left, not all was. */
+static void
+forget_shown (SandboxChanges *changes)
+{
+  g_autofree gboolean *gone = g_new0 (gboolean, changes->rows->len + 1);
+
+  for (guint i = 0; i < changes->rows->len; i++)
+    gone[i] =
+        sandbox_changes_get (changes, i)->applied && !_sandbox_changes_row (changes, i)->partial;
+  _sandbox_shown_forget (changes, gone);
+}
+
 static gboolean
 apply_locked (Apply *apply, GError **error)
 {
@@ -532,6 +547,9 @@ sandbox_changes_apply (SandboxChanges *changes, const SandboxApplyOptions *optio
   ok = apply.n_chosen == 0 || apply_locked (&apply, error);
   g_clear_pointer (&apply.journal, _sandbox_journal_free);
   if (ok)
-    _sandbox_changes_settle (changes);
+    {
+      _sandbox_changes_settle (changes);
+      forget_shown (changes);
+    }
   return ok;
 }

@@ -82,6 +82,24 @@ old_descriptor() {
 	rm "$tree/.envrc.mine"
 }
 
+# By a directory in which it stands and a descriptor, of what the host moves out of the shared directory.
+what_is_moved_out() {
+	local out=$TEST_HOME/moved-out
+	rm -rf "$out" && as_user mkdir "$out"
+	in_guest held '{ cd ~/tree; echo before >src/leaves; exec 3>>src/leaves; cd vendor/sub/.git/hooks; touch ~/tree/src/ready2
+		for i in $(seq 600); do [ -e ~/tree/src/go2 ] || sleep 0.2; done
+		echo evil >post-checkout; echo evil >../config; echo evil >../../new; mkdir made; sudo mkdir made-too; echo after >&3; echo tried >~/tree/src/done2; } >/dev/null 2>&1 </dev/null &
+		for i in $(seq 200); do [ -e ~/tree/src/ready2 ] || sleep 0.2; done'
+	as_user sh -c 'mv "$1/vendor/sub" "$1/src/leaves" "$2"' sh "$tree" "$out"
+	(cd "$out" && find . -printf '%p %m %s %T@\n') | sort >"$T/out-before"
+	as_user touch "$tree/src/go2"
+	for _ in {1..300}; do [ -e "$tree/src/done2" ] || sleep 0.2; done
+	eq "$(cat "$tree/src/done2")" tried
+	(cd "$out" && find . -printf '%p %m %s %T@\n') | sort >"$T/out-after"
+	diff "$T/out-before" "$T/out-after" || fail "what was moved out has changed"
+	rm -rf "$out"
+}
+
 killed_filter_is_told_of() {
 	local pid
 	in_guest held '(cd ~/tree; i=0; while echo $i >src/last.new && mv src/last.new src/last; do i=$((i + 1)); done) >/dev/null 2>&1 </dev/null &'
@@ -105,6 +123,7 @@ t "34, 48: root in it brings nothing that the host runs into the directory, in a
 t "nor does its user" nor_as_the_user
 t "ordinary work goes on, git commit too, and the host's edits are seen" work_goes_on
 t "an old descriptor does not write to what got a guarded name" old_descriptor
+t "what the host moves out of the directory is not written to any more" what_is_moved_out
 t "a filter that is killed: the share is gone, this is said, and a start brings it back" killed_filter_is_told_of
 vms destroy --yes held >/dev/null 2>&1
 rm -rf "$tree"

@@ -65,11 +65,14 @@ ordinary_work_works() {
 		echo "all: x" >Makefile && echo '{"a":1}' >package.json && echo >Dockerfile && mkdir -p .github/workflows && echo >.github/workflows/ci.yml
 		truncate -s 100000 big && fallocate -l 200000 big && dd if=/dev/zero of=big bs=1M count=3 conv=notrunc status=none && stat -c %s big
 		chmod 755 built/deep/x && touch -d @5 built/deep/x && stat -c '%a %Y' built/deep/x
+		# each name that a file is left with is its name
+		echo 1 >names && ln names names2 && rm names && echo 2 >>names2 && chmod 700 names2 && ln names2 names3 && ln names2 names4 && ln names2 names5 && rm names2 names3 names4
+		echo 3 >>names5 && ln names5 names.lock && rm names.lock && echo 4 >>names5 && ln names5 names6 && mv names6 src/names6 && rm names5 && echo 5 >>src/names6 && tr -d '\n' <src/names6 && rm src/names6 && echo
 		cat .envrc editor/.vscode/tasks.json
 		cd repo && echo two >two && git add two && git -c core.hooksPath= commit -qm two && git checkout -q -b side && git -c core.hooksPath= commit -q --allow-empty -m three
 		git checkout -q main && git -c core.hooksPath= merge -q --ff-only side && git tag v1 && git stash list && git gc -q && git fsck --strict && git log --oneline | wc -l
 	EOF
-	)" $'3145728\n755 5\nexport A=1\n{}\n3'
+	)" $'3145728\n755 5\n12345\nexport A=1\n{}\n3'
 	eq "$(cat "$tree/built/link")" x
 	eq "$(as_user git -C "$tree/repo" log --format=%s main | tr '\n' ' ')" 'three two one '
 	eq "$(stat -c %s "$tree/big")" 3145728
@@ -93,6 +96,60 @@ host_moves_things() {
 	eq "$(cat "$tree/.envrc.mine")" before
 	contains "$(cat "$T/out")" '^edited'
 	lacks "$(cat "$T/out")" '^0'
+}
+
+# What the host moves out of the shared directory is out of reach for writing, also for who stands in it or has it open.
+host_moves_things_out() {
+	local out=$home/out
+	make_tree "$tree"
+	rm -rf "$out" && as_user mkdir "$out"
+	inside >"$T/out" <<-EOF &
+		try() { if eval "\$1" 2>/dev/null; then echo "done: \$1"; else echo refused; fi; }
+		attack() {
+			for i in \$(seq 150); do [ -e /mnt/src/go ] || sleep 0.2; done
+			try 'echo evil >post-checkout'; try 'echo evil >config'; try 'mkdir made'; try 'ln -s /etc link'; try 'mknod node p'; try 'chmod 777 .'; try 'touch -d @5 .'
+			try 'mv /mnt/src/main.c .'; try 'ln /mnt/src/other .'; try 'mv pre-commit.sample /mnt/src/x'; try 'rm pre-commit.sample'; try 'rm -r hooks'; try 'mv one two'
+		}
+		echo other >src/other; echo before >src/open; echo before >src/named
+		exec 3>>src/open 4>>src/named 5<src/named
+		ln src/open src/opened; rm src/opened
+		(cd repo/.git/hooks && attack) & (cd repo && attack) & (cd repo/.git && attack) &
+		(cd vendor && try 'echo evil >new') && echo ready >src/ready
+		for i in \$(seq 150); do [ -e src/go ] || sleep 0.2; done
+		try 'echo after >&3'; try 'echo after >&4'; try 'echo after >/proc/self/fd/5'; try 'chmod 777 /proc/self/fd/5'; try 'truncate -s 1 /proc/self/fd/5'; try 'ln -L /proc/self/fd/5 src/again'
+		wait
+	EOF
+	for _ in {1..100}; do [ -e "$tree/src/ready" ] || sleep 0.1; done
+	as_user sh -c 'cd "$1" && mv repo src/open src/named "$2"' sh "$tree" "$out"
+	(cd "$out" && find . -type f -exec cksum {} + && find . -printf '%p %m %n %T@ %l\n') | sort >"$T/before"
+	as_user touch "$tree/src/go"
+	wait
+	(cd "$out" && find . -type f -exec cksum {} + && find . -printf '%p %m %n %T@ %l\n') | sort >"$T/after"
+	diff "$T/before" "$T/after" || fail "what was moved out has changed"
+	eq "$(grep '^done' "$T/out")" "done: echo evil >new"
+	[ "$(grep -c '^refused' "$T/out")" -gt 35 ] || fail "not all was tried"
+}
+
+# Of a file with a guarded name and another one the machine may remove the other; what it has open of that is the guarded file then.
+other_name_goes() {
+	make_tree "$tree"
+	inside >"$T/out" <<-'EOF'
+		exec 3<innocent 4<aliased
+		rm innocent aliased
+		(echo evil >/proc/self/fd/3) 2>/dev/null && echo wrote
+		(echo evil >>/proc/self/fd/4) 2>/dev/null && echo wrote
+		truncate -s 0 /proc/self/fd/3 2>/dev/null && echo truncated
+		chmod 777 /proc/self/fd/3 2>/dev/null && echo changed
+		# a file that has the name by which the kernel knows what was removed
+		echo mine >'innocent (deleted)' && echo more >>'innocent (deleted)' && echo mine >'aliased (deleted)'
+		(echo evil >>/proc/self/fd/3) 2>/dev/null && echo wrote
+		ln -L /proc/self/fd/3 again 2>/dev/null && echo linked
+		echo end
+	EOF
+	eq "$(cat "$T/out")" end
+	eq "$(cat "$tree/.npmrc" "$tree/.irbrc")" $'text\ntext'
+	eq "$(stat -c '%a %h' "$tree/.npmrc")" '644 1'
+	eq "$(cat "$tree/innocent (deleted)")" $'mine\nmore'
 }
 
 # Of the file system only what was given is there, and nothing of the filter's.
@@ -194,6 +251,8 @@ t "all else can be done, git commit too" ordinary_work_works
 t "names that a share adds are guarded like those of the table" own_names_are_guarded
 t "rules that cannot be read, or are not the user's, are no share" bad_rules_are_no_share
 t "what the host moves to a guarded place is guarded at once" host_moves_things
+t "what the host moves out of the directory is not written to any more, by nobody in the machine" host_moves_things_out
+t "what is left of a file by a guarded name is guarded, also for who has it open by another" other_name_goes
 t "a daemon that was taken over has no way around the filter" daemon_is_below
 t "the filter ends with its daemon, and starts for nobody else" goes_with_its_daemon
 t "a filter that is killed leaves nothing half done, and no share" killed_filter_is_noticed

@@ -1,28 +1,9 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
-// The command table itself. Adding a verb is adding a row here and a handler in a cmd-*.c file.
-#include "verbs.h"
+// The command table itself. Adding a verb is adding a row here, its options in verbs-options.c, and a
+// handler in a cmd-*.c file.
+#include "verbs-options.h"
 
 // clang-format off
-#define END { 0, NULL, NULL, FALSE, VMS_COMPLETE_NONE, NULL }
-#define FLAG(letter, name, summary) { letter, name, NULL, FALSE, VMS_COMPLETE_NONE, summary }
-#define VALUE(letter, name, value, completer, summary) \
-  { letter, name, value, FALSE, completer, summary }
-#define VALUES(letter, name, value, completer, summary) \
-  { letter, name, value, TRUE, completer, summary }
-
-const VmsOption vms_global_options[] = {
-  VALUE ('c', "connect", "URI", VMS_COMPLETE_NONE,
-         "libvirt to talk to; else $VMS_URI, else qemu:///system"),
-  VALUE (0, "passphrase-fd", "N", VMS_COMPLETE_NONE,
-         "read the passphrase of an encrypted disk from this descriptor"),
-  FLAG ('q', "quiet", "say nothing but errors and what was asked for"),
-  FLAG ('v', "verbose", "say more about what is done"),
-  FLAG (0, "json", "print JSON (verbs that list or show)"),
-  FLAG ('h', "help", "show how the verb is used"),
-  FLAG (0, "version", "show the version"),
-  END
-};
-
 const char *const vms_group_titles[VMS_N_GROUPS] = {
   [VMS_GROUP_MACHINES] = "Machines",
   [VMS_GROUP_RUN] = "Start and stop",
@@ -31,201 +12,12 @@ const char *const vms_group_titles[VMS_N_GROUPS] = {
   [VMS_GROUP_HELP] = "Help",
 };
 
-#define SHARE_SUMMARY "share a directory of yours: DIR[:TARGET][,mode=M][,shadow=DIR;DIR]; may be repeated"
 #define SAVES \
   "What the machine changed in shares with mode=review and was not applied is named when it asks. " \
   "When it does not ask, that is saved first, in a directory that it says, for `vms apply --from`; " \
   "a machine that does not run is read by a throwaway one for that, which takes as long as a boot, " \
   "unless `vms stop` found nothing. When it cannot be saved nothing is done, unless " \
   "--discard-changes is given.\n\n"
-#define YES_SUMMARY "do not ask"
-#define FORGO_SUMMARY "do not save changes in shares that were not applied"
-#define BOOT_SUMMARY "boot a fresh machine, whatever its profile says (start=)"
-#define FROM_SUMMARY "what destroy, recreate, revert or run saved, instead of the machine"
-#define ENV_SUMMARY "set an environment variable, or pass on yours; may be repeated"
-
-static const VmsOption create_options[] = {
-  VALUE ('p', "profile", "PROFILE", VMS_COMPLETE_PROFILE, "what it inherits (default: base)"),
-  VALUES ('s', "share", "SPEC", VMS_COMPLETE_DIR, SHARE_SUMMARY),
-  END
-};
-static const VmsOption list_options[] = {
-  FLAG (0, "disk", "show what the disks take on the host"),
-  END
-};
-static const VmsOption export_options[] = {
-  FLAG ('f', "force", "replace the file when there is one"), END
-};
-static const VmsOption import_options[] = {
-  VALUE (0, "name", "NAME", VMS_COMPLETE_NONE, "what the machine is called here (default: as it was)"),
-  VALUE (0, "max-disk", "GIB", VMS_COMPLETE_NONE,
-         "let its disk grow to this many GiB (default: what disk= of your profiles' base says)"),
-  END
-};
-static const VmsOption start_options[] = {
-  VALUES ('s', "share", "SPEC", VMS_COMPLETE_DIR, SHARE_SUMMARY),
-  FLAG ('n', "dry-run",
-         "show what would be defined and how it differs from what is; change nothing"),
-  FLAG (0, "boot", BOOT_SUMMARY),
-  VALUE (0, "timeout", "TIME", VMS_COMPLETE_NONE,
-         "how long to wait for ssh, such as 90s or 5m (default: 5m)"),
-  END
-};
-static const VmsOption stop_options[] = {
-  FLAG ('f', "force", "pull the plug when it does not power off by itself"),
-  VALUE (0, "timeout", "TIME", VMS_COMPLETE_NONE,
-         "how long to wait for it to power off (default: 2m)"),
-  END
-};
-static const VmsOption suspend_options[] = { FLAG (0, "memory", "pause it only: it stays in this host's memory, with its shares"), END };
-static const VmsOption resume_options[] = {
-  VALUE (0, "timeout", "TIME", VMS_COMPLETE_NONE, "how long to wait for ssh (default: 5m)"), END };
-static const VmsOption destroy_options[] = {
-  FLAG (0, "if-exists", "it is no error when there is no such machine"),
-  FLAG ('y', "yes", YES_SUMMARY),
-  FLAG (0, "keep-profile", "keep the profile file, so that start makes the machine again"),
-  FLAG (0, "discard-changes", FORGO_SUMMARY),
-  END
-};
-static const VmsOption recreate_options[] = {
-  FLAG ('y', "yes", YES_SUMMARY), FLAG (0, "discard-changes", FORGO_SUMMARY),
-  FLAG (0, "boot", BOOT_SUMMARY), END
-};
-static const VmsOption ssh_options[] = {
-  FLAG ('t', "tty", "give the command a terminal (default: when stdin and stdout are terminals)"),
-  FLAG ('T', "no-tty", "give it none"),
-  END
-};
-static const VmsOption exec_options[] = {
-  FLAG ('t', "tty", "give the command a terminal (default: when stdin and stdout are terminals)"),
-  FLAG ('T', "no-tty", "give it none"),
-  VALUE ('C', "directory", "DIR", VMS_COMPLETE_NONE, "directory in the guest to run it in"),
-  VALUES ('e', "env", "NAME[=VALUE]", VMS_COMPLETE_NONE, ENV_SUMMARY),
-  VALUE (0, "timeout", "TIME", VMS_COMPLETE_NONE, "end the command after this time"),
-  FLAG (0, "checkpoint", "make a snapshot first; the newest ten of these are kept"),
-  END
-};
-static const VmsOption run_options[] = {
-  VALUE ('p', "profile", "PROFILE", VMS_COMPLETE_PROFILE,
-         "what the machine is made from (default: ci)"),
-  VALUES ('s', "share", "SPEC", VMS_COMPLETE_DIR, SHARE_SUMMARY),
-  VALUE (0, "network", "MODE", VMS_COMPLETE_NONE, "nat or none, whatever the profile says"),
-  FLAG (0, "boot", BOOT_SUMMARY),
-  VALUES ('o', "out", "GUEST[:HOST]", VMS_COMPLETE_NONE,
-          "copy this out when the command has ended; may be repeated"),
-  FLAG (0, "keep", "let the machine stay, as one like others"),
-  FLAG (0, "discard-changes", FORGO_SUMMARY),
-  FLAG ('t', "tty", "give the command a terminal (default: when stdin and stdout are terminals)"),
-  FLAG ('T', "no-tty", "give it none"),
-  VALUE ('C', "directory", "DIR", VMS_COMPLETE_NONE, "directory in the guest to run it in"),
-  VALUES ('e', "env", "NAME[=VALUE]", VMS_COMPLETE_NONE, ENV_SUMMARY),
-  VALUE (0, "timeout", "TIME", VMS_COMPLETE_NONE, "end the command after this time"),
-  END
-};
-static const VmsOption cp_options[] = {
-  FLAG ('f', "force", "overwrite what is there"),
-  FLAG ('r', "recursive", "accepted for habit's sake: directories are always copied whole"),
-  END
-};
-static const VmsOption logs_options[] = {
-  VALUE ('n', "lines", "N", VMS_COMPLETE_NONE, "only the last N lines"), END
-};
-static const VmsOption pull_options[] = {
-  FLAG ('n', "dry-run", "list the commits and refs that would come; change nothing"),
-  VALUE (0, "max-size", "MIB", VMS_COMPLETE_NONE,
-         "take this many MiB from the machine at most (default: 512)"),
-  END
-};
-#define FORWARD_HOST_SUMMARY "services of this host that are offered in the machine, instead"
-static const VmsOption forward_add_options[] = {
-  FLAG (0, "host", FORWARD_HOST_SUMMARY),
-  VALUE (0, "for", "TIME", VMS_COMPLETE_NONE,
-         "only that long, such as 30m or 1h, or until the machine stops; not in the profile"),
-  END
-};
-static const VmsOption forward_remove_options[] = {
-  FLAG (0, "host", FORWARD_HOST_SUMMARY), END
-};
-static const VmsOption share_add_options[] = {
-  VALUE (0, "for", "TIME", VMS_COMPLETE_NONE,
-         "only that long, such as 30m or 1h, or until the machine stops; not in the profile"),
-  END
-};
-static const VmsOption share_remove_options[] = {
-  FLAG ('f', "force", "also while processes of the machine work in it: what they do there fails"),
-  FLAG (0, "discard-changes", "also with changes there that were not applied: they go (of one that is off: stay on its disk)"),
-  END
-};
-static const VmsOption snapshot_create_options[] = {
-  VALUE ('m', "note", "TEXT", VMS_COMPLETE_NONE, "say what it is for"), END
-};
-static const VmsOption revert_options[] = {
-  FLAG (0, "discard", "throw the present state away, instead of keeping it as a snapshot"),
-  FLAG (0, "discard-changes", "with --discard: " FORGO_SUMMARY),
-  FLAG ('f', "force", "pull the plug of a running machine instead of asking it to power off"),
-  FLAG ('y', "yes", YES_SUMMARY),
-  END
-};
-static const VmsOption diff_options[] = {
-  FLAG (0, "stat", "one line for each change, with what stands against it"),
-  FLAG (0, "executable", "only what this host would run, or builds with"),
-  VALUE (0, "from", "DIR", VMS_COMPLETE_DIR, FROM_SUMMARY),
-  END
-};
-static const VmsOption apply_options[] = {
-  FLAG (0, "include-executable", "also what this host runs without being asked"),
-  FLAG (0, "force", "replace files that changed on this host, too: the paths must be named"),
-  FLAG (0, "unseen", "also what `vms diff` has not shown as it is now"),
-  FLAG ('n', "dry-run", "list what would be applied; change nothing"),
-  FLAG ('i', "interactive", "show each change, or each part of one, and ask"),
-  FLAG (0, "undo", "put back what the last apply replaced"),
-  VALUE (0, "from", "DIR", VMS_COMPLETE_DIR, FROM_SUMMARY),
-  END
-};
-static const VmsOption discard_options[] = { FLAG ('y', "yes", YES_SUMMARY), END };
-static const VmsOption ssh_config_options[] = {
-  FLAG (0, "install",
-         "add one Include line to ~/.ssh/config, so that plain `ssh NAME` works"),
-  END
-};
-static const VmsOption build_options[] = {
-  FLAG (0, "update", "build a new one even if there is one already"),
-  FLAG (0, "debug", "keep the machine in which a step of a profile's provisioning fails"),
-  END
-};
-static const VmsOption prune_options[] = {
-  VALUE (0, "saved-days", "N", VMS_COMPLETE_NONE,
-         "also changes of shares that were saved (destroy, recreate, revert, run) N days ago or earlier"),
-  FLAG ('y', "yes", "remove them"),
-  END
-};
-static const VmsOption new_options[] = {
-  VALUE ('p', "profile", "PROFILE", VMS_COMPLETE_PROFILE, "what it inherits (default: base)"), END
-};
-static const VmsOption verify_options[] = {
-  FLAG (0, "inside", "probe from the running machine itself: faster, but a hostile one can lie"),
-  VALUES (0, "lan", "ADDRESS[:PORT]", VMS_COMPLETE_NONE,
-          "a host of the LAN to try (default: the default gateway); may be repeated"),
-  VALUES (0, "public", "ADDRESS[:PORT]", VMS_COMPLETE_NONE,
-          "a host of the internet to try (port 443); may be repeated"),
-  VALUES (0, "metadata", "ADDRESS[:PORT]", VMS_COMPLETE_NONE,
-          "where the cloud that this host is in has its metadata (port 80); may be repeated"),
-  VALUE (0, "timeout", "TIME", VMS_COMPLETE_NONE,
-         "how long each probe waits for an answer (default: 3s)"),
-  END
-};
-static const VmsOption doctor_options[] = {
-  FLAG (0, "fix", "mend what is wrong with this host, command by command, after showing and asking"),
-  FLAG (0, "dry-run", "with --fix: only show the commands"),
-  FLAG (0, "repair", "remove what killed commands left behind, after showing it"),
-  FLAG ('y', "yes", "with --fix or --repair: do not ask"),
-  END
-};
-
-static const VmsOption help_options[] = {
-  FLAG (0, "steps", "list the steps that start and others are made of"),
-  END
-};
 
 const VmsVerb vms_verbs[] = {
   { "create", NULL, NULL, VMS_GROUP_MACHINES, "NAME", 1, 1, VMS_COMPLETE_NONE, 0,
@@ -233,7 +25,7 @@ const VmsVerb vms_verbs[] = {
     "Writes NAME.profile, which inherits PROFILE and lists the shares. Nothing is made in "
     "libvirt before start.\n\n"
     "A machine that is called like a shipped profile (`vms profile list`) needs no create.",
-    create_options, vms_cmd_create },
+    vms_create_options, vms_cmd_create },
   { "edit", NULL, NULL, VMS_GROUP_MACHINES, "NAME", 1, 1, VMS_COMPLETE_PROFILE, 0,
     "edit a machine's profile, which is checked before it is saved",
     "Runs $VISUAL, else $EDITOR, on a private copy. A copy with mistakes is not saved: on a "
@@ -255,7 +47,7 @@ const VmsVerb vms_verbs[] = {
     "directory.\n\n"
     "Everything on its disk is in it, also what is secret: tokens, histories, the keys that its "
     "guest was given. The file is readable for you alone; keep it so.",
-    export_options, vms_cmd_export },
+    vms_export_options, vms_cmd_export },
   { "import", NULL, NULL, VMS_GROUP_MACHINES, "FILE", 1, 1, VMS_COMPLETE_FILE, 0,
     "make a machine of a file of `vms export`",
     "The file is distrusted: its form, its checksums and the whole structure of its disk are "
@@ -266,14 +58,14 @@ const VmsVerb vms_verbs[] = {
     "The machine gets an identity (keys, address) of its own, and is not started. What runs in it "
     "is whatever its disk has: it is as trustworthy as where it comes from. `vms recreate` makes its "
     "disk anew from an image of yours.",
-    import_options, vms_cmd_import },
+    vms_import_options, vms_cmd_import },
   { "list", NULL, "ls", VMS_GROUP_MACHINES, "", 0, 0, VMS_COMPLETE_NONE, VMS_VERB_JSON,
     "list your machines",
     "With --disk also what takes how much of this host's disk: machines and their snapshots, "
     "layers of destroyed machines that copies need, images, layers of provisioning, saved changes. "
     "SHARED is what other machines stand on, too; RECLAIMABLE what `vms image prune`, `vms doctor "
     "--repair` or the machine's next snapshot command would free.",
-    list_options, vms_cmd_list },
+    vms_list_options, vms_cmd_list },
   { "status", NULL, NULL, VMS_GROUP_MACHINES, "[NAME...]", 0, VMS_MANY,
     VMS_COMPLETE_MACHINE, VMS_VERB_JSON,
     "show all about a machine",
@@ -284,13 +76,13 @@ const VmsVerb vms_verbs[] = {
     "Removes the machine, its disk, its network, its keys and its profile file. The directories "
     "that it shared stay as they are.\n\n" SAVES
     "Asks before it does so; without a terminal --yes is needed.",
-    destroy_options, vms_cmd_destroy },
+    vms_destroy_options, vms_cmd_destroy },
   { "recreate", NULL, NULL, VMS_GROUP_MACHINES, "NAME...", 1, VMS_MANY, VMS_COMPLETE_MACHINE, 0,
     "give machines a fresh disk, with the same identity",
     "The disk is made anew from the newest image; keys, address and profile stay. A machine that "
     "ran is started again.\n\n" SAVES
     "Asks before it does so; without a terminal --yes is needed.",
-    recreate_options, vms_cmd_recreate },
+    vms_recreate_options, vms_cmd_recreate },
 
   { "start", NULL, NULL, VMS_GROUP_RUN, "NAME...", 1, VMS_MANY,
     VMS_COMPLETE_MACHINE, VMS_VERB_JSON,
@@ -300,21 +92,21 @@ const VmsVerb vms_verbs[] = {
     "Says how a changed profile differs from the machine, and applies it when the machine is "
     "off.\n\n"
     "--json goes with --dry-run only.",
-    start_options, vms_cmd_start },
+    vms_start_options, vms_cmd_start },
   { "stop", NULL, NULL, VMS_GROUP_RUN, "NAME...", 1, VMS_MANY, VMS_COMPLETE_MACHINE, 0,
     "power machines off",
-    NULL, stop_options, vms_cmd_stop },
+    NULL, vms_stop_options, vms_cmd_stop },
   { "restart", NULL, NULL, VMS_GROUP_RUN, "NAME...", 1, VMS_MANY, VMS_COMPLETE_MACHINE, 0,
     "stop machines and start them again",
     "A changed profile takes effect.",
-    stop_options, vms_cmd_restart },
+    vms_stop_options, vms_cmd_restart },
 
   { "suspend", NULL, NULL, VMS_GROUP_RUN, "NAME...", 1, VMS_MANY, VMS_COMPLETE_MACHINE, 0, "put machines to sleep: memory to disk, and off",
     "What runs in it goes on with resume; connections end. Shares are taken from it and given back after: if a process of the machine works in one, nothing is done but to name it.\n\nIts memory, with all secrets, is a file that root alone reads; deleted, not wiped, when it goes on. Until then what would boot it or change its disk is refused.",
-    suspend_options, vms_cmd_suspend },
+    vms_suspend_options, vms_cmd_suspend },
   { "resume", NULL, NULL, VMS_GROUP_RUN, "NAME...", 1, VMS_MANY, VMS_COMPLETE_MACHINE, 0, "let suspended machines go on where they were",
     "So does start. Its clock is set; a changed profile applies with the next start from off. With another QEMU, processor or kernel of this host it may fail: the memory is kept, and `vms stop --force` throws it away.",
-    resume_options, vms_cmd_resume },
+    vms_resume_options, vms_cmd_resume },
   { "run", NULL, NULL, VMS_GROUP_RUN, "[-- COMMAND...]", 0, 0,
     VMS_COMPLETE_NONE, VMS_VERB_COMMAND,
     "run a command in a machine that exists for this command only",
@@ -329,7 +121,7 @@ const VmsVerb vms_verbs[] = {
     "hangs would have to be waited for.\n\n"
     "Drop boxes and forwarded ports of the profile are left out. What a killed run leaves is removed by the next vms "
     "command.",
-    run_options, vms_cmd_run },
+    vms_run_options, vms_cmd_run },
 
   { "ssh", NULL, NULL, VMS_GROUP_USE, "NAME [-- COMMAND...]", 1, 1,
     VMS_COMPLETE_MACHINE, VMS_VERB_COMMAND,
@@ -337,7 +129,7 @@ const VmsVerb vms_verbs[] = {
     "The words of COMMAND are joined with spaces and read by the guest's shell, as ssh does. For "
     "a command whose words stay as "
     "they are use exec. Starts the machine if its profile allows that (start-on-exec).",
-    ssh_options, vms_cmd_ssh },
+    vms_ssh_options, vms_cmd_ssh },
   { "exec", NULL, NULL, VMS_GROUP_USE, "NAME -- COMMAND...", 1, 1,
     VMS_COMPLETE_MACHINE, VMS_VERB_COMMAND | VMS_VERB_NEEDS_COMMAND,
     "run a command in a machine",
@@ -346,7 +138,7 @@ const VmsVerb vms_verbs[] = {
     "the same directory as seen from the guest, else in the home. Starts the machine if its "
     "profile allows that (start-on-exec). With --checkpoint `vms revert NAME` takes back what the "
     "command did to the machine's disk; without a snapshot, it is not run.",
-    exec_options, vms_cmd_exec },
+    vms_exec_options, vms_cmd_exec },
   { "cp", NULL, NULL, VMS_GROUP_USE, "SOURCE TARGET", 2, 2, VMS_COMPLETE_COPY, 0,
     "copy files into or out of a machine",
     "One of the two is NAME:PATH, a path in the machine; a PATH that is not absolute begins at "
@@ -355,14 +147,14 @@ const VmsVerb vms_verbs[] = {
     "terminal it asks.\n\n"
     "What comes out of a machine is distrusted: links, devices and names with control characters "
     "are refused.",
-    cp_options, vms_cmd_cp },
+    vms_cp_options, vms_cmd_cp },
   { "console", NULL, NULL, VMS_GROUP_USE, "NAME", 1, 1, VMS_COMPLETE_MACHINE, 0,
     "use the machine's console, for when ssh does not work",
     "Leave it with Ctrl-].",
     NULL, vms_cmd_console },
   { "logs", NULL, NULL, VMS_GROUP_USE, "NAME", 1, 1, VMS_COMPLETE_MACHINE, 0,
     "show what the machine said while booting",
-    NULL, logs_options, vms_cmd_logs },
+    NULL, vms_logs_options, vms_cmd_logs },
   { "key", NULL, NULL, VMS_GROUP_USE, "NAME", 1, 1, VMS_COMPLETE_MACHINE, 0,
     "print the machine's own public ssh key, to be given to a git server",
     NULL, NULL, vms_cmd_key },
@@ -371,7 +163,7 @@ const VmsVerb vms_verbs[] = {
     "With --install plain ssh, scp, rsync, sshfs and editors find the machines by name. Your "
     "file gets one Include line and is "
     "otherwise left alone.",
-    ssh_config_options, vms_cmd_ssh_config },
+    vms_ssh_config_options, vms_cmd_ssh_config },
 
   { "pull", NULL, NULL, VMS_GROUP_USE, "NAME [SHARE]", 1, 2, VMS_COMPLETE_MACHINE, VMS_VERB_JSON,
     "bring commits that were made in a machine into this host's repository",
@@ -384,7 +176,7 @@ const VmsVerb vms_verbs[] = {
     "as a whole when anything is wrong with it. The changed files that would run something on this "
     "host once they are merged are listed. What was pulled earlier stays, also when the machine "
     "has removed the branch.",
-    pull_options, vms_cmd_pull },
+    vms_pull_options, vms_cmd_pull },
 
   { "diff", NULL, NULL, VMS_GROUP_USE, "NAME [SHARE] [PATH...]", 1, VMS_MANY,
     VMS_COMPLETE_MACHINE, VMS_VERB_JSON,
@@ -399,7 +191,7 @@ const VmsVerb vms_verbs[] = {
     "is left out.\n\n"
     "Of a machine that does not run the disk is read, by a throwaway machine without shares and "
     "network: that takes as long as a boot.",
-    diff_options, vms_cmd_diff },
+    vms_diff_options, vms_cmd_diff },
   { "apply", NULL, NULL, VMS_GROUP_USE, "NAME [SHARE] [PATH...]", 1, VMS_MANY,
     VMS_COMPLETE_MACHINE, 0,
     "bring what a machine changed into the shared directory",
@@ -411,7 +203,7 @@ const VmsVerb vms_verbs[] = {
     "With --undo the files that the last apply replaced come back, but for those that changed "
     "since; with --from, too, those of the last apply of what was saved there.\n\n"
     "The machine need not run, as with diff.",
-    apply_options, vms_cmd_apply },
+    vms_apply_options, vms_cmd_apply },
   { "discard", NULL, NULL, VMS_GROUP_USE, "NAME [SHARE] [PATH...]", 1, VMS_MANY,
     VMS_COMPLETE_MACHINE, 0,
     "throw away what a machine changed, so that it sees this host's files again",
@@ -419,7 +211,7 @@ const VmsVerb vms_verbs[] = {
     "in it loses what it writes. Later edits of these files on this host are not seen by the "
     "machine. It must run.\n\n"
     "Asks before it does so; without a terminal --yes is needed.",
-    discard_options, vms_cmd_discard },
+    vms_discard_options, vms_cmd_discard },
   { "forward", "list", NULL, VMS_GROUP_USE, "NAME", 1, 1, VMS_COMPLETE_MACHINE, VMS_VERB_JSON,
     "list forwarded ports, and whether they work",
     NULL, NULL, vms_cmd_forward_list },
@@ -431,13 +223,13 @@ const VmsVerb vms_verbs[] = {
     "With --host the other way round: services that listen on 127.0.0.1 of this host are offered "
     "on every address of the machine, so that its containers reach them, too (host= in "
     "[network]).",
-    forward_add_options, vms_cmd_forward_add },
+    vms_forward_add_options, vms_cmd_forward_add },
   { "forward", "remove", NULL, VMS_GROUP_USE, "NAME PORTS...", 2, VMS_MANY,
     VMS_COMPLETE_MACHINE, 0,
     "forward ports no longer",
     "PORTS as the list shows them. Connections through them end. So may those through other ports "
     "of the machine, which listen again at once.",
-    forward_remove_options, vms_cmd_forward_remove },
+    vms_forward_remove_options, vms_cmd_forward_remove },
   { "share", "list", NULL, VMS_GROUP_USE, "NAME", 1, 1, VMS_COMPLETE_MACHINE, VMS_VERB_JSON,
     "list shared directories, and whether they are mounted",
     "Asks a machine that runs; \"off\" is what it has with its next start.", NULL,
@@ -449,7 +241,7 @@ const VmsVerb vms_verbs[] = {
     "With --for it is taken away again when the time is over, also from processes that work in it; "
     "of mode=review, what was not applied then stays in the machine, and is there again when the "
     "same directory is added once more. A machine has room for eight more while it runs.",
-    share_add_options, vms_cmd_share_add },
+    vms_share_add_options, vms_cmd_share_add },
   { "share", "remove", NULL, VMS_GROUP_USE, "NAME SHARE", 2, 2, VMS_COMPLETE_MACHINE, 0,
     "share a directory no longer",
     "SHARE is its name, as the list shows it, or the directory. It is unmounted in a machine that "
@@ -457,7 +249,7 @@ const VmsVerb vms_verbs[] = {
     "more. When processes of the machine work in it they are named and nothing is done, unless "
     "--force is given; nor when there are changes that were not applied (mode=review), unless "
     "--discard-changes is.",
-    share_remove_options, vms_cmd_share_remove },
+    vms_share_remove_options, vms_cmd_share_remove },
 
   { "snapshot", "create", NULL, VMS_GROUP_USE, "NAME [SNAPSHOT]", 1, 2, VMS_COMPLETE_MACHINE,
     VMS_VERB_DEFAULT,
@@ -466,7 +258,7 @@ const VmsVerb vms_verbs[] = {
     "meanwhile. Without SNAPSHOT the name is made from the time. \"create\" may be left out.\n\n"
     "It has the disk only: not memory, and not what is in shared directories. Of a machine that "
     "runs it is what a power cut would leave, after the guest was asked to write out all it has.",
-    snapshot_create_options, vms_cmd_snapshot_create },
+    vms_snapshot_create_options, vms_cmd_snapshot_create },
   { "snapshot", "list", NULL, VMS_GROUP_USE, "NAME", 1, 1, VMS_COMPLETE_MACHINE, VMS_VERB_JSON,
     "show a machine's snapshots as a tree",
     "SIZE is what a snapshot takes beyond the one that it goes on from. \"(now)\" is the present "
@@ -497,7 +289,7 @@ const VmsVerb vms_verbs[] = {
     "Keys, address and profile stay as they are now. What is in shared directories does, too: they "
     "are this host's, and no part of the disk. Changes that the machine made in a share with "
     "mode=review are on its disk, and go back with it.",
-    revert_options, vms_cmd_revert },
+    vms_revert_options, vms_cmd_revert },
 
   { "provision", NULL, NULL, VMS_GROUP_USE, "NAME...", 1, VMS_MANY, VMS_COMPLETE_MACHINE, 0,
     "bring a running machine up to its profile's [provision]",
@@ -512,7 +304,7 @@ const VmsVerb vms_verbs[] = {
     "With a PROFILE: what its [provision] lists is installed in throwaway machines, without "
     "shares, keys and LAN, and kept as layers, from which its machines are made. The first start "
     "does the same. With --update the current versions are installed anew.",
-    build_options, vms_cmd_image_build },
+    vms_build_options, vms_cmd_image_build },
   { "image", "list", NULL, VMS_GROUP_PARTS, "", 0, 0, VMS_COMPLETE_NONE, VMS_VERB_JSON,
     "list images, layers, kept memory and who uses them",
     NULL, NULL, vms_cmd_image_list },
@@ -530,7 +322,7 @@ const VmsVerb vms_verbs[] = {
     "use now, and images that nothing "
     "stands on, but for the newest of each name that is built here. Shows them; with --yes they "
     "are removed.",
-    prune_options, vms_cmd_image_prune },
+    vms_prune_options, vms_cmd_image_prune },
   { "profile", "list", NULL, VMS_GROUP_PARTS, "", 0, 0, VMS_COMPLETE_NONE, VMS_VERB_JSON,
     "list profiles, shipped ones and yours",
     NULL, NULL, vms_cmd_profile_list },
@@ -541,7 +333,7 @@ const VmsVerb vms_verbs[] = {
     NULL, vms_cmd_profile_show },
   { "profile", "new", NULL, VMS_GROUP_PARTS, "PROFILE", 1, 1, VMS_COMPLETE_NONE, 0,
     "write a new profile with every key explained",
-    NULL, new_options, vms_cmd_profile_new },
+    NULL, vms_new_options, vms_cmd_profile_new },
   { "profile", "check", NULL, VMS_GROUP_PARTS, "[PROFILE|FILE...]", 0, VMS_MANY,
     VMS_COMPLETE_PROFILE, VMS_VERB_JSON,
     "check profiles, all of them by default",
@@ -566,7 +358,7 @@ const VmsVerb vms_verbs[] = {
     "ones given instead), your other running machines and what the options name.\n\n"
     "The exit status is 1 when a property does not hold. What could not be judged is \"unknown\", "
     "with the reason, and does not count.",
-    verify_options, vms_cmd_verify },
+    vms_verify_options, vms_cmd_verify },
   { "doctor", NULL, NULL, VMS_GROUP_HELP, "", 0, 0, VMS_COMPLETE_NONE, VMS_VERB_JSON,
     "check this host, and say how to fix what is missing",
     "Looks at all that would break a machine, or make it a weaker sandbox than it should be. What "
@@ -576,10 +368,10 @@ const VmsVerb vms_verbs[] = {
     "shows each, asks, and looks again afterwards. What needs root is run with sudo or pkexec. It "
     "never loosens a setting, changes no firewall manager's configuration, and adds nobody to a "
     "group.",
-    doctor_options, vms_cmd_doctor },
+    vms_doctor_options, vms_cmd_doctor },
   { "help", NULL, NULL, VMS_GROUP_HELP, "[VERB [SUBVERB]]", 0, 2, VMS_COMPLETE_VERB, 0,
     "show all verbs, or how one is used",
-    NULL, help_options, vms_cmd_help },
+    NULL, vms_help_options, vms_cmd_help },
   { "version", NULL, NULL, VMS_GROUP_HELP, "", 0, 0, VMS_COMPLETE_NONE, VMS_VERB_JSON,
     "show the version",
     NULL, NULL, vms_cmd_version },

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
-// The command table itself. Adding a verb is adding a row here, its options in verbs-options.c, and a
-// handler in a cmd-*.c file.
+// The command table itself. Adding a verb is adding a row here, its options in verbs-options.c, and
+// a handler in a cmd-*.c file.
 #include "verbs-options.h"
 
 // clang-format off

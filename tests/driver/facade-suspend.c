@@ -4,7 +4,7 @@
 #include "facade-driver.h"
 #include "facade/suspended.h"
 
-#include <libvirt/libvirt.h>
+#include "virt/virt-private.h"
 
 static void
 add_memory (SandboxMachine *machine)

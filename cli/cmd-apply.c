@@ -21,7 +21,15 @@ is_held (const Work *work, const SandboxChange *change)
 }
 
 static gboolean
-would_apply (const Work *work, const SandboxChange *change)
+is_unseen (const Work *work, const SandboxChange *change)
+{
+  return change->unseen && !vms_args_has (work->args, "unseen")
+         && change->state != SANDBOX_CHANGE_REFUSED;
+}
+
+/* As far as it does not depend on what was shown. */
+static gboolean
+could_apply (const Work *work, const SandboxChange *change)
 {
   return change->state != SANDBOX_CHANGE_REFUSED && !is_held (work, change)
          && (change->state != SANDBOX_CHANGE_CONFLICT || vms_args_has (work->args, "force"));
@@ -30,7 +38,7 @@ would_apply (const Work *work, const SandboxChange *change)
 static gboolean
 is_open (const SandboxChange *change, gconstpointer data)
 {
-  return would_apply (data, change);
+  return could_apply (data, change);
 }
 
 static void
@@ -51,7 +59,7 @@ report (Work *work, SandboxChanges *changes, const GArray *chosen)
     {
       const SandboxChange *change = sandbox_changes_get (changes, g_array_index (chosen, guint, i));
 
-      if (dry && would_apply (work, change))
+      if (dry && could_apply (work, change) && !is_unseen (work, change))
         {
           g_autofree char *path = vms_escape (change->path);
 
@@ -65,6 +73,12 @@ report (Work *work, SandboxChanges *changes, const GArray *chosen)
           tell (change, "not applied: this host runs it without being asked (--include-executable "
                         "applies it)");
           work->held++;
+        }
+      else if (is_unseen (work, change))
+        {
+          tell (change, "not applied: `vms diff` has not shown it as it is now (look at it again; "
+                        "--unseen applies it)");
+          work->left++;
         }
       else
         {
@@ -95,6 +109,7 @@ apply_set (Work *work, SandboxChanges *changes, VmsProgress *progress, GError **
   options.n_chosen = chosen->len;
   options.include_runs = vms_args_has (work->args, "include-executable");
   options.replace_conflicts = vms_args_has (work->args, "force");
+  options.only_shown = !vms_args_has (work->args, "unseen");
   if (chosen->len > 0 && !vms_args_has (work->args, "dry-run")
       && !sandbox_changes_apply (changes, &options, vms_progress_update, progress,
                                  work->context->cancellable, error))

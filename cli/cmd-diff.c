@@ -2,6 +2,7 @@
 // vms diff
 #include "review.h"
 
+#include <errno.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -46,18 +47,31 @@ add_stat (Show *show, SandboxChanges *changes, guint index)
   return TRUE;
 }
 
+/* Those of @changes that are shown. */
+static GArray *
+choose (const Show *show, SandboxChanges *changes)
+{
+  g_autoptr (GArray) named = vms_review_choose (show->review, changes);
+  GArray *chosen = g_array_new (FALSE, FALSE, sizeof (guint));
+
+  for (guint i = 0; i < named->len; i++)
+    if (is_wanted (show, sandbox_changes_get (changes, g_array_index (named, guint, i))))
+      g_array_append_val (chosen, g_array_index (named, guint, i));
+  return chosen;
+}
+
 /* What this host runs without being asked stands in front, by itself. */
 static gboolean
 show_set (Show *show, SandboxChanges *changes, gboolean runs, guint *ret_shown)
 {
-  g_autoptr (GArray) chosen = vms_review_choose (show->review, changes);
+  g_autoptr (GArray) chosen = choose (show, changes);
 
   for (guint i = 0; i < chosen->len; i++)
     {
       guint index = g_array_index (chosen, guint, i);
       const SandboxChange *change = sandbox_changes_get (changes, index);
 
-      if ((change->risk == SANDBOX_CHANGE_RUNS) != runs || !is_wanted (show, change))
+      if ((change->risk == SANDBOX_CHANGE_RUNS) != runs)
         continue;
       if ((*ret_shown)++ == 0 && runs && show->table == NULL)
         printf ("# Runs on this host without being asked; apply needs --include-executable:\n");
@@ -119,7 +133,7 @@ show_json (const Show *show)
   for (guint i = 0; i < show->review->sets->len; i++)
     {
       SandboxChanges *changes = g_ptr_array_index (show->review->sets, i);
-      g_autoptr (GArray) chosen = vms_review_choose (show->review, changes);
+      g_autoptr (GArray) chosen = choose (show, changes);
 
       json_builder_begin_object (builder);
       vms_json_string (builder, "share", show->review->tags[i]);
@@ -128,18 +142,32 @@ show_json (const Show *show)
       json_builder_set_member_name (builder, "changes");
       json_builder_begin_array (builder);
       for (guint k = 0; k < chosen->len; k++)
-        {
-          const SandboxChange *change =
-              sandbox_changes_get (changes, g_array_index (chosen, guint, k));
-
-          if (is_wanted (show, change))
-            json_change (builder, change);
-        }
+        json_change (builder, sandbox_changes_get (changes, g_array_index (chosen, guint, k)));
       json_builder_end_array (builder);
       json_builder_end_object (builder);
     }
   json_builder_end_array (builder);
   vms_json_end (builder);
+}
+
+/* An apply writes what was shown, and nothing else, from now on. */
+static gboolean
+note_shown (const Show *show)
+{
+  gboolean whole = show->table == NULL && !show->context->json;
+
+  if (fflush (stdout) != 0)
+    return vms_fail (show->error, SANDBOX_ERROR_FAILED, "writing the differences: %s",
+                     g_strerror (errno));
+  for (guint i = 0; i < show->review->sets->len; i++)
+    {
+      SandboxChanges *changes = g_ptr_array_index (show->review->sets, i);
+      g_autoptr (GArray) chosen = choose (show, changes);
+
+      if (!vms_review_note_shown (changes, chosen, whole, show->error))
+        return FALSE;
+    }
+  return TRUE;
 }
 
 int
@@ -163,9 +191,9 @@ vms_cmd_diff (VmsContext *context, const VmsArgs *args, GError **error)
   if (context->json)
     {
       show_json (&show);
-      return 0;
+      return note_shown (&show) ? 0 : 1;
     }
   if (vms_args_has (args, "stat"))
     show.table = table = vms_table_new ("CHANGE", "RISK", ">LINES", "PATH", "STATE", NULL);
-  return show_all (&show) ? 0 : 1;
+  return show_all (&show) && note_shown (&show) ? 0 : 1;
 }

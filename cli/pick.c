@@ -112,6 +112,7 @@ vms_pick (VmsContext *context, SandboxChanges *changes, const GArray *chosen,
           GError **error)
 {
   g_autoptr (GArray) kept = g_array_new (FALSE, FALSE, sizeof (guint));
+  g_autoptr (GArray) shown = g_array_new (FALSE, FALSE, sizeof (guint));
   Pick pick = { context, error };
   char letter = '\0';
 
@@ -126,6 +127,8 @@ vms_pick (VmsContext *context, SandboxChanges *changes, const GArray *chosen,
           g_array_append_val (kept, index);
           continue;
         }
+      if (letter != 'a' && letter != 'q')
+        g_array_append_val (shown, index);
       if (letter != 'a' && letter != 'q'
           && (!vms_review_print (context, changes, index, error)
               || !pick_file (&pick, changes, index, &letter)
@@ -134,5 +137,7 @@ vms_pick (VmsContext *context, SandboxChanges *changes, const GArray *chosen,
       if (letter != 'n' && letter != 'q' && taken > 0)
         g_array_append_val (kept, index);
     }
+  if (!vms_review_note_shown (changes, shown, TRUE, error))
+    return NULL;
   return g_steal_pointer (&kept);
 }

@@ -146,6 +146,18 @@ vms_review_choose (const VmsReview *review, SandboxChanges *changes)
   return chosen;
 }
 
+gboolean
+vms_review_note_shown (SandboxChanges *changes, const GArray *chosen, gboolean whole,
+                       GError **error)
+{
+  static const guint none[1];
+
+  /* no array would be all of them */
+  return sandbox_changes_note_shown (changes,
+                                     chosen->len > 0 ? (const guint *)(gpointer)chosen->data : none,
+                                     chosen->len, whole, error);
+}
+
 static gboolean
 matches_any (const VmsReview *review, const char *word)
 {

@@ -35,6 +35,9 @@ gboolean vms_review_check_paths (const VmsReview *review, GError **error);
 char *vms_review_note (const SandboxChange *change);
 /* What the directories of git hold, and what changed meanwhile, as remarks on stderr. */
 void vms_review_remarks (VmsContext *context, const VmsReview *review);
+/* @chosen, indexes (of guint), were shown: whole, or a line about each. */
+gboolean vms_review_note_shown (SandboxChanges *changes, const GArray *chosen, gboolean whole,
+                                GError **error);
 /* Lines of a diff on stdout, escaped and coloured, for a terminal. */
 void vms_review_print_text (const char *text);
 /* The change as a diff on stdout: for a terminal as above. */

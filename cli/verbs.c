@@ -175,6 +175,7 @@ static const VmsOption diff_options[] = {
 static const VmsOption apply_options[] = {
   FLAG (0, "include-executable", "also what this host runs without being asked"),
   FLAG (0, "force", "replace files that changed on this host, too: the paths must be named"),
+  FLAG (0, "unseen", "also what `vms diff` has not shown as it is now"),
   FLAG ('n', "dry-run", "list what would be applied; change nothing"),
   FLAG ('i', "interactive", "show each change, or each part of one, and ask"),
   FLAG (0, "undo", "put back what the last apply replaced"),
@@ -405,8 +406,8 @@ const VmsVerb vms_verbs[] = {
     "Everything that is ready or merged, or what PATH names. Each file is written whole or not at all, below "
     "the shared directory, through no link. When it is killed, the next apply goes on.\n\n"
     "What this host runs without being asked is held back without --include-executable, and what "
-    "is a conflict without --force. The exit status is 1 when something stayed "
-    "behind.\n\n"
+    "is a conflict without --force. When `vms diff` (or --interactive) has shown anything of the changes, then what it has not shown, or what is "
+    "another change by now, is held back without --unseen. The exit status is 1 when something stayed behind.\n\n"
     "With --undo the files that the last apply replaced come back, but for those that changed "
     "since; with --from, too, those of the last apply of what was saved there.\n\n"
     "The machine need not run, as with diff.",

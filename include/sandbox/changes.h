@@ -78,6 +78,8 @@ const char *sandbox_change_state_to_string (SandboxChangeState state);
  * @link: (nullable): what a new symbolic link leads to
  * @runnable: its permissions let it be run, and did not before
  * @applied: apply brought it to this host
+ * @unseen: something of this change set was shown (sandbox_changes_note_shown()), but not this, or
+ * not as it is now
  */
 typedef struct
 {
@@ -89,7 +91,7 @@ typedef struct
   guint old_mode, new_mode;
   guint64 old_bytes, new_bytes;
   char *link;
-  gboolean runnable, applied;
+  gboolean runnable, applied, unseen;
 } SandboxChange;
 
 /* Tags of the machine's shares in mode "review". (array zero-terminated=1) (transfer full) */
@@ -128,6 +130,13 @@ char *
 sandbox_changes_diff (SandboxChanges *changes, guint index, gsize *ret_length, guint *ret_added,
                       guint *ret_removed, GCancellable *cancellable, GError **error);
 
+/* Notes that somebody was shown the changes @chosen (@n_chosen indexes, %NULL: all) as they are:
+ * with @whole all that an apply would write, else a line about each, which does not stand for
+ * another content than was shown whole before. The machine sends its changes anew for each reading:
+ * from then on @unseen says which of them are others, until all are applied or discarded. */
+gboolean sandbox_changes_note_shown (SandboxChanges *changes, const guint *chosen, gsize n_chosen,
+                                     gboolean whole, GError **error);
+
 /* Of the change at @index only some hunks of its diff are taken by the next apply: those that
  * @wanted says, one for each line of the diff that begins with "@@". What is left stays a change.
  * INVALID for a change that only comes whole (no text, a conflict, a new or removed file, more than
@@ -142,13 +151,14 @@ gboolean sandbox_changes_keep_hunks (SandboxChanges *changes, guint index, const
  * of them lies in goes with it
  * @include_runs: also what this host runs without being asked
  * @replace_conflicts: also what changed on this host, too, or has no record: replaces it
+ * @only_shown: nothing that is @unseen
  */
 typedef struct
 {
   gsize struct_size;
   const guint *chosen;
   gsize n_chosen;
-  gboolean include_runs, replace_conflicts;
+  gboolean include_runs, replace_conflicts, only_shown;
 } SandboxApplyOptions;
 #define SANDBOX_APPLY_OPTIONS_INIT                                                                 \
   {                                                                                                \

@@ -437,8 +437,8 @@ find_row (const SandboxChanges *changes, const char *path)
   return G_MAXUINT;
 }
 
-/* With what is chosen, the new directories that it lies in; and with a directory that goes, what is
- * in it. */
+/* With what is chosen, the new directories that it lies in, as its path shows them; and with a
+ * directory that goes, what is in it. */
 static void
 choose (Apply *apply)
 {
@@ -451,7 +451,7 @@ choose (Apply *apply)
       const SandboxChangeRow *row = _sandbox_changes_row (changes, index);
       g_autofree char *above = g_strdup (row->pub.path);
 
-      if (!may_apply (apply, row))
+      if (!may_apply (apply, row) || (row->pub.unseen && apply->options->only_shown))
         continue;
       apply->chosen[index] = TRUE;
       for (char *slash = strrchr (above, '/'); slash; slash = strrchr (above, '/'))
@@ -475,6 +475,18 @@ run (Apply *apply, GError **error)
   return clear_replaced (apply, error) && each (apply, 1, is_new_dir, error)
          && each (apply, 1, is_other, error) && each (apply, -1, is_deletion, error)
          && each (apply, -1, is_mode_of_dir, error);
+}
+
+/* When all was written; of a file of which a part was left, not all was. */
+static void
+forget_shown (SandboxChanges *changes)
+{
+  g_autofree gboolean *gone = g_new0 (gboolean, changes->rows->len + 1);
+
+  for (guint i = 0; i < changes->rows->len; i++)
+    gone[i] =
+        sandbox_changes_get (changes, i)->applied && !_sandbox_changes_row (changes, i)->partial;
+  _sandbox_shown_forget (changes, gone);
 }
 
 static gboolean
@@ -532,6 +544,9 @@ sandbox_changes_apply (SandboxChanges *changes, const SandboxApplyOptions *optio
   ok = apply.n_chosen == 0 || apply_locked (&apply, error);
   g_clear_pointer (&apply.journal, _sandbox_journal_free);
   if (ok)
-    _sandbox_changes_settle (changes);
+    {
+      _sandbox_changes_settle (changes);
+      forget_shown (changes);
+    }
   return ok;
 }

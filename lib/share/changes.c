@@ -109,6 +109,7 @@ _sandbox_changes_new (const char *machine, const char *tag, SandboxUpper *upper,
   if (!changes->base || !recover (changes, cancellable, error)
       || !_sandbox_changes_compare (changes, cancellable, error))
     return NULL;
+  _sandbox_shown_compare (changes);
   return g_steal_pointer (&changes);
 }
 
@@ -259,5 +260,6 @@ _sandbox_changes_forget (SandboxChanges *changes, const gboolean *chosen, GCance
         continue;
       _sandbox_base_set_applied (changes->base, path, &now);
     }
+  _sandbox_shown_forget (changes, chosen);
   return _sandbox_base_save_applied (changes->base, changes->dir_fd, changes->tag, error);
 }

@@ -310,6 +310,14 @@ gboolean _sandbox_changes_unsettle (int dir_fd, const char *tag, GError **error)
 gboolean
 _sandbox_changes_compare (SandboxChanges *changes, GCancellable *cancellable, GError **error);
 
+/* --- shown.c: what somebody was shown */
+#define SANDBOX_SHOWN_SUFFIX ".shown"
+/* Marks the rows that are not what was shown (SandboxChange.unseen), if something was. */
+void _sandbox_shown_compare (SandboxChanges *changes);
+/* Those rows are no changes any more: when none is left, what was shown does not count either. */
+void _sandbox_shown_forget (const SandboxChanges *changes, const gboolean *gone);
+gboolean _sandbox_shown_remove (int dir_fd, const char *tag, GError **error);
+
 /* --- journal.c: what an apply is about to do, written before it does it */
 /**
  * SandboxJournalRow:

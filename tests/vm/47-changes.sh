@@ -101,6 +101,29 @@ discards_them() {
 	eq "$(in_project 'cat mine; ls -A | tr "\n" " "')" "$(printf 'mine\nhost\n')"$'\n'"$(cd "$PROJECT" && { ls -A; echo .git; } | LC_ALL=C.UTF-8 sort | tr '\n' ' ')"
 }
 
+# Each command asks the machine anew: an apply writes what was looked at, and of the rest nothing, however often it is asked.
+sends_something_else() {
+	in_project 'echo good >looked; echo good >same; ln -s same lnk'
+	vms diff changes >"$T/diff" 2>/dev/null
+	contains "$(cat "$T/diff")" 'b/looked'
+	in_project 'echo evil >looked; echo evil >added; rm -f src/f1; ln -sf looked lnk'
+	contains "$(vms apply changes --dry-run 2>/dev/null || :)" '^added same$'
+	for _ in 1 2; do
+		status 1 vms apply changes 2>"$T/err"
+		for path in looked added src/f1 lnk; do contains "$(cat "$T/err")" "$path: not applied: .vms diff. has not shown it as it is now"; done
+	done
+	eq "$(cat "$PROJECT/same")" good
+	[ ! -e "$PROJECT/looked" ] && [ ! -e "$PROJECT/added" ] && [ -e "$PROJECT/src/f1" ] && [ ! -L "$PROJECT/lnk" ] || fail "what was not shown was applied"
+	printf 'n\ny\nn\nn\n' | as_user script -qec 'vms apply --interactive changes' /dev/null >"$T/answers"
+	eq "$(readlink "$PROJECT/lnk")" looked "what was asked about"
+	in_project 'echo third >looked'
+	status 1 vms apply changes looked 2>/dev/null
+	vms apply --unseen changes looked
+	eq "$(cat "$PROJECT/looked")" third
+	vms apply changes
+	eq "$(cat "$PROJECT/added"; ls "$PROJECT/src/f1" 2>/dev/null || echo gone)" $'evil\ngone'
+}
+
 # Root writes what it likes into the layer itself, and answers in tar's place.
 root_lies() {
 	tree >"$T/before"
@@ -128,6 +151,7 @@ t "apply --interactive takes a part of a file; the rest is merged with what the 
 t "apply makes the host's tree the machine's view, but for what is held back, refused or in conflict" applies_them
 t "undo takes back the last apply; --force takes a named conflict" undoes_them
 t "discard shows the machine the host's files again" discards_them
+t "what a machine sends after it was looked at is not applied unasked" sends_something_else
 t "a hostile root's layer and answers: refused, nothing changes on the host" root_lies
 vms destroy --yes changes
 rm -rf "$PROJECT"

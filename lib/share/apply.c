@@ -152,7 +152,8 @@ check_again (Apply *apply, const SandboxChangeRow *row, int dir_fd, const char *
       before.ctime_sec = now.ctime_sec;
       before.ctime_nsec = now.ctime_nsec;
     }
-  if (_sandbox_node_untouched (&now, &before))
+  if (_sandbox_node_untouched (&now, &before)
+      && (row->pub.kind != SANDBOX_CHANGE_MODE || now.mode == before.mode))
     {
       g_hash_table_add (apply->touched, g_memdup2 (&now.inode, sizeof now.inode));
       return TRUE;

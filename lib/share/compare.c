@@ -93,9 +93,9 @@ judge (const SandboxNode *record, SandboxChangeRow *row)
                "on this host it is a device, a FIFO or the like, or on another mount");
   else if (record->type == SANDBOX_NODE_UNKNOWN)
     set_state (row, SANDBOX_CHANGE_CONFLICT, "this host has no record of what was there before");
-  else if ((record->merged || !_sandbox_node_untouched (record, host))
-           && !(row->pub.kind == SANDBOX_CHANGE_MODE && record->type == host->type
-                && record->mode == host->mode))
+  else if (row->pub.kind == SANDBOX_CHANGE_MODE && record->type == host->type
+               ? record->mode != host->mode
+               : record->merged || !_sandbox_node_untouched (record, host))
     set_state (row, SANDBOX_CHANGE_CONFLICT,
                record->type == SANDBOX_NODE_ABSENT ? "this host has made it, too"
                : host->type == SANDBOX_NODE_ABSENT ? "this host has removed it"
@@ -301,13 +301,26 @@ compare_whiteout (Compare *compare, const SandboxUpperEntry *entry, const Sandbo
   return !row || host->type != SANDBOX_NODE_DIR || delete_below (compare, entry->path, row, error);
 }
 
+/* Whether the machine has other permissions than this host, and of its own doing: what is as it
+ * began with was changed here. */
+static gboolean
+has_own_mode (const Compare *compare, const SandboxUpperEntry *entry, const SandboxNode *host)
+{
+  SandboxNode record;
+
+  if ((host->mode & KNOWN) == wanted_mode (entry, host))
+    return FALSE;
+  _sandbox_base_find (compare->changes->base, entry->path, &record);
+  return record.type != host->type || (record.mode & KNOWN) != wanted_mode (entry, &record);
+}
+
 static gboolean
 compare_dir (Compare *compare, const SandboxUpperEntry *entry, const SandboxNode *host,
              GError **error)
 {
   if (host->type == SANDBOX_NODE_DIR)
     {
-      if ((host->mode & KNOWN) != wanted_mode (entry, host))
+      if (has_own_mode (compare, entry, host))
         note (compare, entry->path, entry, host, SANDBOX_CHANGE_MODE);
       return !entry->opaque || delete_below (compare, entry->path, NULL, error);
     }
@@ -326,7 +339,7 @@ compare_file (Compare *compare, const SandboxUpperEntry *entry, const SandboxNod
     return FALSE;
   if (!same)
     note (compare, entry->path, entry, host, SANDBOX_CHANGE_MODIFIED);
-  else if ((host->mode & KNOWN) != wanted_mode (entry, host))
+  else if (has_own_mode (compare, entry, host))
     note (compare, entry->path, entry, host, SANDBOX_CHANGE_MODE);
   return TRUE;
 }

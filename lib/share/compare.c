@@ -28,7 +28,7 @@ wanted_mode (const SandboxUpperEntry *entry, const SandboxNode *host)
 {
   guint mode = entry->mode & KNOWN;
 
-  return mode & ~(guint)(S_IWOTH & ~host->mode);
+  return mode & ~((S_IWGRP | S_IWOTH) & ~host->mode);
 }
 
 static guint

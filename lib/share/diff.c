@@ -238,6 +238,28 @@ add_remark (GString *text, const SandboxChange *change)
                             change->old_mode & 07777);
 }
 
+static gboolean
+is_told (guint mode)
+{
+  return !S_ISREG (mode) || (mode & 0777) == (git_mode (mode) & 0777);
+}
+
+/* New permissions of a file that git's two do not tell. */
+static void
+add_mode_remark (GString *text, const SandboxChange *change)
+{
+  gboolean replaces = S_ISREG (change->old_mode);
+  g_autofree char *name = quote ("", change->path);
+
+  if (!S_ISREG (change->new_mode) || change->old_mode == change->new_mode
+      || (is_told (change->new_mode) && is_told (change->old_mode)))
+    return;
+  g_string_append_printf (text, "# %s: mode %04o", name, change->new_mode & 07777);
+  if (replaces)
+    g_string_append_printf (text, ", was %04o", change->old_mode & 07777);
+  g_string_append_c (text, '\n');
+}
+
 static void
 count_lines (const char *text, guint *ret_added, guint *ret_removed)
 {
@@ -298,6 +320,25 @@ add_part (Diff *diff, guint old, guint new, GCancellable *cancellable, GError **
          || add_lines (diff, old, new, cancellable, error);
 }
 
+static gboolean
+add_change (Diff *diff, GCancellable *cancellable, GError **error)
+{
+  const SandboxChange *change = &diff->row->pub;
+  guint old = git_mode (change->old_mode), new = git_mode (change->new_mode);
+
+  if (change->state == SANDBOX_CHANGE_REFUSED || (old == 0 && new == 0)
+      || (change->kind == SANDBOX_CHANGE_MODE && old == new))
+    {
+      add_remark (diff->text, change);
+      return TRUE;
+    }
+  add_mode_remark (diff->text, change);
+  if (old != 0 && new != 0 && ((old ^ new) & S_IFMT))
+    return add_part (diff, old, 0, cancellable, error)
+           && add_part (diff, 0, new, cancellable, error);
+  return add_part (diff, old, new, cancellable, error);
+}
+
 char *
 sandbox_changes_diff (SandboxChanges *changes, guint index, gsize *ret_length, guint *ret_added,
                       guint *ret_removed, GCancellable *cancellable, GError **error)
@@ -305,18 +346,8 @@ sandbox_changes_diff (SandboxChanges *changes, guint index, gsize *ret_length, g
   const SandboxChangeRow *row = _sandbox_changes_row (changes, index);
   g_autoptr (GString) text = g_string_new (NULL);
   Diff diff = { .changes = changes, .row = row, .text = text };
-  guint old = git_mode (row->pub.old_mode), new = git_mode (row->pub.new_mode);
-  gboolean ok = TRUE;
 
-  if (row->pub.state == SANDBOX_CHANGE_REFUSED || (old == 0 && new == 0)
-      || (row->pub.kind == SANDBOX_CHANGE_MODE && old == new))
-    add_remark (text, &row->pub);
-  else if (old != 0 && new != 0 && ((old ^ new) & S_IFMT))
-    ok = add_part (&diff, old, 0, cancellable, error)
-         && add_part (&diff, 0, new, cancellable, error);
-  else
-    ok = add_part (&diff, old, new, cancellable, error);
-  if (!ok)
+  if (!add_change (&diff, cancellable, error))
     return NULL;
   if (ret_length)
     *ret_length = text->len;

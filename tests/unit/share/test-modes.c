@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
-// Permissions: those that the machine chose, and those that this host did.
+// Permissions: those that the machine chose, those that this host did, and what is shown of them.
 #include "world.h"
 
 #include <string.h>
@@ -102,6 +102,9 @@ test_race (void)
   world_init (&world, NULL);
   put_file (world.host, "d/x", 0644, "text");
   world_record (&world);
+  changes = read_one (&world, "d/", 0777, NULL);
+  g_assert_cmpuint (changes->rows->len, ==, 0);
+  g_clear_pointer (&changes, sandbox_changes_unref);
   changes = read_one (&world, "d/", 0711, NULL);
   g_assert_cmpuint (changes->rows->len, ==, 1);
   path = path_of (&world, "d");
@@ -111,6 +114,54 @@ test_race (void)
   world_clear (&world);
 }
 
+/* What is shown of permissions that a patch has no words for; and nobody else is let write. */
+static const struct
+{
+  const char *name;
+  guint host, machine, becomes; /* 0 for @host: it is new */
+  const char *text, *shown;
+} texts[] = {
+  { "f", 0600, 0644, 0644, "new\n", "# f: mode 0644, was 0600\ndiff --git a/f b/f\n--- " },
+  { "f", 0644, 0600, 0600, "new\n", "# f: mode 0600, was 0644\ndiff --git a/f b/f\n--- " },
+  { "f", 0640, 0755, 0755, "old\n",
+    "# f: mode 0755, was 0640\ndiff --git a/f b/f\nold mode 100644\nnew mode 100755\n" },
+  { "f", 0644, 0755, 0755, "old\n", "diff --git a/f b/f\nold mode 100644\nnew mode 100755\n" },
+  { "f", 0600, 0600, 0600, "new\n", "diff --git a/f b/f\n--- " },
+  { "f", 0644, 0666, 0644, "new\n", "diff --git a/f b/f\n--- " },
+  { "f", 0664, 0664, 0664, "new\n", "diff --git a/f b/f\n--- " },
+  { "f", 0644, 0666, 0644, "old\n", NULL },
+  { "f", 0, 0644, 0644, "new\n", "diff --git a/f b/f\nnew file mode 100644\n" },
+  { "f", 0, 0777, 0755, "new\n", "diff --git a/f b/f\nnew file mode 100755\n" },
+  { "f", 0, 0600, 0600, "new\n", "# f: mode 0600\ndiff --git a/f b/f\nnew file mode 100644\n" },
+};
+
+static void
+test_texts (void)
+{
+  for (gsize i = 0; i < G_N_ELEMENTS (texts); i++)
+    {
+      g_autofree char *path = NULL, *diff = NULL;
+      g_autoptr (SandboxChanges) changes = NULL;
+      World world;
+
+      g_test_message ("%" G_GSIZE_FORMAT, i);
+      world_init (&world, NULL);
+      if (texts[i].host != 0)
+        put_file (world.host, "f", texts[i].host, "old\n");
+      world_record (&world);
+      changes = read_one (&world, "f", texts[i].machine, texts[i].text);
+      g_assert_cmpuint (changes->rows->len, ==, texts[i].shown != NULL);
+      if (texts[i].shown)
+        diff = sandbox_changes_diff (changes, 0, NULL, NULL, NULL, NULL, NULL);
+      if (diff && !g_str_has_prefix (diff, texts[i].shown))
+        g_error ("%s--- instead of\n%s", diff, texts[i].shown);
+      apply_all (changes, FALSE);
+      path = path_of (&world, "f");
+      g_assert_cmpuint (mode_of (path), ==, texts[i].becomes);
+      world_clear (&world);
+    }
+}
+
 int
 main (int argc, char **argv)
 {
@@ -118,5 +169,6 @@ main (int argc, char **argv)
   g_test_init (&argc, &argv, NULL);
   g_test_add_func ("/share/modes/sides", test_sides);
   g_test_add_func ("/share/modes/race", test_race);
+  g_test_add_func ("/share/modes/texts", test_texts);
   return g_test_run ();
 }

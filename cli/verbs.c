@@ -188,7 +188,7 @@ const VmsVerb vms_verbs[] = {
     "has a state: ready; merged, when this host's file changed, too, and both changes fit together; "
     "conflict, when they do not, or when it is not known what the machine began with; refused, for what is never applied (devices, setuid files, links "
     "that leave the directory, names with control characters). What is in directories of git's "
-    "is left out.\n\n"
+    "is left out. On a terminal contents are escaped; into a pipe or a file they go as they are, as a patch: `| less` shows that safely, `| head` does not.\n\n"
     "Of a machine that does not run the disk is read, by a throwaway machine without shares and "
     "network: that takes as long as a boot.",
     vms_diff_options, vms_cmd_diff },

@@ -40,14 +40,20 @@ void
 _sandbox_apply_step (void)
 {
   static guint steps = 0;
+  static gboolean ends = FALSE;
   const char *fault = g_getenv ("SANDBOX_FAULT");
   g_autofree char *here = NULL;
 
   if (!fault || !g_str_has_prefix (fault, "apply:write:"))
     return;
   here = g_strdup_printf ("apply:write:%u:", ++steps);
+  if (ends)
+    raise (SIGKILL);
   if (g_str_has_prefix (fault, here))
-    raise (g_str_has_suffix (fault, ":stop") ? SIGSTOP : SIGKILL);
+    {
+      ends = g_str_has_suffix (fault, ":stop-kill");
+      raise (ends || g_str_has_suffix (fault, ":stop") ? SIGSTOP : SIGKILL);
+    }
 }
 
 static SandboxNodeType
@@ -63,8 +69,8 @@ new_type (const SandboxChangeRow *row)
 static gboolean
 write_temp (Apply *apply, const SandboxChangeRow *row, int dir_fd, const char *temp, GError **error)
 {
-  sandbox_autofd int fd =
-      openat (dir_fd, temp, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0600);
+  sandbox_autofd int fd = openat (
+      dir_fd, temp, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, SANDBOX_APPLY_UNFINISHED);
   g_autofree char *block = g_malloc (BLOCK);
 
   if (fd < 0)
@@ -440,8 +446,8 @@ find_row (const SandboxChanges *changes, const char *path)
   return G_MAXUINT;
 }
 
-/* With what is chosen, the new directories that it lies in; and with a directory that goes, what is
- * in it. */
+/* With what is chosen, the new directories that it lies in, as its path shows them; and with a
+ * directory that goes, what is in it. */
 static void
 choose (Apply *apply)
 {
@@ -454,7 +460,7 @@ choose (Apply *apply)
       const SandboxChangeRow *row = _sandbox_changes_row (changes, index);
       g_autofree char *above = g_strdup (row->pub.path);
 
-      if (!may_apply (apply, row))
+      if (!may_apply (apply, row) || (row->pub.unseen && apply->options->only_shown))
         continue;
       apply->chosen[index] = TRUE;
       for (char *slash = strrchr (above, '/'); slash; slash = strrchr (above, '/'))

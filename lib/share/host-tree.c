@@ -300,8 +300,8 @@ fail_changed (GError **error)
                        "it changed on this host just now; look at the difference again");
 }
 
-static void
-remove_temp (int dir_fd, const char *temp)
+void
+_sandbox_tree_remove_temp (int dir_fd, const char *temp)
 {
   if (unlinkat (dir_fd, temp, 0) < 0 && errno == EISDIR)
     unlinkat (dir_fd, temp, AT_REMOVEDIR);
@@ -320,13 +320,24 @@ give_back (int dir_fd, const char *temp, const char *name, guint64 mine)
           /* saved once more meanwhile, over what was made: the newer one counts */
           if (fstatat (dir_fd, temp, &st, AT_SYMLINK_NOFOLLOW) == 0 && st.st_ino != mine)
             renameat2 (dir_fd, temp, dir_fd, name, RENAME_EXCHANGE);
-          remove_temp (dir_fd, temp);
+          _sandbox_tree_remove_temp (dir_fd, temp);
           return TRUE;
         }
       if (errno == ENOENT && renameat2 (dir_fd, temp, dir_fd, name, RENAME_NOREPLACE) == 0)
         return TRUE;
     }
   return FALSE;
+}
+
+void
+_sandbox_tree_give_back (int dir_fd, const char *temp, const char *name)
+{
+  struct stat mine;
+
+  if (fstatat (dir_fd, name, &mine, AT_SYMLINK_NOFOLLOW) == 0)
+    give_back (dir_fd, temp, name, mine.st_ino);
+  else
+    renameat2 (dir_fd, temp, dir_fd, name, RENAME_NOREPLACE);
 }
 
 static gboolean
@@ -347,7 +358,7 @@ exchange (int dir_fd, const char *temp, const char *name, const SandboxNode *old
       || renameat2 (dir_fd, temp, dir_fd, name, RENAME_EXCHANGE) < 0)
     {
       sandbox_fail_errno (error, errno, "putting it in place");
-      remove_temp (dir_fd, temp);
+      _sandbox_tree_remove_temp (dir_fd, temp);
       return FALSE;
     }
   _sandbox_apply_step ();
@@ -370,7 +381,7 @@ _sandbox_tree_put (int dir_fd, const char *temp, const char *name, const Sandbox
   if (renameat2 (dir_fd, temp, dir_fd, name, RENAME_NOREPLACE) == 0)
     return TRUE;
   sandbox_fail_errno (error, errno, "putting it in place");
-  remove_temp (dir_fd, temp);
+  _sandbox_tree_remove_temp (dir_fd, temp);
   return FALSE;
 }
 

@@ -11,6 +11,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <limits.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -18,7 +19,7 @@
 
 #define JOURNAL     "journal"
 #define JOURNAL_MAX (1024 * 1024 * 1024)
-#define FIELDS      13
+#define FIELDS      15
 #define BLOCK       (256 * 1024)
 #define DONE        "done"
 
@@ -74,12 +75,19 @@ get_number (const char *text, guint base, guint64 max, guint *ret_value)
   return TRUE;
 }
 
+static guint64
+mtime_usec (gint64 sec, guint32 nsec)
+{
+  return (guint64)(sec * G_USEC_PER_SEC) + nsec / 1000;
+}
+
 static SandboxJournalRow *
 parse_row (const char *line)
 {
   g_auto (GStrv) fields = g_strsplit (line, "\t", FIELDS + 1);
   guint number = 0, old_type = 0, old_mode = 0, new_type = 0, new_mode = 0, ready = 0;
   guint record_mode = 0;
+  guint64 old_bytes = 0, old_mtime = 0;
   SandboxJournalRow *row;
 
   if (g_strv_length (fields) != FIELDS || !get_number (fields[0], 10, G_MAXINT32, &number)
@@ -87,7 +95,9 @@ parse_row (const char *line)
       || !get_number (fields[4], 8, 07777, &old_mode)
       || !get_number (fields[6], 10, SANDBOX_NODE_OTHER, &new_type)
       || !get_number (fields[7], 8, 07777, &new_mode) || !get_number (fields[11], 10, 2, &ready)
-      || !get_number (fields[12], 8, 07777, &record_mode))
+      || !get_number (fields[12], 8, 07777, &record_mode)
+      || !g_ascii_string_to_unsigned (fields[13], 10, 0, G_MAXUINT64, &old_bytes, NULL)
+      || !g_ascii_string_to_unsigned (fields[14], 10, 0, G_MAXUINT64, &old_mtime, NULL))
     return NULL;
   row = g_new0 (SandboxJournalRow, 1);
   row->number = number;
@@ -102,6 +112,8 @@ parse_row (const char *line)
   row->was_ready = ready == 1;
   row->was_merged = ready == 2;
   row->record_mode = record_mode;
+  row->old_bytes = old_bytes;
+  row->old_mtime_usec = old_mtime;
   if (from_hex (fields[9], row->new_hash) && from_hex (fields[10], row->record_hash))
     return row;
   _sandbox_journal_row_free (row);
@@ -237,7 +249,8 @@ copy_file (int from_dir, const char *from, int to_dir, const char *to, guint mod
   gssize n;
 
   if (in >= 0)
-    out = openat (to_dir, to, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0600);
+    out = openat (to_dir, to, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC,
+                  SANDBOX_APPLY_UNFINISHED);
   if (out < 0)
     return sandbox_fail_errno (error, errno, "keeping what is replaced");
   while ((n = read (in, block, BLOCK)) > 0)
@@ -280,10 +293,12 @@ _sandbox_journal_begin (SandboxJournal *journal, SandboxJournalRow *row, int par
   if (old->type == SANDBOX_NODE_FILE && !keep_file (journal, kept, parent_fd, name, old, error))
     return FALSE;
   temp = g_strescape (row->temp, NULL);
-  line = g_strdup_printf ("%u\t%s\t%s\t%d\t%o\t%s\t%d\t%o\t%s\t%s\t%s\t%d\t%o\n", row->number, path,
-                          temp, row->old_type, row->old_mode, old_link, row->new_type,
-                          row->new_mode, new_link, new_hash, record_hash,
-                          row->was_merged ? 2 : row->was_ready, row->record_mode);
+  line = g_strdup_printf ("%u\t%s\t%s\t%d\t%o\t%s\t%d\t%o\t%s\t%s\t%s\t%d\t%o\t%" G_GUINT64_FORMAT
+                          "\t%" G_GUINT64_FORMAT "\n",
+                          row->number, path, temp, row->old_type, row->old_mode, old_link,
+                          row->new_type, row->new_mode, new_link, new_hash, record_hash,
+                          row->was_merged ? 2 : row->was_ready, row->record_mode, old->size_bytes,
+                          mtime_usec (old->mtime_sec, old->mtime_nsec));
   return write_all (journal->fd, line, strlen (line), error);
 }
 
@@ -360,19 +375,84 @@ recover_undone (SandboxJournal *journal, SandboxBase *base, const SandboxJournal
     _sandbox_base_retouch (base, row->path, now);
 }
 
+static gboolean
+hash_at (int dir_fd, const char *name, guint8 ret_hash[SANDBOX_HASH_BYTES])
+{
+  sandbox_autofd int fd = openat (dir_fd, name, O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC);
+  struct stat st;
+
+  return fd >= 0 && fstat (fd, &st) == 0
+         && _sandbox_tree_hash (fd, 0, (guint64)st.st_size, ret_hash, NULL);
+}
+
+static gboolean
+is_our_file (const SandboxJournal *journal, const SandboxJournalRow *row, int dir_fd,
+             const char *name, const struct stat *st)
+{
+  g_autofree char *kept = g_strdup_printf ("%u", row->number);
+  guint8 hash[SANDBOX_HASH_BYTES], kept_hash[SANDBOX_HASH_BYTES];
+
+  if ((st->st_mode & 07777) == SANDBOX_APPLY_UNFINISHED)
+    return TRUE;
+  /* another name of what is kept: saved in place, it is another file than was to be replaced */
+  if (_sandbox_journal_is_kept (journal, row->number, st->st_ino))
+    return (guint64)st->st_size == row->old_bytes
+           && mtime_usec (st->st_mtim.tv_sec, (guint32)st->st_mtim.tv_nsec) == row->old_mtime_usec;
+  if (!hash_at (dir_fd, name, hash))
+    return FALSE;
+  return (row->new_type == SANDBOX_NODE_FILE && memcmp (hash, row->new_hash, sizeof hash) == 0)
+         || (hash_at (journal->dir_fd, kept, kept_hash)
+             && memcmp (hash, kept_hash, sizeof hash) == 0);
+}
+
+/* Whether nothing is lost without what is at @name: it is not there, an apply or an undo put it
+ * there, or it is what was to be replaced, which is kept. */
+static gboolean
+is_ours (const SandboxJournal *journal, const SandboxJournalRow *row, int dir_fd, const char *name)
+{
+  char link[PATH_MAX];
+  struct stat st;
+  gssize n;
+
+  if (fstatat (dir_fd, name, &st, AT_SYMLINK_NOFOLLOW) < 0)
+    return TRUE;
+  if (S_ISDIR (st.st_mode))
+    return row->new_type == SANDBOX_NODE_DIR || row->old_type == SANDBOX_NODE_DIR;
+  if (S_ISREG (st.st_mode))
+    return is_our_file (journal, row, dir_fd, name, &st);
+  n = readlinkat (dir_fd, name, link, sizeof link - 1);
+  if (n < 0)
+    return FALSE;
+  link[n] = '\0';
+  return strcmp (link, row->new_link) == 0 || strcmp (link, row->old_link) == 0;
+}
+
+/* What its user saved between the last look at it and the exchange is under the temporary name: it
+ * gets its own again. Unless they have saved once more since: that stays, and the older one where
+ * it is. */
+static void
+recover_name (const SandboxJournal *journal, const SandboxJournalRow *row, int root_fd)
+{
+  const char *name = NULL;
+  sandbox_autofd int fd = _sandbox_tree_open_parent (root_fd, row->path, &name, NULL);
+
+  if (fd < 0)
+    return;
+  if (is_ours (journal, row, fd, row->temp))
+    _sandbox_tree_remove_temp (fd, row->temp);
+  else if (is_ours (journal, row, fd, name))
+    _sandbox_tree_give_back (fd, row->temp, name);
+}
+
 gboolean
 _sandbox_journal_recover (SandboxJournal *journal, SandboxBase *base, int root_fd, GError **error)
 {
   for (guint i = 0; i < journal->rows->len; i++)
     {
       const SandboxJournalRow *row = g_ptr_array_index (journal->rows, i);
-      const char *name = NULL;
-      sandbox_autofd int fd = _sandbox_tree_open_parent (root_fd, row->path, &name, NULL);
       SandboxNode now;
 
-      /* a file or link under a name that nobody else uses; of a directory only an empty one */
-      if (fd >= 0 && unlinkat (fd, row->temp, 0) < 0 && errno == EISDIR)
-        unlinkat (fd, row->temp, AT_REMOVEDIR);
+      recover_name (journal, row, root_fd);
       if (!_sandbox_journal_row_stands (row, root_fd, &now))
         {
           recover_undone (journal, base, row, root_fd, &now);

@@ -25,6 +25,8 @@
 #define SANDBOX_HASH_BYTES           32
 /* New files have a name that begins like this until they are whole. */
 #define SANDBOX_APPLY_TEMP ".vms-apply."
+/* Their mode until then, which nobody gives a file of theirs. */
+#define SANDBOX_APPLY_UNFINISHED 0200
 
 /* --- classes.c: what names mean to this host */
 /* The worst that any part of @path says. *@ret_git: it is, or is in, a directory of git's. */
@@ -132,6 +134,11 @@ gboolean _sandbox_tree_put (int dir_fd, const char *temp, const char *name, cons
 /* The same without anything in its place; @temp: a name that nobody uses. */
 gboolean _sandbox_tree_remove (int dir_fd, const char *temp, const char *name,
                                const SandboxNode *old, GError **error);
+/* What was taken by mistake, and is under @temp, gets its name again; what was put there, if
+ * anything, goes. */
+void _sandbox_tree_give_back (int dir_fd, const char *temp, const char *name);
+/* What was made under @temp goes; of directories only an empty one. */
+void _sandbox_tree_remove_temp (int dir_fd, const char *temp);
 /* Calls @func for all in the directory @path ("" for the root), a directory before what is in it,
  * sorted; FALSE of *@ret_enter keeps out of a directory. */
 typedef gboolean (*SandboxTreeFunc) (const char *path, SandboxNode *node, gboolean *ret_enter,
@@ -324,6 +331,7 @@ gboolean _sandbox_shown_remove (int dir_fd, const char *tag, GError **error);
 /**
  * SandboxJournalRow:
  * @temp: name beside @path under which the new file is made
+ * @old_bytes, @old_mtime_usec: of the file that is replaced
  * @new_hash: of a new file's content
  * @record_hash, @record_mode: for the record of what was applied
  * @was_ready: this host's side was as recorded
@@ -335,6 +343,7 @@ typedef struct
   char *path, *temp, *old_link, *new_link;
   SandboxNodeType old_type, new_type;
   guint old_mode, new_mode;
+  guint64 old_bytes, old_mtime_usec;
   guint8 new_hash[SANDBOX_HASH_BYTES], record_hash[SANDBOX_HASH_BYTES];
   guint record_mode;
   gboolean was_ready, was_merged;
@@ -363,7 +372,8 @@ gboolean _sandbox_journal_remove (int dir_fd, const char *tag, GError **error);
 /* The kept copy of row @number as @name of @parent_fd, which must not exist. */
 gboolean _sandbox_journal_restore (SandboxJournal *journal, guint number, int parent_fd,
                                    const char *name, guint mode, GError **error);
-/* What a killed apply left: its temporary names go, what it did is recorded. */
+/* What a killed apply left: its temporary names go, what it did is recorded. What its user saved
+ * just before it was replaced gets its name again. */
 gboolean
 _sandbox_journal_recover (SandboxJournal *journal, SandboxBase *base, int root_fd, GError **error);
 /* TRUE when what is at @path now is what @row made. */
@@ -378,5 +388,5 @@ void _sandbox_journal_forget (const SandboxJournal *journal, guint number);
 gboolean _sandbox_changes_undo (int root_fd, int dir_fd, const char *tag, guint *ret_undone,
                                 guint *ret_left, GCancellable *cancellable, GError **error);
 /* For tests: SANDBOX_FAULT="apply:write:N:kill" kills this process at the N-th step that writes,
- * ":stop" in place of ":kill" stops it there. */
+ * ":stop" in place of ":kill" stops it there, ":stop-kill" kills it at the step after that. */
 void _sandbox_apply_step (void);

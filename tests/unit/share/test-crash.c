@@ -157,10 +157,28 @@ save (const World *world, const char *path, Save how)
     }
 }
 
-/* An apply or an undo, stopped at step @step, when its user saves @path. FALSE when
- * there were fewer steps. */
+/* What the next command does with what a killed one left. */
+static void
+come_after (const World *world, gboolean undo)
+{
+  g_autoptr (GByteArray) archive = make_archive ();
+  g_autoptr (SandboxChanges) changes = NULL;
+  g_autofree char *tree = NULL;
+  guint undone = 0, left = 0;
+
+  if (undo)
+    _sandbox_changes_undo (world->host_fd, world->records_fd, "p", &undone, &left, NULL, NULL);
+  else
+    changes = world_read_archive ((World *)world, archive, NULL);
+  tree = tree_text (world->host);
+  if (strstr (tree, SANDBOX_APPLY_TEMP))
+    g_error ("left behind:\n%s", tree);
+}
+
+/* An apply or an undo, stopped at step @step, when its user saves @path; it goes on, or is killed
+ * at the step after that. FALSE when there were fewer steps. */
 static gboolean
-run_edited (const char *path, guint step, Save how, gboolean undo)
+run_edited (const char *path, guint step, Save how, gboolean undo, gboolean kills)
 {
   g_autoptr (GByteArray) archive = make_archive ();
   g_autoptr (SandboxChanges) changes = NULL;
@@ -178,7 +196,8 @@ run_edited (const char *path, guint step, Save how, gboolean undo)
   pid = fork ();
   if (pid == 0)
     {
-      g_autofree char *fault = g_strdup_printf ("apply:write:%u:stop", step);
+      g_autofree char *fault =
+          g_strdup_printf ("apply:write:%u:%s", step, kills ? "stop-kill" : "stop");
 
       g_setenv ("SANDBOX_FAULT", fault, TRUE);
       if (!undo)
@@ -195,19 +214,21 @@ run_edited (const char *path, guint step, Save how, gboolean undo)
       save (&world, path, how);
       kill (pid, SIGCONT);
       g_assert_cmpint (waitpid (pid, &status, 0), ==, pid);
+      if (WIFSIGNALED (status))
+        come_after (&world, undo);
       now = get_file (world.host, path);
       if (g_strcmp0 (now, "mine") != 0)
-        g_error ("%s saved (%d) at step %u of %s is lost: now \"%s\"", path, how, step,
-                 undo ? "undo" : "apply", now ? now : "(absent)");
+        g_error ("%s saved (%d) at step %u of %s%s is lost: now \"%s\"", path, how, step,
+                 undo ? "undo" : "apply", kills ? ", killed then," : "", now ? now : "(absent)");
     }
-  g_assert_true (WIFEXITED (status) && WEXITSTATUS (status) == 0);
+  g_assert_true (kills || (WIFEXITED (status) && WEXITSTATUS (status) == 0));
   world_clear (&world);
   return stopped;
 }
 
 /* Saved by its user at each step, however: it is there afterwards. */
 static void
-edit_at_each_step (gboolean undo)
+edit_at_each_step (gboolean undo, gboolean kills)
 {
   static const char *const paths[] = { "a", "gone-file" };
 
@@ -215,7 +236,7 @@ edit_at_each_step (gboolean undo)
     {
       guint step = 1;
 
-      while (step < STEPS_MAX && run_edited (paths[i / SAVES], step, i % SAVES, undo))
+      while (step < STEPS_MAX && run_edited (paths[i / SAVES], step, i % SAVES, undo, kills))
         step++;
       g_assert_cmpuint (step, >, 10);
       g_assert_cmpuint (step, <, STEPS_MAX);
@@ -225,13 +246,15 @@ edit_at_each_step (gboolean undo)
 static void
 test_edit_apply (void)
 {
-  edit_at_each_step (FALSE);
+  edit_at_each_step (FALSE, FALSE);
+  edit_at_each_step (FALSE, TRUE);
 }
 
 static void
 test_edit_undo (void)
 {
-  edit_at_each_step (TRUE);
+  edit_at_each_step (TRUE, FALSE);
+  edit_at_each_step (TRUE, TRUE);
 }
 
 int

@@ -209,6 +209,31 @@ test_part (void)
   world_clear (&world);
 }
 
+/* A file in a new directory was shown, and by its path the directory; what else is in that was not.
+ */
+static void
+test_inner (void)
+{
+  static const Entry nested[] = {
+    { "./d/", NULL, NULL, SANDBOX_TAR_DIR, 0755 },
+    FILE_ENTRY ("./d/seen", 0644, "x\n"),
+    FILE_ENTRY ("./d/unseen", 0644, "x\n"),
+    END_ENTRY,
+  };
+  World world;
+  g_autoptr (SandboxChanges) changes = NULL;
+  guint index = 1;
+
+  world_init (&world, NULL);
+  world_record (&world);
+  changes = sends (&world, nested);
+  g_assert_true (sandbox_changes_note_shown (changes, &index, 1, TRUE, NULL));
+  send_and_apply (&world, nested);
+  check (&world, "d/seen", "x\n");
+  check (&world, "d/unseen", NULL);
+  world_clear (&world);
+}
+
 /* What was shown, applied and undone was shown, whatever was looked at meanwhile. */
 static void
 test_undone (void)
@@ -308,6 +333,7 @@ main (int argc, char **argv)
   g_test_add_func ("/share/shown/without-look", test_without_look);
   g_test_add_func ("/share/shown/lines", test_lines);
   g_test_add_func ("/share/shown/part", test_part);
+  g_test_add_func ("/share/shown/inner", test_inner);
   g_test_add_func ("/share/shown/undone", test_undone);
   g_test_add_func ("/share/shown/this-host", test_this_host);
   g_test_add_func ("/share/shown/ends", test_ends);

@@ -94,6 +94,7 @@ json_layers (JsonBuilder *builder, GPtrArray *layers)
       vms_json_string (builder, "profile", info->profile);
       vms_json_string (builder, "step", info->step);
       vms_json_string (builder, "what", info->what);
+      vms_json_string (builder, "registry", info->registry);
       vms_json_int (builder, "uid", info->uid);
       vms_json_string (builder, "built", built);
       vms_json_int (builder, "disk_bytes", (gint64)info->disk_bytes);

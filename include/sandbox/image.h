@@ -79,6 +79,7 @@ gboolean sandbox_host_remove_image (SandboxHost *host, const char *id_or_name,
  * @profile: the one it was made for first; @step: "packages", "npm" or "setup"; @what: for people
  * @uid: whose it is; @disk_bytes: bytes on the host
  * @used_by: (array zero-terminated=1): object names of machines, and layers, that stand on it
+ * @registry: the npm registry that the host told it to take; "": npm's own
  */
 typedef struct
 {
@@ -87,6 +88,7 @@ typedef struct
   gint64 built_usec;
   guint64 disk_bytes;
   char **used_by;
+  char *registry;
 } SandboxLayerInfo;
 void sandbox_layer_info_free (SandboxLayerInfo *info);
 /* What provisioning has made; (element-type SandboxLayerInfo), newest first. */

@@ -78,8 +78,10 @@ sandbox_child_spawn (const SandboxChildOptions *options, pid_t *ret_pid, GError 
   posix_spawn_file_actions_init (&actions);
   posix_spawnattr_init (&attributes);
   result = add_stdio (&actions, sources);
-  if (result == 0 && options->cwd)
-    result = posix_spawn_file_actions_addchdir_np (&actions, options->cwd);
+  /* where the user happens to be may be a hostile project's: no program of ours looks there for
+   * settings, or for programs */
+  if (result == 0)
+    result = posix_spawn_file_actions_addchdir_np (&actions, options->cwd ? options->cwd : "/");
   /* only what we mean to give away, even if the caller's other descriptors lack close-on-exec */
   if (result == 0)
     result = posix_spawn_file_actions_addclosefrom_np (&actions, 3);

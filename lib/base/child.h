@@ -11,6 +11,7 @@
  * @env: (nullable): whole environment; NULL: the caller's
  * @stdin_fd, @stdout_fd, @stderr_fd: -1: /dev/null
  * @timeout_usec: for sandbox_child_run_lines(); 0: none
+ * @cwd: NULL: "/", never the directory that the caller happens to be in
  * @new_group: give it a process group of its own, killed as a whole on timeout and cancellation
  */
 typedef struct

@@ -325,8 +325,9 @@ static gboolean
 run_recipe (Build *build, GCancellable *cancellable, GError **error)
 {
   const char *images = g_getenv ("SANDBOX_IMAGES_DIR");
-  g_autofree char *program =
+  g_autofree char *given =
       g_build_filename (images != NULL ? images : SANDBOX_DATADIR "/images", "build-image", NULL);
+  g_autofree char *program = g_canonicalize_filename (given, NULL);
   /* When this process is killed the recipe hears it, and ends with all that it started. */
   const char *const argv[] = { "setpriv",   "--pdeathsig",  "TERM",  "--",       program,
                                "--release", build->release, "--out", build->out, NULL };

@@ -179,11 +179,13 @@ manifest_text (const Build *build)
   const SandboxProfileValues *values = _sandbox_profile_values (build->layering->profile);
   g_autofree char *what = g_strescape (build->group->what, "\b\f\n\r\t\v");
 
-  return g_strdup_printf ("{\n  \"format\": 1,\n  \"id\": \"%s\",\n  \"uid\": %u,\n  \"profile\": "
-                          "\"%s\",\n  \"user\": \"%s\",\n  \"image\": \"%s\",\n  \"parent\": "
-                          "\"%s\",\n  \"step\": \"%s\",\n  \"what\": \"%s\"\n}\n",
-                          build->id, build->layering->host->uid, values->name, values->user,
-                          build->image->id, build->parent, build->group->id, what);
+  return g_strdup_printf (
+      "{\n  \"format\": 1,\n  \"id\": \"%s\",\n  \"uid\": %u,\n  \"profile\": "
+      "\"%s\",\n  \"user\": \"%s\",\n  \"image\": \"%s\",\n  \"parent\": "
+      "\"%s\",\n  \"step\": \"%s\",\n  \"what\": \"%s\",\n  \"registry\": \"%s\"\n}\n",
+      build->id, build->layering->host->uid, values->name, values->user, build->image->id,
+      build->parent, build->group->id, what,
+      build->run.registry != NULL ? build->run.registry : "");
 }
 
 static gboolean

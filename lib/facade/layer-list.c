@@ -18,6 +18,7 @@ sandbox_layer_info_free (SandboxLayerInfo *info)
   g_free (info->profile);
   g_free (info->step);
   g_free (info->what);
+  g_free (info->registry);
   g_strfreev (info->used_by);
   g_free (info);
 }
@@ -84,6 +85,7 @@ make_info (SandboxHost *host, const char *id, GHashTable *users)
   info->profile = manifest_value (lines, "profile");
   info->step = manifest_value (lines, "step");
   info->what = manifest_value (lines, "what");
+  info->registry = manifest_value (lines, "registry");
   info->uid = (guint)g_ascii_strtoull (uid, NULL, 10);
   info->built_usec = time_of_id (id);
   info->used_by = _sandbox_image_user_names (users, id);

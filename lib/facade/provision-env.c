@@ -11,24 +11,43 @@
 #define NAMES_MAX  16
 #define URL_CHARS  "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789:/.-_~%"
 
-/* What a program of this host says; NULL when it is not there, or fails. */
+/* What is a program's own setting, and what it is found with: a configuration file can name any
+ * variable, and its value would go into the machine, and to whoever is asked for packages there. */
+static char **
+small_env (void)
+{
+  g_autoptr (GStrvBuilder) builder = g_strv_builder_new ();
+  g_auto (GStrv) all = g_get_environ ();
+
+  for (char **one = all; *one != NULL; one++)
+    if (g_str_has_prefix (*one, "HOME=") || g_str_has_prefix (*one, "PATH=")
+        || g_ascii_strncasecmp (*one, "npm_config_", strlen ("npm_config_")) == 0)
+      g_strv_builder_add (builder, *one);
+  return g_strv_builder_end (builder);
+}
+
+/* What a program of this host says; NULL when it is not there, or fails. It runs in "/": in the
+ * user's directory npm would do as the project says that lies there. */
 static char *
 ask (const char *const *argv, GCancellable *cancellable)
 {
   g_autofree char *program = g_find_program_in_path (argv[0]);
   SandboxChildOptions child = SANDBOX_CHILD_OPTIONS_INIT;
+  g_auto (GStrv) env = small_env ();
   g_autofree char *out = NULL;
 
   child.argv = argv;
+  child.cwd = "/";
+  child.env = (const char *const *)env;
   if (program == NULL
       || !sandbox_child_run (&child, ASK_USEC, ANSWER_MAX, cancellable, &out, NULL, NULL, NULL))
     return NULL;
   return g_steal_pointer (&out);
 }
 
-/* A registry that is no secret: an address with a password in it stays on the host. */
-static char *
-npm_registry (GCancellable *cancellable)
+/* An address with a password in it stays on the host. */
+char *
+_sandbox_provision_registry (GCancellable *cancellable)
 {
   static const char *const argv[] = { "npm", "config", "get", "registry", NULL };
   g_autofree char *answer = ask (argv, cancellable);
@@ -98,7 +117,7 @@ char **
 _sandbox_provision_env (SandboxPlan *plan, GCancellable *cancellable)
 {
   g_autoptr (GStrvBuilder) builder = g_strv_builder_new ();
-  g_autofree char *registry = npm_registry (cancellable);
+  g_autofree char *registry = _sandbox_provision_registry (cancellable);
   g_autoptr (GPtrArray) names = source_names (registry, cancellable);
   g_autoptr (GString) hosts = g_string_new ("VMS_HOSTS=");
 

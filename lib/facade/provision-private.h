@@ -40,6 +40,9 @@ char *_sandbox_group_marker (const SandboxLayering *layering, const SandboxGroup
  * registry of the user's configuration, and the addresses of the package sources, as far as @plan
  * lets a guest reach them. Never fails. (array zero-terminated=1) (transfer full) */
 char **_sandbox_provision_env (SandboxPlan *plan, GCancellable *cancellable);
+/* That registry. Wherever the user is: what lies in the current directory has no say. NULL: npm is
+ * not there, or names none that can be passed on. */
+char *_sandbox_provision_registry (GCancellable *cancellable);
 
 /* --- provision-run.c: one group at work in a machine */
 #define SANDBOX_GROUP_TAIL 30 /* lines */
@@ -52,6 +55,7 @@ typedef struct
   SandboxSsh *ssh;
   char *tail[SANDBOX_GROUP_TAIL]; /* the last lines of the guest's, fit for a terminal */
   guint n_lines;
+  char *registry; /* the one that it was told of; NULL: none */
 } SandboxGroupRun;
 gboolean _sandbox_group_run_init (SandboxGroupRun *run, SandboxMachine *machine,
                                   const SandboxLayering *layering, const SandboxGroup *group,

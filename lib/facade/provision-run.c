@@ -33,6 +33,7 @@ _sandbox_group_run_clear (SandboxGroupRun *run)
   for (guint i = 0; i < SANDBOX_GROUP_TAIL; i++)
     g_clear_pointer (&run->tail[i], g_free);
   run->n_lines = 0;
+  g_clear_pointer (&run->registry, g_free);
 }
 
 static const SandboxProfileValues *
@@ -230,6 +231,8 @@ _sandbox_group_run (SandboxGroupRun *run, SandboxPlan *plan, GCancellable *cance
   g_autofree char *step = g_strconcat ("VMS_STEP=", run->group->id, NULL);
   g_autofree char *marker = g_strconcat ("VMS_DIGEST=", digest, NULL);
 
+  g_free (run->registry);
+  run->registry = g_strdup (g_environ_getenv (sources, "npm_config_registry"));
   g_strv_builder_addv (builder, (const char **)sources);
   g_strv_builder_add (builder, step);
   g_strv_builder_add (builder, marker);

@@ -35,6 +35,22 @@ test_output (void)
   g_assert_cmpint (status, ==, 3);
 }
 
+/* A program that nobody sends elsewhere does not find itself in the caller's directory. */
+static void
+test_directory (void)
+{
+  SandboxChildOptions options = SANDBOX_CHILD_OPTIONS_INIT;
+  const char *const argv[] = { "pwd", NULL };
+  g_autofree char *out = NULL, *here = g_get_current_dir ();
+  g_autoptr (GError) error = NULL;
+
+  options.argv = argv;
+  g_assert_cmpstr (here, !=, "/");
+  g_assert_true (sandbox_child_run (&options, 0, RUN_MAX, NULL, &out, NULL, NULL, &error));
+  g_assert_no_error (error);
+  g_assert_cmpstr (out, ==, "/\n");
+}
+
 static void
 test_status (void)
 {
@@ -310,6 +326,7 @@ main (int argc, char **argv)
 {
   g_test_init (&argc, &argv, NULL);
   g_test_add_func ("/child/output", test_output);
+  g_test_add_func ("/child/directory", test_directory);
   g_test_add_func ("/child/status", test_status);
   g_test_add_func ("/child/max", test_max);
   g_test_add_func ("/child/timeout", test_timeout);

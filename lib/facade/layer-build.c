@@ -52,7 +52,8 @@ say (const Build *build, const char *note)
 }
 
 /* Everything that the user's defaults may say about network and provisioning is overridden: what is
- * installed comes from the internet, and nothing else is within reach. */
+ * installed comes from the internet, and nothing else is within reach. Its disk stands on the image
+ * itself, as the layer will: never on one that kept memory needs. */
 static char *
 profile_text (const Build *build)
 {
@@ -61,7 +62,9 @@ profile_text (const Build *build)
   g_autofree char *forbid = g_strjoinv (";", values->forbid);
 
   g_string_append_printf (
-      text, "[machine]\nencrypt=no\nimage=%s\nuser=%s\naccel=%s\ndisk=%" G_GUINT64_FORMAT "KiB\n",
+      text,
+      "[machine]\nencrypt=no\nstart=boot\nimage=%s\nuser=%s\naccel=%s\ndisk=%" G_GUINT64_FORMAT
+      "KiB\n",
       values->image, values->user, _sandbox_accel_to_string (values->accel), build->bytes / 1024);
   if (values->cpus > 0)
     g_string_append_printf (text, "cpus=%u\n", values->cpus);
@@ -154,6 +157,8 @@ copy_disk (gpointer data, GCancellable *cancellable, GError **error)
   g_autofree char *from = g_strconcat (build->machine->object, ".qcow2", NULL);
   g_autofree char *to = NULL, *xml = NULL, *note = NULL;
 
+  if (!_sandbox_layer_check_below (host, from, build->image, error))
+    return FALSE;
   build->id = g_strdup_printf ("%s-%s", build->digest, time);
   to = g_strconcat ("layer.", build->id, ".qcow2", NULL);
   note = g_strdup_printf ("%s: keeping its disk as a layer", build->group->id);

@@ -144,6 +144,26 @@ _sandbox_layer_top (const SandboxImageRef *image)
 }
 
 gboolean
+_sandbox_layer_check_below (SandboxHost *host, const char *volume, const SandboxImageRef *image,
+                            GError **error)
+{
+  SandboxVirtVolume *disk = _sandbox_virt_volume_get (host->virt, volume, error);
+  const char *wanted = _sandbox_layer_top (image);
+  gboolean right;
+
+  if (disk == NULL)
+    return FALSE;
+  right = g_strcmp0 (disk->backing_path, wanted) == 0;
+  if (!right)
+    sandbox_fail (error, SANDBOX_ERROR_FAILED,
+                  "%s stands on %s, not on %s: as a layer it would lack what is between the two. "
+                  "This is a mistake in vms, please report it; nothing was kept",
+                  volume, disk->backing_path != NULL ? disk->backing_path : "nothing", wanted);
+  _sandbox_virt_volume_free (disk);
+  return right;
+}
+
+gboolean
 _sandbox_layer_remove_volumes (SandboxHost *host, const char *id, GError **error)
 {
   g_autofree char *disk = volume_name (id, DISK), *manifest = volume_name (id, MANIFEST);

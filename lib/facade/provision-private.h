@@ -86,6 +86,9 @@ gboolean _sandbox_layer_find (SandboxHost *host, const char *digest, guint64 dis
                               char **ret_id, GError **error);
 /* The path that a disk on @image has right below it. */
 const char *_sandbox_layer_top (const SandboxImageRef *image);
+/* Whether the disk @volume stands on just that: its own bytes are all that a copy of it has. */
+gboolean _sandbox_layer_check_below (SandboxHost *host, const char *volume,
+                                     const SandboxImageRef *image, GError **error);
 /* What is made on @image stands on the layer @id from now on. */
 gboolean
 _sandbox_layer_use (SandboxHost *host, const char *id, SandboxImageRef *image, GError **error);

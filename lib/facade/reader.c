@@ -63,11 +63,12 @@ profile_text (const SandboxImageRef *image)
 {
   g_autofree char *name = _sandbox_image_id_name (image->id, NULL);
 
-  return g_strdup_printf ("[profile]\ninherits=base\n[machine]\nencrypt=no\nimage=%s\ncpus="
-                          "2\nmemory=1GiB\ndisk=%" G_GUINT64_FORMAT
-                          "KiB\n[network]\nmode=none\negress=\nallow=\nforward=\nhost=\n"
-                          "[provision]\nuse=\npackages=\nnpm=\nsetup=\nfiles=\nenv=\n",
-                          name, image->bytes / 1024);
+  return g_strdup_printf (
+      "[profile]\ninherits=base\n[machine]\nencrypt=no\nstart=boot\nimage=%s\ncpus="
+      "2\nmemory=1GiB\ndisk=%" G_GUINT64_FORMAT
+      "KiB\n[network]\nmode=none\negress=\nallow=\nforward=\nhost=\n"
+      "[provision]\nuse=\npackages=\nnpm=\nsetup=\nfiles=\nenv=\n",
+      name, image->bytes / 1024);
 }
 
 static SandboxPlanRead *

@@ -166,6 +166,8 @@ _sandbox_host_run_bare (SandboxHost *host, const char *text, const SandboxImageR
   machine->reads = reads != NULL ? g_ptr_array_ref (reads) : NULL;
   _sandbox_work_init (&work, machine, NULL, NULL);
   work.boot = TRUE;
+  /* its disk is to stand on @image and on nothing else, and nobody comes again by its name */
+  work.options.boot = TRUE;
   work.options.timeout_usec = start_timeout_usec;
   work.image = _sandbox_image_ref_copy (image);
   if (!_sandbox_work_begin (&work, "run", cancellable, error)
@@ -206,7 +208,8 @@ _sandbox_host_run_throwaway (SandboxHost *host, const SandboxRunOptions *options
   work.boot = TRUE;
   work.options.timeout_usec = options->start_timeout_usec;
   work.options.no_build = options->no_build;
-  work.options.boot = options->boot;
+  /* memory that is kept under a name of its own would meet no second machine of that name */
+  work.options.boot = options->boot || !work.slot;
   text = profile_text (machine, options, error);
   if (!start_locked (&work, text, cancellable, error))
     return NULL;

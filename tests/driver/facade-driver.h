@@ -13,6 +13,7 @@
 #include <unistd.h>
 
 #define TEST_URI "test:///default"
+#define MIB      (G_GUINT64_CONSTANT (1) << 20)
 
 /* Before anything asks GLib for a directory. Whoever runs the tests keeps their own files. */
 static inline char *
@@ -129,4 +130,35 @@ driver_test_destroy (SandboxMachine *machine, gboolean remove_profile)
 
   g_assert_no_error (error);
   g_assert_true (done);
+}
+
+static inline void
+driver_test_add_volume (SandboxHost *host, const char *name, const char *format, guint64 bytes,
+                        const char *below)
+{
+  g_autofree char *backing =
+      below != NULL ? g_strdup_printf ("<backingStore><path>%s</path><format type='qcow2'/>"
+                                       "</backingStore>",
+                                       below)
+                    : g_strdup ("");
+  g_autofree char *xml =
+      g_strdup_printf ("<volume><name>%s</name><capacity>%" G_GUINT64_FORMAT
+                       "</capacity><allocation>%" G_GUINT64_FORMAT
+                       "</allocation><target><format type='%s'/></target>%s</volume>",
+                       name, bytes, bytes, format, backing);
+  g_autoptr (GError) error = NULL;
+
+  g_assert_true (_sandbox_virt_pool_ensure (host->virt, &error));
+  g_assert_true (_sandbox_virt_volume_create (host->virt, xml, NULL, &error));
+  g_assert_no_error (error);
+}
+
+static inline char *
+driver_test_volume_path (SandboxHost *host, const char *name)
+{
+  SandboxVirtVolume *volume = _sandbox_virt_volume_get (host->virt, name, NULL);
+  char *path = g_strdup (volume->path);
+
+  _sandbox_virt_volume_free (volume);
+  return path;
 }

@@ -7,42 +7,9 @@
 
 #include <sys/time.h>
 
-#define MIB    (G_GUINT64_CONSTANT (1) << 20)
 #define OLD    "debian-13-20260101T000000-0123456789ab"
 #define MIDDLE "debian-13-20260201T000000-0123456789ab"
-#define DIGEST "0123456789abcdef0123456789abcdef"
 #define NEWEST "debian-13-20260301T000000-0123456789ab"
-
-static void
-add_volume (SandboxHost *host, const char *name, const char *format, guint64 bytes,
-            const char *below)
-{
-  g_autofree char *backing =
-      below != NULL ? g_strdup_printf ("<backingStore><path>%s</path><format type='qcow2'/>"
-                                       "</backingStore>",
-                                       below)
-                    : g_strdup ("");
-  g_autofree char *xml =
-      g_strdup_printf ("<volume><name>%s</name><capacity>%" G_GUINT64_FORMAT
-                       "</capacity><allocation>%" G_GUINT64_FORMAT
-                       "</allocation><target><format type='%s'/></target>%s</volume>",
-                       name, bytes, bytes, format, backing);
-  g_autoptr (GError) error = NULL;
-
-  g_assert_true (_sandbox_virt_pool_ensure (host->virt, &error));
-  g_assert_true (_sandbox_virt_volume_create (host->virt, xml, NULL, &error));
-  g_assert_no_error (error);
-}
-
-static char *
-path_of (SandboxHost *host, const char *name)
-{
-  SandboxVirtVolume *volume = _sandbox_virt_volume_get (host->virt, name, NULL);
-  char *path = g_strdup (volume->path);
-
-  _sandbox_virt_volume_free (volume);
-  return path;
-}
 
 static void
 add_image (SandboxHost *host, const char *id, gboolean whole)
@@ -53,55 +20,7 @@ add_image (SandboxHost *host, const char *id, gboolean whole)
     {
       g_autofree char *name = g_strconcat ("image.", id, suffixes[i], NULL);
 
-      add_volume (host, name, i == 0 ? "qcow2" : "raw", i == 0 ? 10 * MIB : MIB, NULL);
-    }
-}
-
-/* A disk cannot be smaller than the layer that it stands on. */
-static void
-test_layer_size (void)
-{
-  g_autoptr (SandboxHost) host = driver_test_open (TEST_URI, NULL);
-  static const struct
-  {
-    const char *id;
-    guint64 mib;
-    gboolean whole;
-  } layers[] = {
-    { DIGEST "-20260101T000000", 100, TRUE },
-    { DIGEST "-20260102T000000", 300, TRUE },
-    { DIGEST "-20260103T000000", 200, TRUE },
-    { DIGEST "-20260104T000000", 50, FALSE },
-  };
-  static const struct
-  {
-    guint64 mib;
-    const char *id;
-  } cases[] = {
-    { 99, NULL },
-    { 100, DIGEST "-20260101T000000" },
-    { 199, DIGEST "-20260101T000000" },
-    { 200, DIGEST "-20260103T000000" },
-    { 1000, DIGEST "-20260103T000000" },
-  };
-
-  for (gsize i = 0; i < G_N_ELEMENTS (layers); i++)
-    {
-      g_autofree char *disk = g_strconcat ("layer.", layers[i].id, ".qcow2", NULL);
-      g_autofree char *manifest = g_strconcat ("layer.", layers[i].id, ".json", NULL);
-
-      add_volume (host, disk, "qcow2", layers[i].mib * MIB, NULL);
-      if (layers[i].whole)
-        add_volume (host, manifest, "raw", MIB, NULL);
-    }
-  for (gsize i = 0; i < G_N_ELEMENTS (cases); i++)
-    {
-      g_autofree char *id = NULL;
-      g_autoptr (GError) error = NULL;
-
-      g_assert_true (_sandbox_layer_find (host, DIGEST, cases[i].mib * MIB, &id, &error));
-      g_assert_no_error (error);
-      g_assert_cmpstr (id, ==, cases[i].id);
+      driver_test_add_volume (host, name, i == 0 ? "qcow2" : "raw", i == 0 ? 10 * MIB : MIB, NULL);
     }
 }
 
@@ -177,11 +96,11 @@ test_items (void)
   add_image (host, NEWEST, TRUE);
   add_image (host, OLD, TRUE);
   add_image (host, MIDDLE, FALSE);
-  image = path_of (host, "image." NEWEST ".qcow2");
-  add_volume (host, a, "qcow2", 5 * MIB, image);
-  below = path_of (host, a);
-  add_volume (host, b, "qcow2", 3 * MIB, below);
-  add_volume (host, "vms-4711-foreign.qcow2", "qcow2", 7 * MIB, NULL);
+  image = driver_test_volume_path (host, "image." NEWEST ".qcow2");
+  driver_test_add_volume (host, a, "qcow2", 5 * MIB, image);
+  below = driver_test_volume_path (host, a);
+  driver_test_add_volume (host, b, "qcow2", 3 * MIB, below);
+  driver_test_add_volume (host, "vms-4711-foreign.qcow2", "qcow2", 7 * MIB, NULL);
   g_assert_cmpint (g_mkdir_with_parents (state, 0700), ==, 0);
   space = get_space (host);
   assert_sum (space);
@@ -205,8 +124,8 @@ test_items (void)
   g_assert_cmpuint (space->available_bytes, >, 0);
   /* another layer of a machine's own, and what is no layer */
   g_clear_pointer (&space, sandbox_space_free);
-  add_volume (host, a1, "qcow2", 2 * MIB, below);
-  add_volume (host, seed, "raw", 1 * MIB, NULL);
+  driver_test_add_volume (host, a1, "qcow2", 2 * MIB, below);
+  driver_test_add_volume (host, seed, "raw", 1 * MIB, NULL);
   space = get_space (host);
   assert_sum (space);
   item = find (space->items, "machine", "a");
@@ -270,8 +189,8 @@ test_prune (void)
   add_image (host, OLD, TRUE);
   add_image (host, MIDDLE, TRUE);
   add_image (host, NEWEST, TRUE);
-  image = path_of (host, "image." MIDDLE ".qcow2");
-  add_volume (host, disk, "qcow2", MIB, image);
+  image = driver_test_volume_path (host, "image." MIDDLE ".qcow2");
+  driver_test_add_volume (host, disk, "qcow2", MIB, image);
   shown = prune (host, TRUE, 0);
   g_assert_cmpuint (shown->len, ==, 1);
   g_assert_nonnull (find (shown, "image", OLD));
@@ -331,7 +250,7 @@ test_full (void)
   g_assert_true (_sandbox_virt_pool_ensure (host->virt, &error));
   g_assert_true (_sandbox_host_room (host, &exists, &available, &error));
   g_assert_cmpuint (available, >, 300 * MIB);
-  add_volume (host, "filler", "raw", available - 300 * MIB, NULL);
+  driver_test_add_volume (host, "filler", "raw", available - 300 * MIB, NULL);
   g_assert_false (sandbox_machine_start (machine, NULL, NULL, NULL, NULL, &error));
   g_assert_error (error, SANDBOX_ERROR, SANDBOX_ERROR_HOST);
   g_assert_nonnull (strstr (error->message, "start full: "));
@@ -352,7 +271,6 @@ main (int argc, char **argv)
   int result;
 
   g_test_init (&argc, &argv, NULL);
-  g_test_add_func ("/space/layer-size", test_layer_size);
   g_test_add_func ("/space/items", test_items);
   g_test_add_func ("/space/snapshots", test_snapshots);
   g_test_add_func ("/space/prune", test_prune);

@@ -68,7 +68,14 @@ makes_scripts() {
 }
 
 makes_a_layer() {
+	local disk
+	# what the user's defaults say of starts is not for the machine that makes it: its disk would stand on kept memory's
+	as_user tee "$PROFILES/defaults.profile" >/dev/null <<<$'[machine]\nstart=warm'
 	vms -v image build p1 2>"$T/said"
+	rm "$PROFILES/defaults.profile"
+	lacks "$(root_virsh vol-list --pool vms)" "warm\.vms-$TEST_UID-run-"
+	disk=/var/lib/libvirt/images/vms/layer.$(layers | sed s/layer-//).qcow2
+	contains "$(qemu-img info "$disk")" 'backing file: .*/image\.[^/]*\.qcow2'
 	contains "$(cat "$T/said")" 'setup: starting a machine'
 	eq "$(layers | wc -l)" 1 layers
 	layer_sum "$(layers)" >"$T/sum"

@@ -16,8 +16,8 @@ typedef struct
   const SandboxGroup *group;
   SandboxImageRef *image; /* what the layer is made on */
   char *digest, *id;
-  guint64 bytes; /* what the profile's disk= says: room to install in */
-  char *parent;  /* id of the layer or the image below */
+  guint64 bytes;      /* what the profile's disk= says: room to install in */
+  const char *parent; /* id of the layer or the image below */
   SandboxMachine *machine;
   SandboxGroupRun run;
   SandboxLock *lock;
@@ -263,33 +263,89 @@ make_layer (Build *build, GCancellable *cancellable, GError **error)
                                cancellable, error);
 }
 
+static void
+copy_ids (GPtrArray *to, const GPtrArray *from)
+{
+  g_ptr_array_set_size (to, 0);
+  for (guint i = 0; i < from->len; i++)
+    g_ptr_array_add (to, g_strdup (from->pdata[i]));
+}
+
+/* To @longest: of all chains of layers that are there for @groups, on the image @ids[0], the
+ * longest one, and the newest of these. What goes by the newest first layer alone loses the whole
+ * chain on an older one as soon as somebody has begun another. */
+static gboolean
+find_chain (const SandboxLayering *layering, const GPtrArray *groups, guint64 bytes, GPtrArray *ids,
+            GPtrArray *longest, GError **error)
+{
+  const SandboxHost *host = layering->host;
+  guint n = ids->len - 1;
+  g_autofree char *digest = NULL;
+  g_autoptr (GPtrArray) found = NULL;
+
+  if (ids->len > longest->len)
+    copy_ids (longest, ids);
+  if (n == groups->len)
+    return TRUE;
+  digest =
+      _sandbox_provision_digest (ids->pdata[n], groups->pdata[n],
+                                 _sandbox_profile_values (layering->profile), host->uid, host->gid);
+  found = _sandbox_layer_fitting (layering->host, digest, bytes, error);
+  for (guint i = 0; found != NULL && i < found->len && longest->len <= groups->len; i++)
+    {
+      g_ptr_array_add (ids, g_strdup (found->pdata[i]));
+      if (!find_chain (layering, groups, bytes, ids, longest, error))
+        return FALSE;
+      g_ptr_array_set_size (ids, (gint)n + 1);
+    }
+  return found != NULL;
+}
+
+/* The layer of the group that comes next in @ids, which gets its id. */
+static gboolean
+make_next (const SandboxLayering *layering, const GPtrArray *groups, guint64 bytes,
+           SandboxImageRef *image, GPtrArray *ids, GCancellable *cancellable, GError **error)
+{
+  const SandboxHost *host = layering->host;
+  SandboxLayering one = *layering;
+  g_auto (Build) build = { .layering = &one, .group = groups->pdata[ids->len - 1], .image = image };
+
+  build.parent = ids->pdata[ids->len - 1];
+  build.bytes = bytes;
+  build.digest = _sandbox_provision_digest (
+      build.parent, build.group, _sandbox_profile_values (layering->profile), host->uid, host->gid);
+  /* the first one anew: then the next ones stand on another parent, and are new by themselves */
+  one.update = layering->update && ids->len == 1;
+  if (!make_layer (&build, cancellable, error)
+      || !_sandbox_layer_use (layering->host, build.id, image, error))
+    return FALSE;
+  g_ptr_array_add (ids, g_steal_pointer (&build.id));
+  return TRUE;
+}
+
 gboolean
 _sandbox_layers_ensure (const SandboxLayering *layering, SandboxImageRef *image, char **ret_id,
                         GCancellable *cancellable, GError **error)
 {
-  SandboxHost *host = layering->host;
   const SandboxProfileValues *values = _sandbox_profile_values (layering->profile);
-  g_autoptr (GPtrArray) groups = _sandbox_provision_groups (host, layering->profile, error);
-  g_autofree char *parent = g_strdup (image->id);
-  SandboxLayering one = *layering;
+  g_autoptr (GPtrArray) groups =
+      _sandbox_provision_groups (layering->host, layering->profile, error);
+  g_autoptr (GPtrArray) first = g_ptr_array_new_with_free_func (g_free);
+  g_autoptr (GPtrArray) ids = g_ptr_array_new_with_free_func (g_free); /* the image's before all */
+  guint64 bytes = MAX (values->disk_bytes, image->bytes);
 
-  for (guint i = 0; groups != NULL && i < groups->len; i++)
-    {
-      g_auto (Build) build = { .layering = &one, .group = groups->pdata[i], .image = image };
-
-      build.parent = parent;
-      build.bytes = MAX (values->disk_bytes, image->bytes);
-      build.digest = _sandbox_provision_digest (parent, build.group, values, host->uid, host->gid);
-      /* the first one anew: then the next ones stand on another parent, and are new by themselves
-       */
-      one.update = layering->update && i == 0;
-      if (!make_layer (&build, cancellable, error)
-          || !_sandbox_layer_use (host, build.id, image, error))
-        return FALSE;
-      g_free (parent);
-      parent = g_steal_pointer (&build.id);
-    }
-  if (groups != NULL && ret_id != NULL)
-    *ret_id = groups->len > 0 ? g_steal_pointer (&parent) : NULL;
-  return groups != NULL;
+  g_ptr_array_add (first, g_strdup (image->id));
+  copy_ids (ids, first);
+  if (groups == NULL
+      || (!layering->update && !find_chain (layering, groups, bytes, first, ids, error)))
+    return FALSE;
+  for (guint i = 1; i < ids->len; i++)
+    if (!_sandbox_layer_use (layering->host, ids->pdata[i], image, error))
+      return FALSE;
+  while (ids->len <= groups->len)
+    if (!make_next (layering, groups, bytes, image, ids, cancellable, error))
+      return FALSE;
+  if (ret_id != NULL)
+    *ret_id = groups->len > 0 ? g_strdup (ids->pdata[groups->len]) : NULL;
+  return TRUE;
 }

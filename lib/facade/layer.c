@@ -98,18 +98,26 @@ layer_fits (SandboxHost *host, const char *id, guint64 disk_bytes)
   return fits;
 }
 
+GPtrArray *
+_sandbox_layer_fitting (SandboxHost *host, const char *digest, guint64 disk_bytes, GError **error)
+{
+  GPtrArray *ids = list_ids (host, digest, MANIFEST, error);
+
+  for (guint i = ids != NULL ? ids->len : 0; i > 0; i--)
+    if (!layer_fits (host, ids->pdata[i - 1], disk_bytes))
+      g_ptr_array_remove_index (ids, i - 1);
+  return ids;
+}
+
 gboolean
 _sandbox_layer_find (SandboxHost *host, const char *digest, guint64 disk_bytes, char **ret_id,
                      GError **error)
 {
-  g_autoptr (GPtrArray) ids = list_ids (host, digest, MANIFEST, error);
+  g_autoptr (GPtrArray) ids = _sandbox_layer_fitting (host, digest, disk_bytes, error);
 
   if (ids == NULL)
     return FALSE;
-  *ret_id = NULL;
-  for (guint i = 0; i < ids->len && *ret_id == NULL; i++)
-    if (layer_fits (host, ids->pdata[i], disk_bytes))
-      *ret_id = g_strdup (ids->pdata[i]);
+  *ret_id = ids->len > 0 ? g_strdup (ids->pdata[0]) : NULL;
   return TRUE;
 }
 

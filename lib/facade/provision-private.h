@@ -80,6 +80,10 @@ gboolean _sandbox_provision_is_noted (const SandboxLayering *layering, SandboxMa
  * is DIGEST-TIME. */
 /* Id of the layer that a disk's backing path names; NULL when it names none. */
 char *_sandbox_layer_id_of_path (const char *path);
+/* All complete ones of @digest that a disk of @disk_bytes can stand on, the newest first.
+ * (element-type utf8) */
+GPtrArray *
+_sandbox_layer_fitting (SandboxHost *host, const char *digest, guint64 disk_bytes, GError **error);
 /* The newest complete one of @digest that a disk of @disk_bytes can stand on; *ret_id NULL: none.
  */
 gboolean _sandbox_layer_find (SandboxHost *host, const char *digest, guint64 disk_bytes,
@@ -113,7 +117,8 @@ _sandbox_layers_repair (SandboxHost *host, gboolean remove, GPtrArray *orphans, 
 int _sandbox_layer_lock_fd (SandboxHost *host, gboolean create, GError **error);
 
 /* Finds or makes the layers that the profile wants on @image, which stands on the last of them
- * afterwards. @ret_id (nullable): its id; NULL: the profile wants nothing. */
+ * afterwards; when one cannot be made, on the last that is there. @ret_id (nullable): its id; NULL:
+ * the profile wants nothing. */
 gboolean _sandbox_layers_ensure (const SandboxLayering *layering, SandboxImageRef *image,
                                  char **ret_id, GCancellable *cancellable, GError **error);
 

@@ -10,35 +10,64 @@
 
 #define LAYER "layer-"
 
-/* The disks that machines of all profiles would be made on now. (element-type utf8 utf8) */
-static GHashTable *
-wanted_disks (SandboxHost *host, GError **error)
+/* What stays. */
+typedef struct
 {
-  g_autoptr (GHashTable) wanted = g_hash_table_new_full (g_str_hash, g_str_equal, g_free, NULL);
-  g_autoptr (GPtrArray) list = sandbox_profile_list (&host->profiles, error);
-  SandboxReport report = { NULL, NULL, "" };
+  GHashTable *layers;   /* those that disks of all profiles would be made on now, by id */
+  GHashTable *profiles; /* of which nobody can tell, by name: all that was made for them */
+} Wanted;
 
+static void
+wanted_clear (Wanted *wanted)
+{
+  g_clear_pointer (&wanted->layers, g_hash_table_unref);
+  g_clear_pointer (&wanted->profiles, g_hash_table_unref);
+}
+G_DEFINE_AUTO_CLEANUP_CLEAR_FUNC (Wanted, wanted_clear)
+
+/* FALSE: it cannot be told, as with a mistake in the profile, or a script that is not there now. */
+static gboolean
+add_wanted (SandboxHost *host, const char *name, GHashTable *layers)
+{
+  g_autoptr (SandboxProfile) profile = sandbox_profile_load (&host->profiles, name, NULL);
+  g_autoptr (GPtrArray) groups =
+      profile != NULL ? _sandbox_provision_groups (host, profile, NULL) : NULL;
+  g_auto (GStrv) ids =
+      groups != NULL ? _sandbox_image_ids (host, _sandbox_profile_values (profile)->image, NULL)
+                     : NULL;
+  g_autoptr (SandboxImageRef) image =
+      ids != NULL && ids[0] != NULL ? _sandbox_image_ref (host, ids[0], NULL) : NULL;
+  SandboxReport report = { NULL, NULL, "" };
+  SandboxLayering layering = { .host = host, .profile = profile, .no_build = TRUE };
+  char *id;
+
+  /* without its image it has no layers */
+  if (image == NULL)
+    return ids != NULL && ids[0] == NULL;
+  layering.report = &report;
+  /* as far as they are there */
+  _sandbox_layers_ensure (&layering, image, NULL, NULL, NULL);
+  id = _sandbox_layer_id_of_path (_sandbox_layer_top (image));
+  if (id != NULL)
+    g_hash_table_add (layers, id);
+  return TRUE;
+}
+
+static gboolean
+find_wanted (SandboxHost *host, Wanted *wanted, GError **error)
+{
+  g_autoptr (GPtrArray) list = sandbox_profile_list (&host->profiles, error);
+
+  wanted->layers = g_hash_table_new_full (g_str_hash, g_str_equal, g_free, NULL);
+  wanted->profiles = g_hash_table_new_full (g_str_hash, g_str_equal, g_free, NULL);
   for (guint i = 0; list != NULL && i < list->len; i++)
     {
       const SandboxProfileInfo *info = list->pdata[i];
-      g_autoptr (SandboxProfile) profile = sandbox_profile_load (&host->profiles, info->name, NULL);
-      const char *name = profile != NULL ? _sandbox_profile_values (profile)->image : "";
-      g_auto (GStrv) ids = profile != NULL ? _sandbox_image_ids (host, name, NULL) : NULL;
-      g_autoptr (SandboxImageRef) image =
-          ids != NULL && ids[0] != NULL ? _sandbox_image_ref (host, ids[0], NULL) : NULL;
-      SandboxLayering layering = { .host = host, .profile = profile, .no_build = TRUE };
-      char *id;
 
-      layering.report = &report;
-      if (image == NULL)
-        continue;
-      /* as far as they are there */
-      _sandbox_layers_ensure (&layering, image, NULL, NULL, NULL);
-      id = _sandbox_layer_id_of_path (_sandbox_layer_top (image));
-      if (id != NULL)
-        g_hash_table_add (wanted, id);
+      if (!add_wanted (host, info->name, wanted->layers))
+        g_hash_table_add (wanted->profiles, g_strdup (info->name));
     }
-  return list != NULL ? g_steal_pointer (&wanted) : NULL;
+  return list != NULL;
 }
 
 /* All that stand on it go, too. */
@@ -53,7 +82,7 @@ is_unused (char *const *used_by, GHashTable *gone)
 
 /* One round: layers that nothing stands on but what goes. Those below them come in the next one. */
 static guint
-find_layers (SandboxHost *host, const GPtrArray *layers, GHashTable *wanted, GHashTable *gone,
+find_layers (SandboxHost *host, const GPtrArray *layers, const Wanted *wanted, GHashTable *gone,
              GPtrArray *items)
 {
   guint n = 0;
@@ -65,7 +94,9 @@ find_layers (SandboxHost *host, const GPtrArray *layers, GHashTable *wanted, GHa
       g_autofree char *volume = g_strconcat ("layer.", id, NULL);
 
       if (info->uid != host->uid || g_hash_table_contains (gone, volume)
-          || g_hash_table_contains (wanted, id) || !is_unused (info->used_by, gone))
+          || g_hash_table_contains (wanted->layers, id)
+          || g_hash_table_contains (wanted->profiles, info->profile)
+          || !is_unused (info->used_by, gone))
         continue;
       _sandbox_space_add (items, "layer", info->id, info->disk_bytes);
       g_hash_table_add (gone, g_steal_pointer (&volume));
@@ -164,13 +195,14 @@ _sandbox_prune_find (SandboxHost *host, gint64 saved_usec, GCancellable *cancell
 {
   g_autoptr (GPtrArray) items = _sandbox_space_items_new ();
   g_autoptr (GHashTable) gone = g_hash_table_new_full (g_str_hash, g_str_equal, g_free, NULL);
-  g_autoptr (GHashTable) wanted = wanted_disks (host, error);
-  g_autoptr (GPtrArray) layers =
-      wanted != NULL ? sandbox_host_list_layers (host, cancellable, error) : NULL;
+  g_auto (Wanted) wanted = { 0 };
+  g_autoptr (GPtrArray) layers = NULL;
 
+  if (find_wanted (host, &wanted, error))
+    layers = sandbox_host_list_layers (host, cancellable, error);
   if (layers == NULL || !find_warm (host, gone, items, cancellable, error))
     return NULL;
-  while (find_layers (host, layers, wanted, gone, items) > 0)
+  while (find_layers (host, layers, &wanted, gone, items) > 0)
     ;
   if (!find_images (host, gone, items, cancellable, error))
     return NULL;

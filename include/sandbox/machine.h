@@ -188,7 +188,9 @@ sandbox_machine_get_status (SandboxMachine *machine, GCancellable *cancellable, 
  * @struct_size: set by SANDBOX_EXEC_OPTIONS_INIT
  * @argv: NULL-terminated; run without a shell's interpretation. %NULL: the login shell
  * @cwd: (nullable): directory in the guest; %NULL: home
- * @env: (nullable): "NAME=VALUE" strings
+ * @env: (nullable): "NAME=VALUE" strings, each NAME of letters, digits and _. They stand in no
+ *   process's arguments. A machine that an older version started does not take them: the command
+ *   is not run, says so on @stderr_fd, and the status is 125
  * @stdin_fd, @stdout_fd, @stderr_fd: descriptors of the caller that the command uses; -1: /dev/null
  * @pty: allocate a terminal in the guest
  * @timeout_usec: 0: none

@@ -52,6 +52,24 @@ _sandbox_machine_ready (SandboxMachine *machine, GCancellable *cancellable, GErr
   return g_steal_pointer (&ssh);
 }
 
+static gboolean
+check_env (SandboxMachine *machine, const char *const *env, GError **error)
+{
+  for (; env != NULL && *env != NULL; env++)
+    {
+      gsize length = strcspn (*env, "=");
+      g_autofree char *name = sandbox_escape (*env, (gssize)length, 80);
+
+      if (length == 0 || (*env)[length] != '=' || g_ascii_isdigit (**env)
+          || strspn (*env, G_CSET_A_2_Z G_CSET_a_2_z G_CSET_DIGITS "_") != length)
+        return sandbox_fail (error, SANDBOX_ERROR_INVALID,
+                             "exec in %s: \"%s\" is no variable: NAME=VALUE, with a NAME of "
+                             "letters, digits and _",
+                             machine->name, name);
+    }
+  return TRUE;
+}
+
 gboolean
 sandbox_machine_exec (SandboxMachine *machine, const SandboxExecOptions *options,
                       GCancellable *cancellable, int *ret_status, GError **error)
@@ -61,8 +79,11 @@ sandbox_machine_exec (SandboxMachine *machine, const SandboxExecOptions *options
   g_autoptr (GError) local = NULL;
   g_autofree char *command = NULL;
 
-  if (!_sandbox_options_copy (&own, sizeof own, options, error))
+  if (!_sandbox_options_copy (&own, sizeof own, options, error)
+      || !check_env (machine, own.env, error))
     return FALSE;
+  if (own.env != NULL && own.env[0] == NULL)
+    own.env = NULL;
   if (own.argv != NULL && own.argv[0] == NULL)
     return sandbox_fail (error, SANDBOX_ERROR_INVALID, "exec in %s: the command is empty",
                          machine->name);
@@ -70,8 +91,8 @@ sandbox_machine_exec (SandboxMachine *machine, const SandboxExecOptions *options
   if (ssh == NULL)
     return FALSE;
   if (own.argv != NULL || own.cwd != NULL || own.env != NULL)
-    command = _sandbox_ssh_command (own.argv, own.cwd, own.env);
-  if (_sandbox_ssh_exec (ssh, command, own.pty, own.stdin_fd, own.stdout_fd, own.stderr_fd,
+    command = _sandbox_ssh_command (own.argv, own.cwd, own.env != NULL);
+  if (_sandbox_ssh_exec (ssh, command, own.env, own.pty, own.stdin_fd, own.stdout_fd, own.stderr_fd,
                          own.timeout_usec, cancellable, ret_status, &local))
     return TRUE;
   if (g_error_matches (local, SANDBOX_ERROR, SANDBOX_ERROR_TIMED_OUT) && own.timeout_usec > 0)
@@ -100,7 +121,7 @@ sandbox_machine_ssh_argv (SandboxMachine *machine, const char *const *command, g
   if (argv->len > 0 && argv->pdata[argv->len - 1] == NULL)
     g_ptr_array_set_size (argv, argv->len - 1);
   if (command != NULL && command[0] != NULL)
-    g_ptr_array_add (argv, _sandbox_ssh_command (command, NULL, NULL));
+    g_ptr_array_add (argv, _sandbox_ssh_command (command, NULL, FALSE));
   g_ptr_array_add (argv, NULL);
   return (char **)g_ptr_array_free (g_steal_pointer (&argv), FALSE);
 }

@@ -80,7 +80,7 @@ look_command (char *const *patterns)
   for (; *patterns != NULL; patterns++)
     g_ptr_array_add (argv, *patterns);
   g_ptr_array_add (argv, NULL);
-  return _sandbox_ssh_command ((const char *const *)argv->pdata, NULL, NULL);
+  return _sandbox_ssh_command ((const char *const *)argv->pdata, NULL, FALSE);
 }
 
 GPtrArray *

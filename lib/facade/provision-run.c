@@ -115,7 +115,7 @@ run_in_guest (SandboxGroupRun *run, const char *const *argv, int stdin_fd, gint6
       _sandbox_ssh_argv (run->ssh, FALSE, _sandbox_ssh_master_alive (run->ssh));
   g_autofree char *tail = NULL, *shown = NULL;
 
-  g_ptr_array_add (ssh, _sandbox_ssh_command (argv, NULL, NULL));
+  g_ptr_array_add (ssh, _sandbox_ssh_command (argv, NULL, FALSE));
   g_ptr_array_add (ssh, NULL);
   child.argv = (const char *const *)ssh->pdata;
   child.stdin_fd = stdin_fd;

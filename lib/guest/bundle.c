@@ -106,7 +106,7 @@ _sandbox_guest_bundle (const SandboxSsh *ssh, const char *path, int known_fd, in
                        gboolean *ret_news, GCancellable *cancellable, GError **error)
 {
   const char *argv[] = { "sh", "-c", SCRIPT, "sh", path, NULL };
-  g_autofree char *command = _sandbox_ssh_command (argv, NULL, NULL);
+  g_autofree char *command = _sandbox_ssh_command (argv, NULL, FALSE);
   g_autoptr (SandboxStream) stream =
       _sandbox_stream_open_fed (ssh, command, known_fd, cancellable, error);
   g_autofree char *text = NULL;

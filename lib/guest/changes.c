@@ -70,7 +70,7 @@ command (const char *shell, const char *script, const char *first, const char *s
 {
   const char *argv[] = { "sudo", "-n", shell, "-c", script, shell, first, second, NULL };
 
-  return _sandbox_ssh_command (argv, NULL, NULL);
+  return _sandbox_ssh_command (argv, NULL, FALSE);
 }
 
 char *

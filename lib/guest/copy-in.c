@@ -246,7 +246,7 @@ _sandbox_guest_copy_in (const SandboxSsh *ssh, const char *host_path, const char
 {
   g_autofree char *base = g_path_get_basename (host_path);
   const char *argv[] = { "sh", "-c", SCRIPT, "sh", guest_path, base, overwrite ? "1" : "0", NULL };
-  g_autofree char *command = _sandbox_ssh_command (argv, NULL, NULL);
+  g_autofree char *command = _sandbox_ssh_command (argv, NULL, FALSE);
   g_autoptr (SandboxStream) stream = NULL;
   g_autoptr (GError) local = NULL;
   g_autofree char *text = NULL;

@@ -176,7 +176,7 @@ _sandbox_guest_copy_out (const SandboxSsh *ssh, const char *guest_path, const ch
                          GError **error)
 {
   const char *argv[] = { "sh", "-c", SCRIPT, "sh", guest_path, NULL };
-  g_autofree char *command = _sandbox_ssh_command (argv, NULL, NULL);
+  g_autofree char *command = _sandbox_ssh_command (argv, NULL, FALSE);
   g_auto (Place) place = { .parent_fd = -1 };
   g_autoptr (SandboxStream) stream = NULL;
   g_autoptr (GError) local = NULL;

@@ -39,12 +39,19 @@ gboolean _sandbox_ssh_write_known_hosts (int state_fd, const char *uuid, GError 
 /* "ssh", "-F", "none", all our -o options, ..., user@address; through the master when it runs.
  * Caller appends the remote command. */
 GPtrArray *_sandbox_ssh_argv (const SandboxSsh *ssh, gboolean pty, gboolean use_master);
-/* One remote command line: cd, env, argv quoted for the shell; ends so that signals become 128+n.
- */
-char *_sandbox_ssh_command (const char *const *argv, const char *cwd, const char *const *env);
-gboolean _sandbox_ssh_exec (const SandboxSsh *ssh, const char *remote_command, gboolean pty,
-                            int stdin_fd, int stdout_fd, int stderr_fd, gint64 timeout_usec,
-                            GCancellable *cancellable, int *ret_status, GError **error);
+/* One remote command line: cd, argv quoted for the shell; ends so that signals become 128+n.
+ * @with_env: it takes the variables that _sandbox_ssh_exec() is given, and ends with 125 and a word
+ * on stderr when they did not arrive. */
+char *_sandbox_ssh_command (const char *const *argv, const char *cwd, gboolean with_env);
+/* The one variable that guests accept, and in it, for a shell, all of @env: "NAME=VALUE" strings of
+ * which each NAME is one. (transfer full) */
+#define SANDBOX_SSH_ENV "VMS_ENV"
+char *_sandbox_ssh_env (const char *const *env);
+/* @env: (nullable): for a command that was made to take it. */
+gboolean
+_sandbox_ssh_exec (const SandboxSsh *ssh, const char *remote_command, const char *const *env,
+                   gboolean pty, int stdin_fd, int stdout_fd, int stderr_fd, gint64 timeout_usec,
+                   GCancellable *cancellable, int *ret_status, GError **error);
 /* stdout of a short command; GUEST if it fails. @stdin_fd: what it reads, -1: nothing. */
 char *
 _sandbox_ssh_capture (const SandboxSsh *ssh, const char *remote_command, int stdin_fd, gsize max,

@@ -110,7 +110,7 @@ _sandbox_mount_command_after (const SandboxSsh *ssh, const char *first_script,
       g_ptr_array_add (argv, share->shadow);
     }
   g_ptr_array_add (argv, NULL);
-  return _sandbox_ssh_command ((const char *const *)argv->pdata, NULL, NULL);
+  return _sandbox_ssh_command ((const char *const *)argv->pdata, NULL, FALSE);
 }
 
 gboolean
@@ -149,7 +149,7 @@ run (const SandboxSsh *ssh, const char *shell, const char *option, const char *s
   for (; *args != NULL; args++)
     g_ptr_array_add (argv, (gpointer)*args);
   g_ptr_array_add (argv, NULL);
-  command = _sandbox_ssh_command ((const char *const *)argv->pdata, NULL, NULL);
+  command = _sandbox_ssh_command ((const char *const *)argv->pdata, NULL, FALSE);
   return _sandbox_ssh_capture (ssh, command, -1, ANSWER_MAX, timeout_usec, cancellable, error);
 }
 

@@ -12,7 +12,7 @@
 #define PREFERENCES    "root/etc/apt/preferences.d/vms-policy"
 #define APT_CONFIG     "root/etc/apt/apt.conf.d/80vms-policy"
 #define APT_HOOK       "/usr/lib/vms/apt-hook"
-#define FORWARD_CONFIG "GatewayPorts clientspecified\n"
+#define FORWARD_CONFIG "GatewayPorts clientspecified\nAcceptEnv " SANDBOX_SSH_ENV "\n"
 #define APT_CONFIG_TEXT                                                                            \
   "AptCli::Hooks::Install:: \"" APT_HOOK " asked\";\n"                                             \
   "DPkg::Pre-Install-Pkgs:: \"" APT_HOOK " install\";\n"                                           \
@@ -130,7 +130,8 @@ append_keys (GByteArray *out, const SandboxPlan *plan, int state_fd, GError **er
   sandbox_tar_append (out, keys_name, 0644, line, strlen (line));
   /* Here and not in the image: machines of older images have it, too, from their next boot on. It
    * allows the host's ssh to say where the ports of host= listen; without it, that is the machine's
-   * own loopback, out of reach for containers. */
+   * own loopback, out of reach for containers. And it takes the variable in which a command's are.
+   */
   sandbox_tar_append (out, "root/etc/ssh/sshd_config.d", 0755, NULL, 0);
   sandbox_tar_append (out, "root/etc/ssh/sshd_config.d/05-vms-forward.conf", 0644, FORWARD_CONFIG,
                       strlen (FORWARD_CONFIG));

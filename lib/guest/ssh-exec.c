@@ -153,7 +153,8 @@ has_guest_status (const char *text)
 }
 
 static GPtrArray *
-exec_argv (const SandboxSsh *ssh, const char *remote_command, gboolean pty, int log_fd)
+exec_argv (const SandboxSsh *ssh, const char *remote_command, gboolean with_env, gboolean pty,
+           int log_fd)
 {
   gboolean master = _sandbox_ssh_master_alive (ssh);
   GPtrArray *argv = _sandbox_ssh_argv (ssh, pty, master);
@@ -163,9 +164,20 @@ exec_argv (const SandboxSsh *ssh, const char *remote_command, gboolean pty, int 
    * user the banner of the guest's sshd. */
   g_ptr_array_insert (argv, 1, g_strdup_printf ("-E/proc/%d/fd/%d", (int)getpid (), log_fd));
   g_ptr_array_insert (argv, 2, g_strdup ("-oLogVerbose=" LOG_PLACES));
+  if (with_env)
+    g_ptr_array_insert (argv, 3, g_strdup ("-oSendEnv=" SANDBOX_SSH_ENV));
   g_ptr_array_add (argv, g_strdup (remote_command));
   g_ptr_array_add (argv, NULL);
   return argv;
+}
+
+/* Ours, and in it what is passed on: only this user can read a process's environment. */
+static char **
+exec_env (const char *const *env)
+{
+  g_autofree char *text = _sandbox_ssh_env (env);
+
+  return g_environ_setenv (g_get_environ (), SANDBOX_SSH_ENV, strchr (text, '=') + 1, TRUE);
 }
 
 static gboolean
@@ -186,21 +198,23 @@ wait_command (pid_t pid, gint64 timeout_usec, GCancellable *cancellable, int *re
 }
 
 gboolean
-_sandbox_ssh_exec (const SandboxSsh *ssh, const char *remote_command, gboolean pty, int stdin_fd,
-                   int stdout_fd, int stderr_fd, gint64 timeout_usec, GCancellable *cancellable,
-                   int *ret_status, GError **error)
+_sandbox_ssh_exec (const SandboxSsh *ssh, const char *remote_command, const char *const *env,
+                   gboolean pty, int stdin_fd, int stdout_fd, int stderr_fd, gint64 timeout_usec,
+                   GCancellable *cancellable, int *ret_status, GError **error)
 {
   SandboxChildOptions options = SANDBOX_CHILD_OPTIONS_INIT;
   Log log = { .read_fd = -1, .write_fd = -1, .stop_fd = { -1, -1 } };
   g_autoptr (GPtrArray) argv = NULL;
+  g_auto (GStrv) environment = env ? exec_env (env) : NULL;
   pid_t pid = 0;
   int status = 0;
   gboolean ok = log_start (&log, error);
 
   if (ok)
     {
-      argv = exec_argv (ssh, remote_command, pty, log.write_fd);
+      argv = exec_argv (ssh, remote_command, env != NULL, pty, log.write_fd);
       options.argv = (const char *const *)argv->pdata;
+      options.env = (const char *const *)environment;
       options.stdin_fd = stdin_fd;
       options.stdout_fd = stdout_fd;
       /* The guest's terminal carries the command's stderr too: what is left for ssh's own is its

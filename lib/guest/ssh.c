@@ -214,6 +214,8 @@ _sandbox_ssh_master_argv (const SandboxSsh *ssh, const char *proxy_command)
   GPtrArray *argv = base_argv (ssh);
 
   g_ptr_array_insert (argv, 3, g_strdup ("-oControlMaster=yes"));
+  /* what a command that goes through it is given; of its own environment it has none */
+  g_ptr_array_insert (argv, 3, g_strdup ("-oSendEnv=" SANDBOX_SSH_ENV));
   add_proxy (argv, proxy_command);
   add_path_option (argv, "ControlPath", ssh->state_path, "ssh.sock");
   add_option (argv, "LogLevel=ERROR");
@@ -284,12 +286,32 @@ add_word (GString *text, const char *word)
   _sandbox_shell_quote (text, word);
 }
 
+char *
+_sandbox_ssh_env (const char *const *env)
+{
+  GString *text = g_string_new (SANDBOX_SSH_ENV "=export");
+
+  for (; *env; env++)
+    add_word (text, *env);
+  return g_string_free (text, FALSE);
+}
+
+/* Values stand in no command line, which every user of a computer can read: they come in a variable
+ * of ours, by ssh's own means, and a shell between takes them out of it. A server that does not
+ * know of it leaves it away, and then there is no command. The shell is a plain one: the user's may
+ * have variables that nobody can set. */
+static const char TAKE_ENV[] =
+    " sh -c '[ -n \"${" SANDBOX_SSH_ENV "-}\" ] || { echo \"The variables did not arrive, and the "
+    "command was not run: this machine was started by an older version of vms, which has it refuse "
+    "them; restart it.\" >&2; exit 125; }; eval \"$" SANDBOX_SSH_ENV "\"; unset " SANDBOX_SSH_ENV
+    "; exec \"$@\"' sh";
+
 /* The user's shell in the guest reads this: words in single quotes mean the same to every shell of
  * the Bourne family. "env" starts what @argv names, never a builtin or a function of that shell. It
  * is not the last command, so that the shell stays and turns a signal into 128+n; what the shell
  * would say of that signal goes nowhere, stderr is the command's alone. */
 char *
-_sandbox_ssh_command (const char *const *argv, const char *cwd, const char *const *env)
+_sandbox_ssh_command (const char *const *argv, const char *cwd, gboolean with_env)
 {
   GString *text = g_string_new (NULL);
 
@@ -301,11 +323,11 @@ _sandbox_ssh_command (const char *const *argv, const char *cwd, const char *cons
       g_string_append (text, " || exit 125; ");
     }
   g_string_append (text, "exec 3>&2 2>/dev/null; env --");
-  for (; env && *env; env++)
-    add_word (text, *env);
+  if (with_env)
+    g_string_append (text, TAKE_ENV);
   if (!argv || !argv[0])
     g_string_append (text, " \"${SHELL:-/bin/sh}\" -l");
-  else if (strchr (argv[0], '='))
+  else if (strchr (argv[0], '=') && !with_env)
     /* env would take such a name for one more variable */
     g_string_append (text, " sh -c 'exec \"$0\" \"$@\"'");
   for (; argv && *argv; argv++)

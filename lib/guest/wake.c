@@ -52,7 +52,7 @@ gboolean
 _sandbox_guest_wake (const SandboxSsh *ssh, GCancellable *cancellable, GError **error)
 {
   const char *const argv[] = { "sudo", "-n", "perl", "-e", WAKE, NULL };
-  g_autofree char *command = _sandbox_ssh_command (argv, NULL, NULL);
+  g_autofree char *command = _sandbox_ssh_command (argv, NULL, FALSE);
 
   /* the time that it got is as old as its answer took */
   for (guint i = 0; i < TRIES; i++)

@@ -86,8 +86,8 @@ _sandbox_guest_settle (const SandboxSsh *ssh, GCancellable *cancellable, GError 
   const char *const first[] = { "sudo", "-n", "sh", "-c", SETTLE, NULL };
   /* what a connection needs of the disk is in memory again, and kept */
   const char *const then[] = { "sudo", "-n", "perl", "-e", "exit", NULL };
-  g_autofree char *settle = _sandbox_ssh_command (first, NULL, NULL);
-  g_autofree char *touch = _sandbox_ssh_command (then, NULL, NULL);
+  g_autofree char *settle = _sandbox_ssh_command (first, NULL, FALSE);
+  g_autofree char *touch = _sandbox_ssh_command (then, NULL, FALSE);
   g_autofree char *said =
       _sandbox_ssh_capture (ssh, settle, -1, ANSWER_MAX, SETTLE_USEC, cancellable, error);
   g_autofree char *more = NULL;

@@ -27,6 +27,29 @@ words_stay_words() {
 	eq "$(vms exec work -e 'A=x y' -- sh -c 'echo "$A"')" "x y" "environment"
 }
 
+# Every user of a computer reads the arguments of all processes, on the host as in the guest.
+env_is_in_no_arguments() {
+	local value="s3cr3t-$RANDOM$RANDOM" run
+	# shellcheck disable=SC2016
+	local look='cat /proc/[0-9]*/cmdline 2>/dev/null | tr "\0" " "; echo; echo "value: $TOKEN${VMS_ENV-}"; sleep 6'
+	echo "$value" >"$T/value"
+	chmod 644 "$T/value"
+	as_user sh -c "TOKEN=\$(cat '$T/value') exec vms exec work --env TOKEN -- sh -c \"\$0\"" "$look" >"$T/guest" &
+	run=$!
+	sleep 4
+	cat /proc/[0-9]*/cmdline 2>/dev/null | tr '\0' ' ' >"$T/host"
+	wait $run
+	contains "$(cat "$T/host")" 'ssh -E.*VMS_ENV'
+	lacks "$(cat "$T/host")" "$value"
+	eq "$(grep '^value: ' "$T/guest")" "value: $value"
+	lacks "$(grep -v '^value: ' "$T/guest")" "$value"
+	# shellcheck disable=SC2016
+	eq "$(vms exec work -e 'PATH=/usr/bin:/bin' -e 'A_1=$(id)' -- sh -c 'echo "$PATH $A_1"')" '/usr/bin:/bin $(id)'
+	status 42 vms exec work -e A=b -- sh -c 'exit 42'
+	status 127 vms exec work -e A=b -- no-such-command
+	status 143 vms exec work -e A=b -- sh -c 'kill -TERM $$'
+}
+
 streams() {
 	local big=$T/big
 	head -c 5000000 /dev/urandom >"$big"
@@ -95,6 +118,7 @@ guest_key() {
 
 t "exit statuses and signals come through, 125 is ours" exit_statuses
 t "words reach the guest as they are" words_stay_words
+t "variables reach the command, and stand in no process's arguments" env_is_in_no_arguments
 t "input, output and errors are streamed" streams
 t "the current directory maps into the guest" directory_maps
 t "an interrupt ends the command" signals_pass

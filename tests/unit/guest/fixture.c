@@ -100,8 +100,9 @@ fixture_start_sshd (Fixture *fixture, const char *more)
       "Port %u\nListenAddress 127.0.0.1\nHostKey %s/host_key\n"
       "AuthorizedKeysFile %s/authorized_keys\nPidFile none\nStrictModes no\nUsePAM no\n"
       "PasswordAuthentication no\nKbdInteractiveAuthentication no\nPermitRootLogin yes\n"
-      "AcceptEnv *\nAllowAgentForwarding yes\nX11Forwarding yes\nLogLevel DEBUG3\n%s",
-      fixture->ssh->port, fixture->guest, fixture->guest, more ? more : "");
+      "AcceptEnv %s\nAllowAgentForwarding yes\nX11Forwarding yes\nLogLevel DEBUG3\n%s",
+      fixture->ssh->port, fixture->guest, fixture->guest,
+      fixture->accept_env ? fixture->accept_env : "*", more ? more : "");
   g_file_set_contents (config, text, -1, &error);
   g_assert_no_error (error);
   options.argv = argv;

@@ -12,6 +12,8 @@ typedef struct
   char *guest; /* the sshd's own files */
   char *log;   /* of the sshd */
   SandboxSsh *ssh;
+  const char
+      *accept_env; /* what the sshd takes of a client's environment; all of it, if not said */
   pid_t sshd;
 } Fixture;
 

@@ -33,8 +33,8 @@ take (int fd)
 }
 
 static gboolean
-run (Fixture *fixture, const char *command, const char *input, gint64 timeout_usec,
-     GCancellable *cancellable, Result *ret_result, GError **error)
+run_with (Fixture *fixture, const char *command, const char *const *env, const char *input,
+          gint64 timeout_usec, GCancellable *cancellable, Result *ret_result, GError **error)
 {
   int in = memfd_create ("in", MFD_CLOEXEC), out = memfd_create ("out", MFD_CLOEXEC),
       err = memfd_create ("err", MFD_CLOEXEC);
@@ -44,12 +44,19 @@ run (Fixture *fixture, const char *command, const char *input, gint64 timeout_us
     g_assert_cmpint (write (in, input, strlen (input)), ==, strlen (input));
   lseek (in, 0, SEEK_SET);
   ret_result->status = -1;
-  ok = _sandbox_ssh_exec (fixture->ssh, command, FALSE, input ? in : -1, out, err, timeout_usec,
-                          cancellable, &ret_result->status, error);
+  ok = _sandbox_ssh_exec (fixture->ssh, command, env, FALSE, input ? in : -1, out, err,
+                          timeout_usec, cancellable, &ret_result->status, error);
   close (in);
   ret_result->out = take (out);
   ret_result->err = take (err);
   return ok;
+}
+
+static gboolean
+run (Fixture *fixture, const char *command, const char *input, gint64 timeout_usec,
+     GCancellable *cancellable, Result *ret_result, GError **error)
+{
+  return run_with (fixture, command, NULL, input, timeout_usec, cancellable, ret_result, error);
 }
 
 static void
@@ -93,8 +100,8 @@ check_commands (Fixture *fixture)
 {
   const char *killed[] = { "sh", "-c", "kill -9 $$", NULL };
   const char *printed[] = { "printf", "%s|", "a b", "", "it's", "$HOME", "-x", NULL };
-  g_autofree char *killed_command = _sandbox_ssh_command (killed, NULL, NULL);
-  g_autofree char *printed_command = _sandbox_ssh_command (printed, "/", NULL);
+  g_autofree char *killed_command = _sandbox_ssh_command (killed, NULL, FALSE);
+  g_autofree char *printed_command = _sandbox_ssh_command (printed, "/", FALSE);
 
   expect (fixture, "echo out; echo err >&2; exit 7", NULL, 7, "out\n", "err\n");
   expect (fixture, "exit 255", NULL, 255, "", "");
@@ -107,6 +114,81 @@ check_commands (Fixture *fixture)
   /* nothing of the caller's environment */
   expect (fixture, "echo ${SANDBOX_SECRET-no} ${SSH_AUTH_SOCK-no} ${DISPLAY-no}", NULL, 0,
           "no no no\n", "");
+}
+
+/* Says all variables that it is given, and whether a value stands in some process's arguments: the
+ * "guest" is this host, so these are those of both sides. */
+#define LOOK                                                                                       \
+  "printf '%s|' \"$A_B\" \"$C\" \"${VMS_ENV-none}\"; "                                             \
+  "case $(cat /proc/[0-9]*/cmdline 2>/dev/null | tr '\\0' ' ') in *\"$C\"*) echo seen;; esac"
+
+static void
+check_env (Fixture *fixture)
+{
+  const char *argv[] = { "sh", "-c", LOOK, NULL };
+  const char *env[] = { "A_B=it's $HOME\n`id`", "C=s3cr3t-of-the-host", NULL };
+  g_autofree char *command = _sandbox_ssh_command (argv, "/", TRUE);
+  g_autofree char *plain = _sandbox_ssh_command (argv, NULL, FALSE);
+  g_autoptr (GError) error = NULL;
+  Result result;
+
+  g_setenv ("VMS_ENV", "export C=mine", TRUE);
+  run_with (fixture, command, env, NULL, 0, NULL, &result, &error);
+  g_assert_no_error (error);
+  g_assert_cmpstr (result.err, ==, "");
+  g_assert_cmpstr (result.out, ==, "it's $HOME\n`id`|s3cr3t-of-the-host|none|");
+  g_assert_cmpint (result.status, ==, 0);
+  result_clear (&result);
+  /* the user's own of that name is nobody's */
+  run (fixture, plain, NULL, 0, NULL, &result, &error);
+  g_assert_no_error (error);
+  g_assert_true (g_str_has_prefix (result.out, "||none|"));
+  result_clear (&result);
+  g_unsetenv ("VMS_ENV");
+}
+
+static void
+test_env (void)
+{
+  Fixture fixture;
+
+  fixture_set_up (&fixture);
+  if (fixture_start_sshd (&fixture, NULL))
+    {
+      pid_t master;
+
+      check_env (&fixture);
+      master = fixture_start_master (&fixture);
+      check_env (&fixture);
+      fixture_kill (master);
+    }
+  fixture_tear_down (&fixture);
+}
+
+/* A machine that runs since before: the command does not run without what it was to have. */
+static void
+test_env_refused (void)
+{
+  Fixture fixture;
+
+  fixture_set_up (&fixture);
+  fixture.accept_env = "COLORTERM NO_COLOR";
+  if (fixture_start_sshd (&fixture, NULL))
+    {
+      const char *argv[] = { "echo", "ran", NULL };
+      const char *env[] = { "A=b", NULL };
+      g_autofree char *command = _sandbox_ssh_command (argv, NULL, TRUE);
+      g_autoptr (GError) error = NULL;
+      Result result;
+
+      run_with (&fixture, command, env, NULL, 0, NULL, &result, &error);
+      g_assert_no_error (error);
+      g_assert_cmpstr (result.out, ==, "");
+      g_assert_nonnull (strstr (result.err, "restart it"));
+      g_assert_cmpint (result.status, ==, 125);
+      result_clear (&result);
+    }
+  fixture_tear_down (&fixture);
 }
 
 static void
@@ -307,7 +389,7 @@ check_terminal (Fixture *fixture)
   g_autofree char *complaint = NULL;
 
   _sandbox_ssh_exec (fixture->ssh, "test -t 0 && test -t 1 && echo terminal; echo err >&2; exit 9",
-                     TRUE, -1, out, err, 0, NULL, &status, &error);
+                     NULL, TRUE, -1, out, err, 0, NULL, &status, &error);
   g_assert_no_error (error);
   text = take (out);
   complaint = take (err);
@@ -363,6 +445,8 @@ main (int argc, char **argv)
   g_setenv ("SANDBOX_SECRET", "1", TRUE);
   g_test_init (&argc, &argv, NULL);
   g_test_add_func ("/guest/exec/direct", test_direct);
+  g_test_add_func ("/guest/exec/env", test_env);
+  g_test_add_func ("/guest/exec/env-refused", test_env_refused);
   g_test_add_func ("/guest/exec/master", test_master);
   g_test_add_func ("/guest/exec/stopped-master", test_stopped_master);
   g_test_add_func ("/guest/exec/lost", test_lost);

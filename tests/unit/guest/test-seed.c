@@ -99,7 +99,7 @@ test_content (void)
       assert_key (&fixture, into, "root/etc/ssh/ssh_host_ed25519_key.pub", "host_key.pub");
       assert_key (&fixture, into, "root/etc/ssh/authorized_keys.d/dev", "user_key.pub");
       assert_file (into, "root/etc/ssh/sshd_config.d/05-vms-forward.conf", 0644,
-                   "GatewayPorts clientspecified\n");
+                   "GatewayPorts clientspecified\nAcceptEnv VMS_ENV\n");
       assert_key (&fixture, into, "home/.ssh/id_ed25519", "guest_key");
       assert_key (&fixture, into, "home/.ssh/id_ed25519.pub", "guest_key.pub");
       assert_file (into, "home/.ssh", 0700, NULL);

@@ -169,7 +169,8 @@ test_quoting (void)
           NULL
         };
         const char *env[] = { variable, NULL };
-        g_autofree char *command = _sandbox_ssh_command (argv, "/", env);
+        g_autofree char *command = _sandbox_ssh_command (argv, "/", TRUE);
+        g_autofree char *passed = _sandbox_ssh_env (env);
         g_autoptr (GString) expected = g_string_new (NULL);
         g_autofree char *got = NULL;
         const char *words[] = { one, two, env_word };
@@ -182,7 +183,9 @@ test_quoting (void)
               if (!*c)
                 break;
             }
+        g_setenv (SANDBOX_SSH_ENV, strchr (passed, '=') + 1, TRUE);
         got = run_shell (shells[i], command, &status);
+        g_unsetenv (SANDBOX_SSH_ENV);
         g_assert_cmpint (status, ==, 0);
         g_assert_cmpstr (got, ==, expected->str);
       }
@@ -191,7 +194,7 @@ test_quoting (void)
 static void
 check_status (const char *const *argv, const char *cwd, int expected, const char *output)
 {
-  g_autofree char *command = _sandbox_ssh_command (argv, cwd, NULL);
+  g_autofree char *command = _sandbox_ssh_command (argv, cwd, FALSE);
   g_autofree char *got = NULL;
   int status = -1;
 

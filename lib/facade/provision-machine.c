@@ -4,7 +4,9 @@
 // too.
 #include "facade/provision-private.h"
 
+#include <errno.h>
 #include <string.h>
+#include <unistd.h>
 
 #define MARKER_MAX  4096
 #define MARKER_USEC (60 * G_USEC_PER_SEC)
@@ -48,6 +50,23 @@ write_note (const SandboxLayering *layering, SandboxMachine *machine, GPtrArray 
   sandbox_autofd int fd = _sandbox_machine_state_fd (machine, TRUE, error);
 
   return fd >= 0 && sandbox_file_write_at (fd, NOTE, text, strlen (text), 0600, error);
+}
+
+gboolean
+_sandbox_provision_forget (SandboxMachine *machine, GError **error)
+{
+  g_autoptr (GError) local = NULL;
+  sandbox_autofd int fd = _sandbox_machine_state_fd (machine, FALSE, &local);
+
+  if (fd < 0 && !g_error_matches (local, SANDBOX_ERROR, SANDBOX_ERROR_NOT_FOUND))
+    {
+      g_propagate_error (error, g_steal_pointer (&local));
+      return FALSE;
+    }
+  if (fd < 0 || unlinkat (fd, NOTE, 0) == 0 || errno == ENOENT)
+    return TRUE;
+  return sandbox_fail_errno (error, errno, "%s: removing the note of its provisioning",
+                             machine->name);
 }
 
 /* Whether the machine says that @run's group was done on it as it is now. A machine that lies does

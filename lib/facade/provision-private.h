@@ -75,6 +75,8 @@ gboolean _sandbox_group_look (SandboxGroupRun *run, GCancellable *cancellable, G
 /* --- provision-machine.c */
 /* Whether @machine's disk was brought by sandbox_machine_provision() to what its profile says. */
 gboolean _sandbox_provision_is_noted (const SandboxLayering *layering, SandboxMachine *machine);
+/* It has another disk now, or that of another time. */
+gboolean _sandbox_provision_forget (SandboxMachine *machine, GError **error);
 
 /* --- layer.c: a layer is the volume layer.ID.qcow2, and layer.ID.json, which is written last. ID
  * is DIGEST-TIME. */

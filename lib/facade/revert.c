@@ -2,6 +2,7 @@
 // Revert: a new layer on an older one. What was written since is kept as a snapshot, unless it
 // shall go. Everything that can be refused is refused before the machine is switched off.
 #include "facade/keep.h"
+#include "facade/provision-private.h"
 
 #include <string.h>
 
@@ -149,7 +150,9 @@ switch_layer (gpointer data, GCancellable *cancellable, GError **error)
     return sandbox_fail (error, SANDBOX_ERROR_FAILED,
                          "revert %s: the new layer %s was removed while it was made",
                          work->machine->name, snapshot->volume);
-  if (!_sandbox_records_revert (work->machine, error) || !_sandbox_layers_define (work, new, error))
+  if (!_sandbox_provision_forget (work->machine, error)
+      || !_sandbox_records_revert (work->machine, error)
+      || !_sandbox_layers_define (work, new, error))
     return FALSE;
   snapshot->made_layer = snapshot->made_entry = FALSE;
   return TRUE;

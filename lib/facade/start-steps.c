@@ -3,6 +3,7 @@
 // domain. Each finds out what is there already, and remembers what it made, so that it can be
 // undone.
 #include "facade/layers.h"
+#include "facade/provision-private.h"
 #include "facade/reader.h"
 
 #include "xml/allowed.h"
@@ -352,12 +353,15 @@ make_disk (SandboxWork *work, GError **error)
     return TRUE;
   /* the start makes it, and only right before the memory goes on over it */
   if (work->warm != NULL)
-    return _sandbox_work_forget_snapshots (work, error);
+    return _sandbox_provision_forget (work->machine, error)
+           && _sandbox_work_forget_snapshots (work, error);
   if (!_sandbox_virt_pool_ensure (work->host->virt, error) || !_sandbox_space_check (work, error)
       || !make_volume (work, error))
     return FALSE;
   if (!work->made.disk)
     return _sandbox_host_is_test (work->host) || grow_disk (work, error);
+  if (!_sandbox_provision_forget (work->machine, error))
+    return FALSE;
   if ((!work->pieces.domain || work->newest_image) && !_sandbox_work_forget_snapshots (work, error))
     return FALSE;
   if (work->pieces.domain && !work->newest_image)

@@ -282,11 +282,19 @@ test_recreate (void)
 {
   g_autoptr (SandboxHost) host = driver_test_open (TEST_URI, NULL);
   g_autoptr (SandboxMachine) machine = driver_test_lookup (host, "work");
+  g_autofree char *note = g_build_filename (machine->state_path, "provisioned", NULL);
   g_autoptr (GError) error = NULL;
 
   driver_test_start (machine);
+  g_assert_cmpint (g_mkdir_with_parents (machine->state_path, 0700), ==, 0);
+  g_assert_true (g_file_set_contents (note, "x", -1, NULL));
+  /* of the disk that there is: a start keeps it, another disk has nothing of it */
+  g_assert_true (sandbox_machine_stop (machine, FALSE, 0, NULL, NULL, NULL, &error));
+  driver_test_start (machine);
+  g_assert_true (g_file_test (note, G_FILE_TEST_EXISTS));
   g_assert_true (sandbox_machine_recreate (machine, NULL, NULL, NULL, &error));
   g_assert_no_error (error);
+  g_assert_false (g_file_test (note, G_FILE_TEST_EXISTS));
   driver_test_assert_state (machine, SANDBOX_STATE_RUNNING);
   g_assert_true (sandbox_machine_stop (machine, FALSE, 0, NULL, NULL, NULL, &error));
   g_assert_true (sandbox_machine_recreate (machine, NULL, NULL, NULL, &error));

@@ -122,12 +122,15 @@ test_records (void)
   g_autofree char *dir = g_build_filename (machine->state_path, "review", NULL);
   g_autofree char *applied = g_build_filename (dir, "project.applied", NULL);
   g_autofree char *manifest = g_build_filename (dir, "project.manifest", NULL);
+  g_autofree char *note = g_build_filename (machine->state_path, "provisioned", NULL);
 
   create (machine, "one");
   g_assert_cmpint (g_mkdir_with_parents (dir, 0700), ==, 0);
   g_assert_true (g_file_set_contents (applied, "x", -1, NULL));
   g_assert_true (g_file_set_contents (manifest, "x", -1, NULL));
+  g_assert_true (g_file_set_contents (note, "x", -1, NULL));
   revert (machine, "one");
+  g_assert_false (g_file_test (note, G_FILE_TEST_EXISTS));
   g_assert_false (g_file_test (applied, G_FILE_TEST_EXISTS));
   g_assert_true (g_file_test (manifest, G_FILE_TEST_EXISTS));
   driver_test_destroy (machine, TRUE);

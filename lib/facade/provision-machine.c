@@ -86,6 +86,20 @@ is_done (const SandboxGroupRun *run, gboolean *ret_done, GCancellable *cancellab
   return TRUE;
 }
 
+/* What it has put in that is forbidden is not done: else the next provisioning would find it done,
+ * and look at nothing. */
+static gboolean
+look_after (SandboxGroupRun *run, GCancellable *cancellable, GError **error)
+{
+  g_autofree char *command = NULL, *answer = NULL;
+
+  if (_sandbox_group_look (run, cancellable, error))
+    return TRUE;
+  command = g_strdup_printf ("sudo -n rm -f /var/lib/vms/provisioned/%s", run->group->id);
+  answer = _sandbox_ssh_capture (run->ssh, command, -1, MARKER_MAX, MARKER_USEC, NULL, NULL);
+  return FALSE;
+}
+
 static gboolean
 do_group (const SandboxLayering *layering, SandboxMachine *machine, SandboxPlan *plan,
           const SandboxGroup *group, guint *n_done, GCancellable *cancellable, GError **error)
@@ -103,7 +117,33 @@ do_group (const SandboxLayering *layering, SandboxMachine *machine, SandboxPlan 
   (*n_done)++;
   return _sandbox_group_send (&run, cancellable, error)
          && _sandbox_group_run (&run, plan, cancellable, error)
-         && _sandbox_group_look (&run, cancellable, error);
+         && look_after (&run, cancellable, error);
+}
+
+/* Where all was done before, too: "as its profile says" says this as well. */
+static gboolean
+check_forbidden (const SandboxLayering *layering, SandboxMachine *machine,
+                 GCancellable *cancellable, GError **error)
+{
+  char **forbid = _sandbox_profile_values (layering->profile)->forbid;
+  g_autoptr (SandboxSsh) ssh = NULL;
+  g_autoptr (GPtrArray) found = NULL;
+  g_autofree char *all = NULL;
+
+  if (forbid[0] == NULL)
+    return TRUE;
+  ssh = _sandbox_machine_ssh (machine, error);
+  found =
+      ssh != NULL ? _sandbox_policy_look (layering->host, ssh, forbid, cancellable, error) : NULL;
+  if (found == NULL || found->len == 0)
+    return found != NULL;
+  g_ptr_array_add (found, NULL);
+  all = g_strjoinv (", ", (char **)found->pdata);
+  return sandbox_fail (error, SANDBOX_ERROR_INVALID,
+                       "provision %s: all steps of its profile are done, and in it is what its "
+                       "profile forbids (forbid= of [policy]): %s; remove it there, or `vms "
+                       "recreate %s`",
+                       machine->name, all, machine->name);
 }
 
 static gboolean
@@ -127,6 +167,8 @@ do_groups (const SandboxLayering *layering, SandboxMachine *machine, guint *n_do
   for (guint i = 0; i < groups->len; i++)
     if (!do_group (layering, machine, plan, groups->pdata[i], n_done, cancellable, error))
       return FALSE;
+  if (*n_done == 0 && !check_forbidden (layering, machine, cancellable, error))
+    return FALSE;
   return write_note (layering, machine, groups, error);
 }
 

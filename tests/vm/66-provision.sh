@@ -158,6 +158,26 @@ p2
 	lacks "$(vms -v start p2 2>&1)" 'provisions has changed'
 }
 
+# It is refused until it is gone, whoever put it there: no "as its profile says" meanwhile.
+looks_for_what_is_forbidden() {
+	as_user tee -a "$PROFILES/p2.profile" >/dev/null <<<$'[policy]\nforbid=left-tool'
+	write_script user.sh <<<$'#!/bin/sh\nsudo -n install -m 755 /bin/true /usr/local/bin/left-tool'
+	for _ in first second; do
+		status 2 vms provision p2 2>"$T/errors"
+		contains "$(cat "$T/errors")" 'forbids .*left-tool'
+		contains "$(cat "$T/errors")" 'begins with this step'
+	done
+	eq "$(in_guest p2 'ls /var/lib/vms/provisioned')" ""
+	write_script user.sh <<<$'#!/bin/sh\n:'
+	in_guest p2 'sudo rm /usr/local/bin/left-tool'
+	contains "$(vms provision p2 2>&1)" '1 step done'
+	contains "$(vms provision p2 2>&1)" 'as its profile says already'
+	in_guest p2 'sudo install -m 755 /bin/true /usr/local/bin/left-tool'
+	status 2 vms provision p2 2>"$T/errors"
+	contains "$(cat "$T/errors")" 'all steps of its profile are done.*left-tool'
+	as_user sed -i '/^.policy/,$d' "$PROFILES/p2.profile"
+}
+
 leaves_the_layer_alone() {
 	in_guest p2 'sudo touch /opt/mine; sync'
 	vms stop --timeout 5m p2
@@ -293,6 +313,7 @@ t "a machine starts from it without building" starts_from_the_layer
 passed || finish
 t "nothing of the throwaway machine's identity is in it" has_its_own_identity
 t "provision: only the steps that changed, in the machine itself; a failing one is told and done again" brings_up_to_date
+t "provision: what is forbidden is looked for each time, and its step is not done" looks_for_what_is_forbidden
 if full; then
 	t "the layer stays as it is" leaves_the_layer_alone
 	t "update makes it anew, and the old one goes when nobody needs it" update_makes_it_anew

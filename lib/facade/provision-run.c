@@ -12,6 +12,12 @@
 #define SEND_USEC  (5 * 60 * G_USEC_PER_SEC)
 #define LINE_BYTES 400
 #define PLACE      "/run/vms-provision"
+/* Around a script. What ends it in time ends the shell, too, which has to wait for it; and 255 is
+ * what ssh ends with when it lost the machine. */
+#define PATIENT "trap : TERM; "
+#define UNLIKE_SSH                                                                                 \
+  " 2>&1 </dev/null; s=$?; "                                                                       \
+  "if [ $s -eq 255 ]; then echo 'It ended with exit status 255.'; s=254; fi; exit $s"
 /* After the host gave up, in the machine. */
 #define GRACE_SECONDS 5
 
@@ -188,7 +194,7 @@ script_argv (SandboxGroupRun *run, const char *script, char *const *env, gint64 
       argv, g_strdup_printf ("%" G_GINT64_FORMAT, timeout_usec / G_USEC_PER_SEC + GRACE_SECONDS));
   g_ptr_array_add (argv, g_strdup ("sh"));
   g_ptr_array_add (argv, g_strdup ("-c"));
-  g_ptr_array_add (argv, g_strconcat ("exec " PLACE "/", script, " 2>&1 </dev/null", NULL));
+  g_ptr_array_add (argv, g_strconcat (PATIENT PLACE "/", script, UNLIKE_SSH, NULL));
   g_ptr_array_add (argv, NULL);
   return argv;
 }

@@ -152,9 +152,21 @@ p2
 	contains "$(cat "$T/errors")" 'it broke'
 	contains "$(cat "$T/errors")" 'vms ssh p2'
 	eq "$(in_guest p2 'ls /var/lib/vms/provisioned')" ""
+	# the status that ssh has for a lost machine
+	write_script user.sh <<<$'#!/bin/sh\necho it broke; exit 255'
+	status 1 vms provision p2 2>"$T/errors"
+	lacks "$(cat "$T/errors")" 'lost its machine'
+	contains "$(cat "$T/errors")" 'it broke'
+	contains "$(cat "$T/errors")" 'exit status 255'
+	# one that is killed leaves the addresses of the sources behind, until the next one
+	write_script user.sh <<<$'#!/bin/sh\nsudo -n sh -c "echo 192.0.2.1 left \'# vms: sources\' >>/etc/hosts"; kill -KILL $(pgrep -f "^/bin/sh /run/vms-provision/run")'
+	as_user sed -i 's/user.sh,as=user/user.sh/' "$PROFILES/p2.profile"
+	status 1 vms provision p2 2>"$T/errors"
+	contains "$(in_guest p2 'cat /etc/hosts')" '192.0.2.1 left'
+	as_user sed -i 's/;user.sh/;user.sh,as=user/' "$PROFILES/p2.profile"
 	write_script user.sh <<<$'#!/bin/sh\necho mended >user-ran'
 	contains "$(vms provision p2 2>&1)" '1 step done'
-	eq "$(in_guest p2 'cat user-ran')" mended
+	eq "$(in_guest p2 'cat user-ran; wc -l </etc/hosts')" mended$'\n'2
 	lacks "$(vms -v start p2 2>&1)" 'provisions has changed'
 }
 

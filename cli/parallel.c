@@ -67,6 +67,15 @@ vms_for_each (VmsContext *context, const VmsArgs *args, VmsMachineFunc func, GEr
       if (!seen)
         g_array_append_val (jobs, job);
     }
+  /* they work at once: which of them reads the first line would be a matter of luck */
+  if (jobs->len > 1 && context->passphrase_fd >= 0)
+    {
+      vms_fail (error, SANDBOX_ERROR_INVALID,
+                "--passphrase-fd gives the passphrase of one machine, and %u are named: name one "
+                "at a time; nothing was done",
+                jobs->len);
+      return 1;
+    }
   if (jobs->len == 1)
     {
       g_autoptr (VmsProgress) progress = vms_progress_new (context, args->operands[0], TRUE);

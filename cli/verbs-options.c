@@ -14,7 +14,7 @@ const VmsOption vms_global_options[] = {
   VALUE ('c', "connect", "URI", VMS_COMPLETE_NONE,
          "libvirt to talk to; else $VMS_URI, else qemu:///system"),
   VALUE (0, "passphrase-fd", "N", VMS_COMPLETE_NONE,
-         "read the passphrase of an encrypted disk from this descriptor"),
+         "read the passphrase of one machine's encrypted disk from this descriptor"),
   FLAG ('q', "quiet", "say nothing but errors and what was asked for"),
   FLAG ('v', "verbose", "say more about what is done"),
   FLAG (0, "json", "print JSON (verbs that list or show)"),

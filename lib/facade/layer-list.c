@@ -3,9 +3,12 @@
 #include "facade/provision-private.h"
 
 #include <string.h>
+#include <unistd.h>
 
 #define MANIFEST_MAX (64 * 1024)
 #define LOCK_SUFFIX  ".lock"
+/* No copy of a disk takes as long. */
+#define MAKING_USEC ((gint64)24 * 3600 * G_USEC_PER_SEC)
 
 void
 sandbox_layer_info_free (SandboxLayerInfo *info)
@@ -128,21 +131,47 @@ sandbox_host_list_layers (SandboxHost *host, GCancellable *cancellable, GError *
   return g_steal_pointer (&infos);
 }
 
+static char *
+lock_of_id (const char *id)
+{
+  return g_strdup_printf ("%.*s" LOCK_SUFFIX, (int)strcspn (id, "-"), id);
+}
+
+/* What a killed builder has left; not what one is at. */
+static gboolean
+remove_incomplete (SandboxHost *host, const char *id, GError **error)
+{
+  sandbox_autofd int fd = _sandbox_layer_lock_fd (host, TRUE, error);
+  g_autofree char *file = lock_of_id (id);
+  SandboxLock *lock =
+      fd >= 0 ? sandbox_lock_acquire (fd, file, "removing a layer", 0, NULL, NULL, NULL, error)
+              : NULL;
+  gboolean removed = lock != NULL && _sandbox_layer_remove_volumes (host, id, error);
+
+  if (removed)
+    sandbox_lock_remove (lock);
+  else if (lock != NULL)
+    sandbox_lock_release (lock);
+  return removed;
+}
+
 gboolean
 _sandbox_layer_remove (SandboxHost *host, const char *id, GError **error)
 {
-  g_autoptr (GPtrArray) ids = _sandbox_layer_ids (host, id, error);
+  g_autoptr (GPtrArray) halves = _sandbox_layer_incomplete (host, id, error);
+  g_autoptr (GPtrArray) ids = halves != NULL ? _sandbox_layer_ids (host, id, error) : NULL;
   g_autoptr (GHashTable) users = ids != NULL ? _sandbox_image_users (host, error) : NULL;
   g_auto (GStrv) names = users != NULL ? _sandbox_image_user_names (users, id) : NULL;
   g_autofree char *all = NULL;
 
   if (users == NULL)
     return FALSE;
-  if (ids->len == 0)
+  if (ids->len == 0 && halves->len == 0)
     return sandbox_fail (error, SANDBOX_ERROR_NOT_FOUND,
                          "image remove: there is no layer-%s; see `vms image list`", id);
   if (names[0] == NULL)
-    return _sandbox_layer_remove_volumes (host, id, error);
+    return ids->len > 0 ? _sandbox_layer_remove_volumes (host, id, error)
+                        : remove_incomplete (host, id, error);
   all = g_strjoinv (", ", names);
   return sandbox_fail (error, SANDBOX_ERROR_IN_USE,
                        "image remove layer-%s: used by %s; destroy, recreate or remove that first",
@@ -151,30 +180,36 @@ _sandbox_layer_remove (SandboxHost *host, const char *id, GError **error)
 
 /* --- repair */
 
-gboolean
-_sandbox_layers_repair (SandboxHost *host, gboolean remove, GPtrArray *orphans, GError **error)
+static void
+add_orphan (GPtrArray *orphans, const char *name)
 {
-  sandbox_autofd int fd = _sandbox_layer_lock_fd (host, FALSE, NULL);
-  g_auto (GStrv) files = fd >= 0 ? sandbox_dir_list (fd, NULL) : NULL;
+  SandboxOrphan *orphan = g_new0 (SandboxOrphan, 1);
+
+  orphan->kind = g_strdup ("layer");
+  orphan->name = g_strdup (name);
+  orphan->reason = g_strdup ("a provisioning that was interrupted");
+  g_ptr_array_add (orphans, orphan);
+}
+
+/* Those whose lock file is there: a builder of this user's that did not get to remove it. */
+static gboolean
+repair_locked (SandboxHost *host, int lock_fd, gboolean remove, GPtrArray *orphans, GError **error)
+{
+  g_auto (GStrv) files = sandbox_dir_list (lock_fd, NULL);
 
   for (char **file = files; file != NULL && *file != NULL; file++)
     {
       g_autofree char *digest = NULL;
-      SandboxOrphan *orphan;
       SandboxLock *lock;
 
       if (!g_str_has_suffix (*file, LOCK_SUFFIX))
         continue;
       /* held: a layer is being made */
-      lock = sandbox_lock_acquire (fd, *file, "repair", 0, NULL, NULL, NULL, NULL);
+      lock = sandbox_lock_acquire (lock_fd, *file, "repair", 0, NULL, NULL, NULL, NULL);
       if (lock == NULL)
         continue;
       digest = g_strndup (*file, strlen (*file) - strlen (LOCK_SUFFIX));
-      orphan = g_new0 (SandboxOrphan, 1);
-      orphan->kind = g_strdup ("layer");
-      orphan->name = g_strdup (digest);
-      orphan->reason = g_strdup ("a provisioning that was interrupted");
-      g_ptr_array_add (orphans, orphan);
+      add_orphan (orphans, digest);
       if (!remove)
         sandbox_lock_release (lock);
       else if (_sandbox_layer_clean (host, digest, error))
@@ -186,4 +221,38 @@ _sandbox_layers_repair (SandboxHost *host, gboolean remove, GPtrArray *orphans, 
         }
     }
   return TRUE;
+}
+
+/* Those that have none, as when the cache directory was emptied. Whose they are nobody can tell any
+ * more, nor whether another user is at it, but by their age. */
+static gboolean
+repair_old (SandboxHost *host, int lock_fd, gboolean remove, GPtrArray *orphans, GError **error)
+{
+  g_autoptr (GPtrArray) ids = _sandbox_layer_incomplete (host, "", error);
+  g_autoptr (GHashTable) users =
+      ids != NULL && ids->len > 0 ? _sandbox_image_users (host, error) : NULL;
+
+  for (guint i = 0; users != NULL && i < ids->len; i++)
+    {
+      const char *id = ids->pdata[i];
+      g_auto (GStrv) names = _sandbox_image_user_names (users, id);
+      g_autofree char *file = lock_of_id (id);
+
+      if (names[0] != NULL || time_of_id (id) > g_get_real_time () - MAKING_USEC
+          || (lock_fd >= 0 && faccessat (lock_fd, file, F_OK, 0) == 0))
+        continue;
+      add_orphan (orphans, id);
+      if (remove && !_sandbox_layer_remove_volumes (host, id, error))
+        return FALSE;
+    }
+  return ids != NULL && (ids->len == 0 || users != NULL);
+}
+
+gboolean
+_sandbox_layers_repair (SandboxHost *host, gboolean remove, GPtrArray *orphans, GError **error)
+{
+  sandbox_autofd int fd = _sandbox_layer_lock_fd (host, FALSE, NULL);
+
+  return (fd < 0 || repair_locked (host, fd, remove, orphans, error))
+         && repair_old (host, fd, remove, orphans, error);
 }

@@ -181,17 +181,28 @@ _sandbox_layer_remove_volumes (SandboxHost *host, const char *id, GError **error
          && _sandbox_virt_volume_remove (host->virt, disk, error);
 }
 
-gboolean
-_sandbox_layer_clean (SandboxHost *host, const char *digest, GError **error)
+GPtrArray *
+_sandbox_layer_incomplete (SandboxHost *host, const char *digest, GError **error)
 {
+  /* in this order: one that is completed meanwhile counts as complete */
   g_autoptr (GPtrArray) disks = list_ids (host, digest, DISK, error);
   g_autoptr (GPtrArray) manifests = disks != NULL ? list_ids (host, digest, MANIFEST, error) : NULL;
 
   if (manifests == NULL)
-    return FALSE;
-  for (guint i = 0; i < disks->len; i++)
-    if (!g_ptr_array_find_with_equal_func (manifests, disks->pdata[i], g_str_equal, NULL)
-        && !_sandbox_layer_remove_volumes (host, disks->pdata[i], error))
+    return NULL;
+  for (guint i = disks->len; i > 0; i--)
+    if (g_ptr_array_find_with_equal_func (manifests, disks->pdata[i - 1], g_str_equal, NULL))
+      g_ptr_array_remove_index (disks, i - 1);
+  return g_steal_pointer (&disks);
+}
+
+gboolean
+_sandbox_layer_clean (SandboxHost *host, const char *digest, GError **error)
+{
+  g_autoptr (GPtrArray) ids = _sandbox_layer_incomplete (host, digest, error);
+
+  for (guint i = 0; ids != NULL && i < ids->len; i++)
+    if (!_sandbox_layer_remove_volumes (host, ids->pdata[i], error))
       return FALSE;
-  return TRUE;
+  return ids != NULL;
 }

@@ -104,11 +104,13 @@ char *_sandbox_layer_id_of_word (const char *word);
  * utf8) */
 GPtrArray *_sandbox_layer_ids (SandboxHost *host, const char *digest, GError **error);
 gboolean _sandbox_layer_remove_volumes (SandboxHost *host, const char *id, GError **error);
+/* The ids of those that have no manifest: they are being made, or were. @digest "": of all. */
+GPtrArray *_sandbox_layer_incomplete (SandboxHost *host, const char *digest, GError **error);
 /* Removes all of @digest that is not complete. Its builder is known to be gone. */
 gboolean _sandbox_layer_clean (SandboxHost *host, const char *digest, GError **error);
 
 /* --- layer-list.c */
-/* One that is there and that nobody uses: IN_USE else. */
+/* One that is there and that nobody uses: IN_USE else; BUSY while it is being made. */
 gboolean _sandbox_layer_remove (SandboxHost *host, const char *id, GError **error);
 /* What builders that were killed have left. (element-type SandboxOrphan) */
 gboolean

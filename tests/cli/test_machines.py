@@ -271,6 +271,18 @@ def test_destroy():
     expect(r.status == 0 and r.out == r.err == "", r)
 
 
+def test_one_passphrase():
+    """What is read from a descriptor is one machine's: with two it would be a matter of luck whose."""
+    home = Home()
+    home.write("a.profile", "[profile]\ninherits=base\n")
+    home.write("b.profile", "[profile]\ninherits=base\n")
+    for verb in ("start", "recreate"):
+        r = home.vms("--passphrase-fd", "0", verb, *(["--yes"] if verb == "recreate" else []), "a", "b",
+                     stdin=b"one\ntwo\n")
+        expect_status(r, 2)
+        expect("name one at a time" in r.err and r.out == "", r)
+
+
 def test_several_names():
     home = Home()
     for name in ("one", "two"):

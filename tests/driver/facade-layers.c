@@ -195,6 +195,72 @@ test_chain (void)
   assert_top (host, profile, n1, FALSE);
 }
 
+static gboolean
+is_there (SandboxHost *host, const char *id)
+{
+  g_autofree char *disk = g_strconcat ("layer.", id, ".qcow2", NULL);
+  SandboxVirtVolume *volume = _sandbox_virt_volume_get (host->virt, disk, NULL);
+  gboolean there = volume != NULL;
+
+  _sandbox_virt_volume_free (volume);
+  return there;
+}
+
+static void
+assert_repair (SandboxHost *host, gboolean remove, const char *name)
+{
+  g_autoptr (GError) error = NULL;
+  g_autoptr (GPtrArray) orphans = sandbox_host_repair (host, remove, NULL, NULL, NULL, &error);
+
+  g_assert_no_error (error);
+  g_assert_cmpuint (orphans->len, ==, name != NULL ? 1 : 0);
+  if (name != NULL)
+    g_assert_cmpstr (((SandboxOrphan *)orphans->pdata[0])->name, ==, name);
+}
+
+/* What a killed builder has left is found without the file by which it was locked, too; what one is
+ * at, by this user or another, is left alone. */
+static void
+test_halves (void)
+{
+  static const char *const old = DIGEST "-20260101T000000";
+  g_autoptr (SandboxHost) host = driver_test_open (TEST_URI, NULL);
+  g_autoptr (GDateTime) now = g_date_time_new_now_utc ();
+  g_autofree char *young = g_date_time_format (now, DIGEST "-%Y%m%dT%H%M%S");
+  g_autofree char *old_disk = g_strconcat ("layer.", old, ".qcow2", NULL);
+  g_autofree char *young_disk = g_strconcat ("layer.", young, ".qcow2", NULL);
+  g_autofree char *word = g_strconcat ("layer-", young, NULL);
+  g_autoptr (GError) error = NULL;
+  sandbox_autofd int fd = _sandbox_layer_lock_fd (host, TRUE, &error);
+  SandboxLock *lock;
+
+  driver_test_add_volume (host, old_disk, "qcow2", MIB, NULL);
+  driver_test_add_volume (host, young_disk, "qcow2", MIB, NULL);
+  add_layer (host, DIGEST "-20260201T000000", MIB);
+  /* a builder is at it */
+  lock = sandbox_lock_acquire (fd, DIGEST ".lock", "test", 0, NULL, NULL, NULL, &error);
+  g_assert_no_error (error);
+  assert_repair (host, TRUE, NULL);
+  g_assert_false (sandbox_host_remove_image (host, word, NULL, &error));
+  g_assert_error (error, SANDBOX_ERROR, SANDBOX_ERROR_BUSY);
+  g_clear_error (&error);
+  g_assert_true (is_there (host, old) && is_there (host, young));
+  sandbox_lock_remove (lock);
+  /* none of this user's */
+  assert_repair (host, FALSE, old);
+  g_assert_true (is_there (host, old));
+  assert_repair (host, TRUE, old);
+  g_assert_false (is_there (host, old));
+  assert_repair (host, TRUE, NULL);
+  g_assert_true (is_there (host, young));
+  g_assert_true (sandbox_host_remove_image (host, word, NULL, &error));
+  g_assert_no_error (error);
+  g_assert_false (is_there (host, young));
+  g_assert_false (sandbox_host_remove_image (host, word, NULL, &error));
+  g_assert_error (error, SANDBOX_ERROR, SANDBOX_ERROR_NOT_FOUND);
+  g_assert_true (is_there (host, DIGEST "-20260201T000000"));
+}
+
 int
 main (int argc, char **argv)
 {
@@ -205,6 +271,7 @@ main (int argc, char **argv)
   g_test_add_func ("/layers/size", test_layer_size);
   g_test_add_func ("/layers/below", test_layer_below);
   g_test_add_func ("/layers/chain", test_chain);
+  g_test_add_func ("/layers/halves", test_halves);
   result = g_test_run ();
   driver_test_remove_home (home);
   return result;

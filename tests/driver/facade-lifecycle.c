@@ -536,32 +536,6 @@ test_foreign_domain (void)
 }
 
 static void
-test_no_guests (void)
-{
-  g_autoptr (SandboxHost) host = driver_test_open (TEST_URI, NULL);
-  g_autoptr (SandboxMachine) machine = driver_test_lookup (host, "work");
-  const char *const argv[] = { "true", NULL };
-  SandboxExecOptions options = SANDBOX_EXEC_OPTIONS_INIT;
-  g_autoptr (GError) error = NULL;
-  int status;
-
-  static const char *const bad[] = { "A", "=b", "1A=b", "A-B=c", "A\nB=c", "--help", "$(id)=x" };
-
-  options.argv = argv;
-  g_assert_false (sandbox_machine_exec (machine, &options, NULL, &status, &error));
-  g_assert_error (error, SANDBOX_ERROR, SANDBOX_ERROR_UNSUPPORTED);
-  for (gsize i = 0; i < G_N_ELEMENTS (bad); i++)
-    {
-      const char *const env[] = { "GOOD_1=x y", bad[i], NULL };
-
-      g_clear_error (&error);
-      options.env = env;
-      g_assert_false (sandbox_machine_exec (machine, &options, NULL, &status, &error));
-      g_assert_error (error, SANDBOX_ERROR, SANDBOX_ERROR_INVALID);
-    }
-}
-
-static void
 test_cancel (void)
 {
   g_autoptr (SandboxHost) host = driver_test_open (TEST_URI, NULL);
@@ -599,7 +573,6 @@ main (int argc, char **argv)
   g_test_add_func ("/driver/forward-put-back", test_forward_put_back);
   g_test_add_func ("/driver/two-owners", test_two_owners);
   g_test_add_func ("/driver/foreign-domain", test_foreign_domain);
-  g_test_add_func ("/driver/no-guests", test_no_guests);
   g_test_add_func ("/driver/cancel", test_cancel);
   result = g_test_run ();
   driver_test_remove_home (home);

@@ -135,6 +135,32 @@ test_unfinished (void)
     sandbox_machine_unref (machines[i]);
 }
 
+static void
+test_no_guests (void)
+{
+  g_autoptr (SandboxHost) host = driver_test_open (TEST_URI, NULL);
+  g_autoptr (SandboxMachine) machine = driver_test_lookup (host, "work");
+  const char *const argv[] = { "true", NULL };
+  SandboxExecOptions options = SANDBOX_EXEC_OPTIONS_INIT;
+  g_autoptr (GError) error = NULL;
+  int status;
+
+  static const char *const bad[] = { "A", "=b", "1A=b", "A-B=c", "A\nB=c", "--help", "$(id)=x" };
+
+  options.argv = argv;
+  g_assert_false (sandbox_machine_exec (machine, &options, NULL, &status, &error));
+  g_assert_error (error, SANDBOX_ERROR, SANDBOX_ERROR_UNSUPPORTED);
+  for (gsize i = 0; i < G_N_ELEMENTS (bad); i++)
+    {
+      const char *const env[] = { "GOOD_1=x y", bad[i], NULL };
+
+      g_clear_error (&error);
+      options.env = env;
+      g_assert_false (sandbox_machine_exec (machine, &options, NULL, &status, &error));
+      g_assert_error (error, SANDBOX_ERROR, SANDBOX_ERROR_INVALID);
+    }
+}
+
 int
 main (int argc, char **argv)
 {
@@ -146,6 +172,7 @@ main (int argc, char **argv)
   g_test_add_func ("/driver/throwaway/half-kept", test_half_kept);
   g_test_add_func ("/driver/throwaway/keep-locks", test_keep_locks);
   g_test_add_func ("/driver/throwaway/unfinished", test_unfinished);
+  g_test_add_func ("/driver/no-guests", test_no_guests);
   result = g_test_run ();
   driver_test_remove_home (home);
   return result;

@@ -88,6 +88,23 @@ makes_a_layer() {
 	nothing_remains p2
 }
 
+# What a profile with a mistake in it wants nobody can tell, nor that of one whose script is not there now.
+prune_keeps_what_it_cannot_judge() {
+	local layer
+	layer=$(layers)
+	mv "$PROFILES/p2.profile" "$T/p2.profile"
+	lacks "$(vms image prune 2>&1)" "$layer"
+	as_user sed -i 's/^memory=/memroy=/' "$PROFILES/p1.profile"
+	lacks "$(vms image prune 2>&1)" "$layer"
+	as_user sed -i 's/^memroy=/memory=/' "$PROFILES/p1.profile"
+	mv "$PROFILES/root.sh" "$T/root.sh"
+	lacks "$(vms image prune 2>&1)" "$layer"
+	mv "$T/root.sh" "$PROFILES/root.sh"
+	mv "$PROFILES/p1.profile" "$T/p1.profile"
+	contains "$(vms image prune 2>&1)" "$layer"
+	mv "$T/p1.profile" "$T/p2.profile" "$PROFILES"
+}
+
 starts_from_the_layer() {
 	vms -v start p2 2>"$T/said"
 	lacks "$(cat "$T/said")" 'starting a machine for'
@@ -303,6 +320,7 @@ t "scripts and profiles" makes_scripts
 passed || finish
 t "building makes a layer: files, variables, scripts as root and as the user" makes_a_layer
 passed || finish
+t "prune keeps what was made for a profile that nobody can read" prune_keeps_what_it_cannot_judge
 t "a machine starts from it without building" starts_from_the_layer
 passed || finish
 t "nothing of the throwaway machine's identity is in it" has_its_own_identity

@@ -113,6 +113,21 @@ nothing_to_save() {
 	eq "$(unapplied)" some
 }
 
+# What was applied is a copy in the machine, and says so when it is another one here by now.
+own_copies() {
+	vms start --timeout 15m keep
+	in_guest keep 'echo most >>~/project/one'
+	vms apply keep
+	lacks "$(vms status keep)" 'own copy'
+	as_user sh -c 'echo host >>"$1/one"' sh "$PROJECT"
+	contains "$(vms status keep)" 'own copy +kept: one: edited here'
+	eq "$(in_guest keep 'tail -n 1 ~/project/one')" most
+	vms recreate --yes --discard-changes keep
+	lacks "$(vms status keep)" 'own copy'
+	eq "$(in_guest keep 'tail -n 1 ~/project/one')" host
+	vms stop --timeout 5m keep
+}
+
 # A share that is taken out of a machine that is off takes no changes with it.
 removed_share() {
 	vms create gone --share "$PROJECT:~/project"
@@ -202,6 +217,7 @@ fi
 t "destroy saves them first; from there they are shown and applied" destroy_saves_them
 if full; then
 	t "a machine without changes is not read, and destroyed at once" nothing_to_save
+	t "what was applied, and edited since, is named" own_copies
 	t "a share that is taken away from a stopped machine leaves its changes" removed_share
 	t "recreate of a running machine saves what it has" running_machine
 	t "the end of a throwaway machine saves what it changed" throwaway

@@ -145,6 +145,30 @@ removed_share() {
 	no_reader_remains
 }
 
+# As docs/tutorial.md has it.
+commits_of_a_saved_set() {
+	local saved
+	rm -rf "$PROJECT-git"
+	as_user sh -euc 'git init -q -b main "$1"; cd "$1"; git config user.name t; git config user.email t@localhost
+		echo 1 >f; git add f; git commit -qm one' sh "$PROJECT-git"
+	vms create gits --share "$PROJECT-git:~/web"
+	vms start --timeout 15m gits
+	in_guest gits 'cd ~/web; git commit -q --allow-empty -m two; git gc -q'
+	vms recreate --yes gits 2>"$T/err"
+	contains "$(cat "$T/err")" 'commits that were not pulled'
+	saved=$(ls -d "$SAVED"/gits-*)
+	vms diff --from "$saved" gits 2>"$T/err"
+	contains "$(cat "$T/err")" 'commits stay in kept-git.tar there'
+	contains "$(vms pull gits 2>&1)" 'no commits'
+	vms cp "$saved/kept-git.tar" gits:
+	vms ssh gits -- 'mkdir saved && sudo tar -xf kept-git.tar -C saved --xattrs --xattrs-include=trusted.overlay.*'
+	vms ssh gits -- 'sudo mount -t overlay -o lowerdir=saved:/run/vms/lower/kept-git saved ~/web'
+	vms pull gits
+	eq "$(as_user git -C "$PROJECT-git" log --format=%s refs/vms/gits/main)" $'two\none'
+	vms destroy --yes --discard-changes gits
+	rm -rf "$SAVED" "$PROJECT-git"
+}
+
 running_machine() {
 	vms start --timeout 15m keep
 	in_guest keep 'cd ~/project; echo running >running; truncate -s 5G big'
@@ -219,6 +243,7 @@ if full; then
 	t "a machine without changes is not read, and destroyed at once" nothing_to_save
 	t "what was applied, and edited since, is named" own_copies
 	t "a share that is taken away from a stopped machine leaves its changes" removed_share
+	t "commits that nobody pulled are in what is saved, and said to be" commits_of_a_saved_set
 	t "recreate of a running machine saves what it has" running_machine
 	t "the end of a throwaway machine saves what it changed" throwaway
 	t "a hostile layer, and a plug that was pulled: read, refused, the disk stays as it was" hostile_layer

@@ -5,6 +5,8 @@
 
 #include "context.h"
 
+#define COPIES_SHOWN 10
+
 static const char *
 forward_kind (const SandboxForward *forward)
 {
@@ -43,6 +45,16 @@ json_stale (JsonBuilder *builder, const SandboxShareStatus *share)
       vms_json_int (builder, "pid", stale->pid);
       json_builder_end_object (builder);
     }
+  json_builder_end_array (builder);
+}
+
+static void
+json_own_copies (JsonBuilder *builder, const SandboxShareStatus *share)
+{
+  json_builder_set_member_name (builder, "own_copies");
+  json_builder_begin_array (builder);
+  for (guint i = 0; i < share->own_copies->len; i++)
+    json_builder_add_string_value (builder, g_ptr_array_index (share->own_copies, i));
   json_builder_end_array (builder);
 }
 
@@ -88,6 +100,7 @@ json_status (JsonBuilder *builder, const SandboxMachineStatus *status)
       vms_json_string (builder, "edits", share->edits);
       vms_json_string (builder, "edits_reason", share->edits_reason);
       json_stale (builder, share);
+      json_own_copies (builder, share);
       vms_json_time (builder, "until", share->until_usec);
       vms_json_string (builder, "problem", share->problem);
       json_builder_end_object (builder);
@@ -132,6 +145,25 @@ print_edits (const SandboxShareStatus *share)
 }
 
 static void
+print_own_copies (const SandboxShareStatus *share)
+{
+  guint n = share->own_copies->len, shown = MIN (n, COPIES_SHOWN);
+  g_autofree char *more =
+      n > shown ? g_strdup_printf ("and %u more: --json has them", n - shown) : g_strdup ("");
+
+  for (guint i = 0; i < shown; i++)
+    {
+      const char *path = g_ptr_array_index (share->own_copies, i);
+      g_autofree char *text =
+          g_strdup_printf ("%s: %s: edited here after it was applied or discarded, which the "
+                           "machine does not see",
+                           share->name, path);
+      line ("own copy", text);
+    }
+  line ("", more);
+}
+
+static void
 print_shares (const SandboxMachineStatus *status)
 {
   for (guint i = 0; status->shares != NULL && i < status->shares->len; i++)
@@ -144,6 +176,7 @@ print_shares (const SandboxMachineStatus *status)
                            *share->problem != '\0' ? ", not mounted: " : "", share->problem);
       line ("share", text);
       print_edits (share);
+      print_own_copies (share);
     }
 }
 

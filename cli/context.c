@@ -168,6 +168,11 @@ vms_say_saved (SandboxMachine *machine)
         "%s: changes that were not applied are saved in %s; `vms diff --from %s %s` shows them, "
         "`vms apply --from %s %s` brings them into the shared directory",
         name, saved, saved, name, saved, name);
+  if (saved != NULL && sandbox_machine_get_saved_git (machine) > 0)
+    vms_say (
+        "%s: what it did in directories of git's, commits that were not pulled among it, is in "
+        "the archive there, and not applied: the tutorial says how to get at it",
+        name);
 }
 
 void

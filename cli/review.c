@@ -204,11 +204,16 @@ vms_review_remarks (VmsContext *context, const VmsReview *review)
   for (guint i = 0; i < review->sets->len && !context->quiet; i++)
     {
       SandboxChanges *changes = g_ptr_array_index (review->sets, i);
+      g_autofree char *pull = review->saved != NULL
+                                  ? g_strdup_printf ("commits stay in %s.tar there, and the "
+                                                     "tutorial says how to get at them",
+                                                     review->tags[i])
+                                  : g_strdup_printf ("`vms pull %s` brings commits", name);
 
       if (sandbox_changes_get_git (changes) > 0)
         vms_say ("%s: %u entries in directories of git's are left out: they are never applied, as "
-                 "git on this host would run what they say; `vms pull %s` brings commits",
-                 name, sandbox_changes_get_git (changes), name);
+                 "git on this host would run what they say; %s",
+                 name, sandbox_changes_get_git (changes), pull);
       if (sandbox_changes_get_unsettled (changes))
         vms_say ("%s: files changed while they were read: look again when the machine rests", name);
     }

@@ -191,6 +191,9 @@ void sandbox_machine_forgo_changes (SandboxMachine *machine);
 /* The directory in which the last call through this handle saved changes, %NULL when there were
  * none. Belongs to @machine. */
 const char *sandbox_machine_get_saved_changes (SandboxMachine *machine);
+/* How many entries of those are in directories of git's. They are in the archives of the shares,
+ * "SHARE.tar", and never applied: no call takes commits from there. */
+guint sandbox_machine_get_saved_git (SandboxMachine *machine);
 /* The shares of which @saved, such a directory, has changes. (array zero-terminated=1) (transfer
  * full) */
 char **sandbox_host_list_saved_shares (SandboxHost *host, const char *saved, GError **error);

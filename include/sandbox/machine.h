@@ -132,6 +132,9 @@ typedef struct
  * @until_usec: real time when it ends; 0: no time limit
  * @problem: of one that came while the machine ran: why it is not mounted, as far as known; "" for
  * nothing. sandbox_machine_list_shares() asks the machine
+ * @own_copies: (element-type utf8): mode "review": what was applied or discarded, and was changed
+ * on this host since: the machine goes on seeing a copy of its own there. Paths from the shared
+ * directory on, fit for a terminal, at most 1000
  */
 typedef struct
 {
@@ -140,6 +143,7 @@ typedef struct
   GPtrArray *stale; /* (element-type SandboxStalePath) */
   gint64 until_usec;
   char *problem;
+  GPtrArray *own_copies;
 } SandboxShareStatus;
 
 /**

@@ -93,7 +93,7 @@ _sandbox_record_remove (SandboxMachine *machine, const char *tag, GError **error
 gboolean
 _sandbox_record_exists (SandboxMachine *machine, const char *tag)
 {
-  sandbox_autofd int dir_fd = _sandbox_records_fd (machine, NULL);
+  sandbox_autofd int dir_fd = _sandbox_records_look (machine);
 
   return dir_fd >= 0 && _sandbox_manifest_exists (dir_fd, tag);
 }

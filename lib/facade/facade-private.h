@@ -53,6 +53,7 @@ struct _SandboxMachine
   gboolean for_warm;           /* its plan is that of a boot which is kept (warm.h) */
   gboolean forgo_changes;      /* what was not applied may go with it */
   char *saved;                 /* (nullable): where that was saved last */
+  guint saved_git;             /* what of that is git's */
   GPtrArray *reads;            /* (nullable) of SandboxPlanRead: it is a reader (reader.h) */
 };
 

@@ -66,7 +66,10 @@ is_worth_it (const Save *save, const SandboxPlanShare *share, SandboxFetched *fe
   changes =
       _sandbox_changes_new (save->machine->name, share->tag, g_steal_pointer (&fetched->upper),
                             NULL, root_fd, save->records_fd, save->cancellable, NULL);
-  return changes == NULL || changes->rows->len > 0 || changes->n_git > 0;
+  if (changes == NULL)
+    return TRUE;
+  save->machine->saved_git += changes->n_git;
+  return changes->rows->len > 0 || changes->n_git > 0;
 }
 
 static gboolean
@@ -194,6 +197,7 @@ save_changes (SandboxWork *work, const GPtrArray *shares, char **ret_path,
                                 error);
   if (ok)
     _sandbox_report (&work->report, "changes", "saving what was not applied", 0, 0);
+  work->machine->saved_git = 0;
   ok = ok && save_all (&save, shares, &path, error);
   _sandbox_source_clear (&save.source);
   sandbox_close_fd (&save.records_fd);
@@ -297,6 +301,12 @@ const char *
 sandbox_machine_get_saved_changes (SandboxMachine *machine)
 {
   return machine->saved;
+}
+
+guint
+sandbox_machine_get_saved_git (SandboxMachine *machine)
+{
+  return machine->saved_git;
 }
 
 /* --- what is saved */

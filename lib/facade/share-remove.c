@@ -137,8 +137,10 @@ may_have_changes (const Removing *removing)
 
   if (removing->options.discard_changes)
     return FALSE;
+  /* what it has of an earlier one of that name would go, too */
   if (removing->live != NULL)
-    return removing->share != NULL && removing->share->mode == SANDBOX_SHARE_REVIEW;
+    return removing->share != NULL ? removing->share->mode == SANDBOX_SHARE_REVIEW
+                                   : _sandbox_record_exists (removing->machine, removing->tag);
   known = _sandbox_unapplied_read (removing->machine);
   return (known == SANDBOX_UNAPPLIED_SOME || known == SANDBOX_UNAPPLIED_UNKNOWN)
          && _sandbox_record_exists (removing->machine, removing->tag);

@@ -6,6 +6,8 @@
 
 #include <string.h>
 
+#define OWN_COPIES_MAX 1000 /* the doc comment says it */
+
 static void
 stale_path_free (gpointer data)
 {
@@ -25,6 +27,7 @@ share_status_free (gpointer data)
   g_free (share->edits_reason);
   g_free (share->problem);
   g_ptr_array_unref (share->stale);
+  g_ptr_array_unref (share->own_copies);
   g_free (share->name);
   g_free (share->source);
   g_free (share->target);
@@ -95,6 +98,7 @@ add_share (SandboxMachineStatus *status, const SandboxPlanShare *share)
   shown->edits_reason = g_strdup ("");
   shown->problem = g_strdup ("");
   shown->stale = g_ptr_array_new_with_free_func (stale_path_free);
+  shown->own_copies = g_ptr_array_new_with_free_func (g_free);
   g_ptr_array_add (status->shares, shown);
   return shown;
 }
@@ -195,6 +199,36 @@ fill_edits (SandboxMachineStatus *status, const SandboxDomainMeta *meta, int sta
         if (share->mode == SANDBOX_SHARE_REVIEW && strcmp (shown->name, share->tag) == 0)
           fill_share_edits (shown, share, state_fd);
       }
+}
+
+/* Known only here, whether it runs or not. */
+static void
+fill_own_copies (SandboxShareStatus *shown, int records_fd)
+{
+  sandbox_autofd int root_fd = _sandbox_share_root_fd (shown->source, NULL);
+  g_autoptr (SandboxBase) base =
+      root_fd < 0 ? NULL : _sandbox_base_open (root_fd, records_fd, shown->name, NULL);
+  g_autoptr (GPtrArray) paths = NULL;
+
+  if (base == NULL)
+    return;
+  paths = _sandbox_base_list_outdated (base, root_fd, OWN_COPIES_MAX);
+  for (guint i = 0; i < paths->len; i++)
+    g_ptr_array_add (shown->own_copies, sandbox_escape (paths->pdata[i], -1, 4096));
+}
+
+static void
+fill_copies (SandboxMachine *machine, SandboxMachineStatus *status)
+{
+  sandbox_autofd int records_fd = _sandbox_records_look (machine);
+
+  for (guint i = 0; records_fd >= 0 && i < status->shares->len; i++)
+    {
+      SandboxShareStatus *shown = status->shares->pdata[i];
+
+      if (strcmp (shown->mode, "review") == 0)
+        fill_own_copies (shown, records_fd);
+    }
 }
 
 /* libvirt writes memory in KiB whatever unit it was given in. */
@@ -348,5 +382,6 @@ sandbox_machine_get_status (SandboxMachine *machine, GCancellable *cancellable, 
   if (_sandbox_pieces_running (&pieces) && state_fd >= 0
       && !fill_running (machine, status, state_fd, error))
     return NULL;
+  fill_copies (machine, status);
   return g_steal_pointer (&status);
 }

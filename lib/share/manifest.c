@@ -212,3 +212,45 @@ _sandbox_base_save_applied (SandboxBase *base, int dir_fd, const char *tag, GErr
   _sandbox_merge_forget_bases (dir_fd, tag, base->applied);
   return TRUE;
 }
+
+static int
+compare_paths (gconstpointer a, gconstpointer b)
+{
+  return _sandbox_path_compare (*(const char *const *)a, *(const char *const *)b);
+}
+
+/* A layer over it has an entry for what was there when the layer began, or is there by the machine.
+ * What it made and discarded again left none. */
+static gboolean
+has_entry (const SandboxBase *base, const char *path, const SandboxNode *applied)
+{
+  SandboxNode began;
+
+  return applied->type != SANDBOX_NODE_ABSENT
+         || (_sandbox_records_find (base->manifest, path, &began)
+             && began.type != SANDBOX_NODE_ABSENT);
+}
+
+GPtrArray *
+_sandbox_base_list_outdated (const SandboxBase *base, int root_fd, guint max)
+{
+  GPtrArray *paths = g_ptr_array_new_with_free_func (g_free);
+  GHashTableIter iter;
+  gpointer path, node;
+
+  g_hash_table_iter_init (&iter, base->applied);
+  while (paths->len < max && g_hash_table_iter_next (&iter, &path, &node))
+    {
+      SandboxNode now;
+
+      if (!has_entry (base, path, node) || !_sandbox_tree_look (root_fd, path, &now, NULL))
+        continue;
+      /* of what was merged the mode is the machine's */
+      if (((const SandboxNode *)node)->merged)
+        now.mode = ((const SandboxNode *)node)->mode;
+      if (!_sandbox_node_untouched (node, &now))
+        g_ptr_array_add (paths, g_strdup (path));
+    }
+  g_ptr_array_sort (paths, compare_paths);
+  return paths;
+}

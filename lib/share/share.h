@@ -192,6 +192,11 @@ void _sandbox_base_find (const SandboxBase *base, const char *path, SandboxNode 
 void _sandbox_base_set_applied (SandboxBase *base, const char *path, const SandboxNode *node);
 /* The same content and the same origin, but touched by ourselves. */
 void _sandbox_base_retouch (SandboxBase *base, const char *path, const SandboxNode *now);
+/* Of what was applied or discarded, what this host has changed since: the machine's layer has a
+ * copy of its own there, which does not follow. Sorted, at most @max. (element-type utf8) (transfer
+ * full)
+ */
+GPtrArray *_sandbox_base_list_outdated (const SandboxBase *base, int root_fd, guint max);
 gboolean
 _sandbox_base_save_applied (SandboxBase *base, int dir_fd, const char *tag, GError **error);
 

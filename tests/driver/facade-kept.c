@@ -182,6 +182,54 @@ test_clone (void)
   world_clear (&world);
 }
 
+static void
+check_copies (const World *world, const char *expected)
+{
+  g_autoptr (GError) error = NULL;
+  g_autoptr (SandboxMachineStatus) status =
+      sandbox_machine_get_status (world->machine, NULL, &error);
+
+  g_assert_no_error (error);
+  for (guint i = 0; i < status->shares->len; i++)
+    {
+      const SandboxShareStatus *share = status->shares->pdata[i];
+
+      if (!g_str_equal (share->name, "project"))
+        continue;
+      g_assert_cmpuint (share->own_copies->len, ==, *expected != '\0' ? 1 : 0);
+      if (*expected != '\0')
+        g_assert_cmpstr (share->own_copies->pdata[0], ==, expected);
+      return;
+    }
+  g_assert_not_reached ();
+}
+
+/* What was applied is a copy in the machine; it is told of when this host has another one since.
+ * What the machine made and discarded is no entry of its layer any more. */
+static void
+test_own_copies (void)
+{
+  SandboxNode absent = { .type = SANDBOX_NODE_ABSENT, .has_hash = TRUE };
+  sandbox_autofd int root_fd = -1, records_fd = -1;
+  g_autoptr (SandboxBase) base = NULL;
+  World world;
+
+  world_init (&world);
+  check_copies (&world, "");
+  apply (&world);
+  check_copies (&world, "");
+  root_fd = open_dir (world.project);
+  records_fd = open_records (world.machine);
+  base = _sandbox_base_open (root_fd, records_fd, "project", NULL);
+  _sandbox_base_set_applied (base, "made", &absent);
+  g_assert_true (_sandbox_base_save_applied (base, records_fd, "project", NULL));
+  put (world.project, "made", "host\n");
+  check_copies (&world, "");
+  put (world.project, "old", "edited\n");
+  check_copies (&world, "old");
+  world_clear (&world);
+}
+
 static SandboxPlanShare *
 new_share (const char *tag, const char *source)
 {
@@ -327,6 +375,7 @@ main (int argc, char **argv)
   g_test_add_func ("/driver/kept/clone", test_clone);
   g_test_add_func ("/driver/kept/ended", test_ended);
   g_test_add_func ("/driver/kept/remove-share", test_remove_share);
+  g_test_add_func ("/driver/kept/own-copies", test_own_copies);
   g_test_add_func ("/driver/kept/too-large", test_too_large);
   status = g_test_run ();
   driver_test_remove_home (home);

@@ -113,6 +113,21 @@ nothing_to_save() {
 	eq "$(unapplied)" some
 }
 
+# What was applied is a copy in the machine, and says so when it is another one here by now.
+own_copies() {
+	vms start --timeout 15m keep
+	in_guest keep 'echo most >>~/project/one'
+	vms apply keep
+	lacks "$(vms status keep)" 'own copy'
+	as_user sh -c 'echo host >>"$1/one"' sh "$PROJECT"
+	contains "$(vms status keep)" 'own copy +kept: one: edited here'
+	eq "$(in_guest keep 'tail -n 1 ~/project/one')" most
+	vms recreate --yes --discard-changes keep
+	lacks "$(vms status keep)" 'own copy'
+	eq "$(in_guest keep 'tail -n 1 ~/project/one')" host
+	vms stop --timeout 5m keep
+}
+
 # A share that is taken out of a machine that is off takes no changes with it.
 removed_share() {
 	vms create gone --share "$PROJECT:~/project"
@@ -128,6 +143,30 @@ removed_share() {
 	contains "$(vms diff --from "$(ls -d "$SAVED"/gone-*)" gone)" '^\+kept$'
 	rm -rf "$SAVED"
 	no_reader_remains
+}
+
+# As docs/tutorial.md has it.
+commits_of_a_saved_set() {
+	local saved
+	rm -rf "$PROJECT-git"
+	as_user sh -euc 'git init -q -b main "$1"; cd "$1"; git config user.name t; git config user.email t@localhost
+		echo 1 >f; git add f; git commit -qm one' sh "$PROJECT-git"
+	vms create gits --share "$PROJECT-git:~/web"
+	vms start --timeout 15m gits
+	in_guest gits 'cd ~/web; git commit -q --allow-empty -m two; git gc -q'
+	vms recreate --yes gits 2>"$T/err"
+	contains "$(cat "$T/err")" 'commits that were not pulled'
+	saved=$(ls -d "$SAVED"/gits-*)
+	vms diff --from "$saved" gits 2>"$T/err"
+	contains "$(cat "$T/err")" 'commits stay in kept-git.tar there'
+	contains "$(vms pull gits 2>&1)" 'no commits'
+	vms cp "$saved/kept-git.tar" gits:
+	vms ssh gits -- 'mkdir saved && sudo tar -xf kept-git.tar -C saved --xattrs --xattrs-include=trusted.overlay.*'
+	vms ssh gits -- 'sudo mount -t overlay -o lowerdir=saved:/run/vms/lower/kept-git saved ~/web'
+	vms pull gits
+	eq "$(as_user git -C "$PROJECT-git" log --format=%s refs/vms/gits/main)" $'two\none'
+	vms destroy --yes --discard-changes gits
+	rm -rf "$SAVED" "$PROJECT-git"
 }
 
 running_machine() {
@@ -202,7 +241,9 @@ fi
 t "destroy saves them first; from there they are shown and applied" destroy_saves_them
 if full; then
 	t "a machine without changes is not read, and destroyed at once" nothing_to_save
+	t "what was applied, and edited since, is named" own_copies
 	t "a share that is taken away from a stopped machine leaves its changes" removed_share
+	t "commits that nobody pulled are in what is saved, and said to be" commits_of_a_saved_set
 	t "recreate of a running machine saves what it has" running_machine
 	t "the end of a throwaway machine saves what it changed" throwaway
 	t "a hostile layer, and a plug that was pulled: read, refused, the disk stays as it was" hostile_layer

@@ -421,8 +421,6 @@ may_apply (const Apply *apply, const SandboxChangeRow *row)
     return FALSE;
   if (row->pub.state == SANDBOX_CHANGE_CONFLICT && !apply->options->replace_conflicts)
     return FALSE;
-  if (row->pub.unseen && apply->options->only_shown)
-    return FALSE;
   return row->pub.risk != SANDBOX_CHANGE_RUNS || apply->options->include_runs;
 }
 

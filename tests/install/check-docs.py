@@ -30,7 +30,11 @@ def commands(text):
 
 def problem(vms, line):
     """What is wrong with the command, None if nothing."""
-    words = [word.strip("[]") for word in shlex.split(line.rstrip("./,"))[1:]]
+    try:
+        words = shlex.split(line.rstrip("./,"))
+    except ValueError:  # cut within quotes: what is for the guest's shell
+        words = line.split()
+    words = [word.strip("[]") for word in words[1:]]
     while words and words[0] in ("-c", "--passphrase-fd", "-q", "-v"):
         words = words[1:] if words[0] in ("-q", "-v") else words[2:]
     if not words or not re.match(r"^[a-z-]+$", words[0]):

@@ -127,8 +127,10 @@ class Client:
             channel._set_window(WINDOW_BYTES, PACKET_BYTES)
         transport._send_user_message(message)
         answered = event.wait(WAIT_SECONDS)
-        opened = answered and transport._channels.get(number_here) is not None
-        self.say(name, "opened" if opened else "refused" if answered else "silent")
+        # a connection that ends answers everything; a channel that was confirmed is active
+        opened = answered and transport._channels.get(number_here) is not None and channel.active
+        gone = answered and not opened and not transport.is_active()
+        self.say(name, "opened" if opened else "gone" if gone else "refused" if answered else "silent")
         return channel if opened else None
 
     def use(self, name, channel):

@@ -184,9 +184,9 @@ killed_anywhere() {
 		[ "${fault#export:clean:}" != "$fault" ] || [ "${fault#export:publish:after}" != "$fault" ] || [ ! -e "$TEST_HOME/out.vms" ] ||
 			fail "$fault: there is half a file"
 		rm -f "$TEST_HOME/out.vms"
-		# with its profile it is a machine
-		[ ! -e "$PROFILES/imp.profile" ] || vms destroy --yes imp
 		vms doctor --repair --yes >/dev/null 2>&1
+		# with a definition and a disk it is a machine, which repair leaves alone
+		[ -z "$(domain_state imp)" ] || vms destroy --yes imp
 		vms image remove imported >/dev/null 2>&1 || true
 		eq "$(volumes)" "$before" "volumes after $fault"
 		nothing_remains imp

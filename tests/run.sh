@@ -23,7 +23,8 @@ usage() {
 	cat <<END
 usage: tests/run.sh [--full] [--seed N] [--keep] [SUITE[:PATTERN]...]
 
-  --full      whole matrices instead of a sample of them, other images, valgrind, analyzer
+  --full      whole matrices instead of a sample of them, all files of tests/vm instead of a third of those that take
+              turns, other images, valgrind, analyzer
   --seed N    choose the sample as an earlier run did
   --keep      leave the test user, its machines and the log files
 
@@ -296,14 +297,31 @@ vm_lane() {
 	while file=$(next_file) && [ -n "$file" ]; do vm_file "$file"; done
 }
 
+# Files that say "# in turns" show what seldom breaks, or is slow to show. Each run takes a third of them, which the seed chooses.
+files_in_turn() {
+	local file files=()
+
+	mapfile -t files < <(grep -lE '^# in turns$' "$top"/tests/vm/[0-9]*.sh)
+	for file in "${files[@]}"; do
+		printf '%s %s\n' "$(printf '%s %s' "$seed" "$(basename "$file")" | cksum | cut -d' ' -f1)" "$file"
+	done | sort -n | head -n $(((${#files[@]} + 2) / 3)) | cut -d' ' -f2-
+}
+
+# is_left_out FILE: not when it is asked for
+is_left_out() {
+	[ "$full" = no ] && [ -z "$pattern" ] && grep -qE '^# in turns$' "$1" && [[ $'\n'$in_turn$'\n' != *$'\n'$1$'\n'* ]]
+}
+
 # A file that says "# alone, first: WHY" or "# alone, last: WHY" gets the host for itself; the others run in lanes, next to each other.
 run_vm_suite() {
-	local pattern file lane jobs=() first=() last=() worldly=() others=()
+	local pattern file lane in_turn jobs=() first=() last=() worldly=() others=()
 
 	pattern=$(chosen vm) || return 0
+	in_turn=$(files_in_turn)
 	say "real machines (sample seed $seed, $lanes at once)"
 	for file in "$top"/tests/vm/[0-9]*.sh; do
 		[[ $(basename "$file" .sh) == *"$pattern"* ]] || continue
+		! is_left_out "$file" || continue
 		if grep -q '^# alone, first: ' "$file"; then
 			first+=("$file")
 		elif grep -q '^# alone, last: ' "$file"; then

@@ -6,6 +6,7 @@
 # All that happens in a network namespace and a mount namespace of this test, with a libvirt of its own in there. The way out of
 # it ends in another namespace, where what gets there is recorded: whatever is missing, nothing leaves this host. Without --full a
 # sample of the parts is taken away.
+# in turns
 if [ -z "${GUARD_WORLD:-}" ]; then
 	GUARD_WORLD=yes exec unshare --net --mount --propagation private bash "$0" "$@"
 fi

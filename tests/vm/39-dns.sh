@@ -2,6 +2,7 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
 # What a guest learns by asking names, whom it may ask, and what its questions and connections cost the host. A resolver of
 # the test's own stands for the host's, and others for those of a LAN and of the internet. The numbers are rows of the list of threats.
+# in turns
 # shellcheck source=tests/vm/lib.sh
 . "$(dirname "$0")/lib.sh"
 # shellcheck source=tests/vm/isolation-lib.sh

@@ -1,6 +1,7 @@
 #!/bin/bash
 # SPDX-License-Identifier: LGPL-2.1-or-later
 # Identity: keys made on the host, known before first contact, told to nobody; nothing of the host's is offered to a guest.
+# in turns
 # shellcheck source=tests/vm/lib.sh
 . "$(dirname "$0")/lib.sh"
 

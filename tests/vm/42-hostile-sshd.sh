@@ -3,6 +3,7 @@
 # A guest whose root runs an ssh server of its own, with the machine's real host key, that asks the host's ssh for what nobody offered: connections
 # to other ports and sockets, the agent, the display, listeners, other keys. The judges are listeners of the host that nobody may reach,
 # and the host's table of listeners; the server's own log shows that it asked.
+# in turns
 # shellcheck source=tests/vm/lib.sh
 . "$(dirname "$0")/lib.sh"
 

@@ -2,6 +2,7 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
 # Directories of a share that are on the machine's disk (shadow=): from its boot on, for a share that comes while it runs, over reboots,
 # and against a tree that has a link where one is to be. The host judges by its own directory.
+# in turns
 # shellcheck source=tests/vm/lib.sh
 . "$(dirname "$0")/lib.sh"
 

@@ -2,6 +2,7 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
 # Commits that are made in a machine come to the host as objects and refs, and as nothing else; a guest that lies, floods or plants gets
 # nothing in. In the guest a copy lies over the share, so that its repository is another one than the host's.
+# in turns
 # shellcheck source=tests/vm/lib.sh
 . "$(dirname "$0")/lib.sh"
 

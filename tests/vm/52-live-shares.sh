@@ -2,6 +2,7 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
 # Shares that come and go while the machine runs: plugged, mounted, watched, reviewed like those of a profile; gone when removed, or when
 # their time is over, whatever the machine's root does. The judge of "gone" is libvirt and the host's process table.
+# in turns
 # shellcheck source=tests/vm/lib.sh
 . "$(dirname "$0")/lib.sh"
 

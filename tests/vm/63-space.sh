@@ -2,6 +2,7 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
 # What two states of a disk differ in, read by a throwaway machine; and a host's disk that is full: the machine stands still,
 # loses nothing, and goes on when there is room.
+# in turns
 # shellcheck source=tests/vm/lib.sh
 . "$(dirname "$0")/lib.sh"
 

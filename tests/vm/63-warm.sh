@@ -2,6 +2,7 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
 # Warm starts: a fresh machine goes on from the kept memory of a boot, as another machine; whatever is wrong with that memory, it
 # boots; a disk that was written to never meets it; throwaway machines from one memory share nothing that should be their own.
+# in turns
 # shellcheck source=tests/vm/lib.sh
 . "$(dirname "$0")/lib.sh"
 

@@ -2,6 +2,7 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
 # Suspend and resume: what ran goes on where it was, shares and ports come back, the clock is right; while it is suspended nothing boots it or
 # touches its disk; memory never meets a disk that was written to since, whatever is killed, and whoever starts it beside us.
+# in turns
 # shellcheck source=tests/vm/lib.sh
 . "$(dirname "$0")/lib.sh"
 

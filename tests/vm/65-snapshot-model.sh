@@ -2,6 +2,7 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
 # Snapshots, reverts, deletes and copies in random order, without a guest: what every disk and every snapshot holds is compared
 # with a model after each step. The seed is printed; VMS_TESTS_SEED chooses it.
+# in turns
 # shellcheck source=tests/vm/lib.sh
 . "$(dirname "$0")/lib.sh"
 

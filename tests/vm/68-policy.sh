@@ -2,6 +2,7 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
 # [policy] forbid=: for each name that the profile credentials forbids, what provisioning, the machine's apt and
 # `vms verify` do about it, however it comes. No network is needed: the machine has a package archive of its own.
+# in turns
 # shellcheck source=tests/vm/lib.sh
 . "$(dirname "$0")/lib.sh"
 

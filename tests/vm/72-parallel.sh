@@ -3,6 +3,7 @@
 # Starts, stops and destroys of the same machines by many commands at once: each ends with a status that it may have, and at the end
 # nothing is left, neither of libvirt's nor of the kernel's nor of ours.
 # alone, last: it compares what the whole kernel has before and after.
+# in turns
 # shellcheck source=tests/vm/lib.sh
 . "$(dirname "$0")/lib.sh"
 

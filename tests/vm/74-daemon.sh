@@ -4,6 +4,7 @@
 # says: the machine starts, every snapshot that was reported is there and equal, its files are whole, nothing is orphaned. With --full at
 # each step of the program's own tables; otherwise at two. (65-merge kills QEMU where it matters most.)
 # alone, last: it kills the host's libvirtd.
+# in turns
 # shellcheck source=tests/vm/lib.sh
 . "$(dirname "$0")/lib.sh"
 

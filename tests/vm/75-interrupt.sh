@@ -1,6 +1,7 @@
 #!/bin/bash
 # SPDX-License-Identifier: LGPL-2.1-or-later
 # Ctrl-C at any point leaves a consistent state; two commands on one machine wait for each other.
+# in turns
 # shellcheck source=tests/vm/lib.sh
 . "$(dirname "$0")/lib.sh"
 

@@ -2,6 +2,7 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
 # Once the image is there, nothing needs a network: everything in a network name space of its own, which has no way out,
 # with a libvirtd of its own (the host's network and libvirt are not touched).
+# in turns
 # shellcheck source=tests/vm/lib.sh
 . "$(dirname "$0")/lib.sh"
 

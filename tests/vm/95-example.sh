@@ -2,6 +2,7 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
 # The examples: a program, built against the installed library through pkg-config only, that runs a throwaway machine; a script that
 # runs a project's tests in rounds.
+# in turns
 # shellcheck source=tests/vm/lib.sh
 . "$(dirname "$0")/lib.sh"
 

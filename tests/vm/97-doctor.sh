@@ -1,6 +1,7 @@
 #!/bin/bash
 # SPDX-License-Identifier: LGPL-2.1-or-later
 # doctor says what the host can do; --repair finds what killed commands left, shows it, and removes it and nothing else.
+# in turns
 # shellcheck source=tests/vm/lib.sh
 . "$(dirname "$0")/lib.sh"
 

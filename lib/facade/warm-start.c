@@ -172,8 +172,9 @@ _sandbox_warm_end_start (SandboxWork *work, GError **error)
  * what is on that disk. So both happen here and nowhere else: the layer is made, which fails when
  * there is a volume of that name; it stands on the frozen layer, to which nothing has a way to
  * write; and the memory goes on over that new layer and no other. There is no way to hand in a
- * layer that something was written to. Whatever ends this between the two leaves a disk as after a
- * power cut, right after a sync, and the next start, which finds a disk, boots it. */
+ * layer that something was written to. A note stands from here on until the machine has its
+ * identity: whatever ends this in between, the next verb ends what runs and removes that layer, on
+ * which nothing of its user's has been; and a start that finds a disk boots it. */
 static gboolean
 restore (gpointer data, GCancellable *cancellable, GError **error)
 {

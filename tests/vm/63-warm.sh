@@ -131,6 +131,20 @@ layers() {
 }
 
 # Killed between the new layer and the memory: that layer is a disk as after a power cut, and is booted.
+# Its memory goes on, and it is not yet itself: the next command ends it with its disk, and begins anew.
+killed_before_it_is_itself() {
+	local have=0
+	without_disk
+	SANDBOX_FAULT=warm-start:adopt:before:kill vms start warm || have=$?
+	eq "$have" 137
+	eq "$(domain_state warm)" running
+	[ -e "$STATE/warm/restored" ] || fail "no note"
+	vms start warm
+	eq "$(started warm)" warm
+	[ ! -e "$STATE/warm/restored" ] || fail "the note is still there"
+	is_itself
+}
+
 killed_between() {
 	local have=0
 	without_disk
@@ -139,8 +153,11 @@ killed_between() {
 	eq "$have" 137
 	eq "$(domain_state warm)" "shut off"
 	eq "$(layers)" 1 layers
+	# nothing has run on that layer: it goes, and another one is made
 	vms start warm
-	eq "$(started warm)" boot
+	eq "$(started warm)" warm
+	eq "$(layers)" 1 layers
+	[ ! -e "$STATE/warm/restored" ] || fail "the note is still there"
 	lacks "$(in_guest warm 'sudo dmesg')" 'EXT4-fs error|corrupt'
 	is_itself
 }
@@ -241,7 +258,8 @@ t "it is the machine itself: keys, share, clock; the keys of the boot open nothi
 t "recreated: from the same memory, onto a new disk, with fresh random numbers" recreates
 t "a disk that was written to is booted, never restored onto" boots_its_disk
 t "two throwaway machines of one memory differ in all that is their own" throwaways_differ
-t "killed between layer and memory: boots that layer" killed_between
+t "killed between layer and memory: begins anew, on another layer" killed_between
+t "killed before it has its identity: begins anew" killed_before_it_is_itself
 t "another profile: the kept memory is removed, --boot keeps none" is_invalid
 if full; then
 	for point in $(points); do

@@ -208,6 +208,23 @@ resolve_names (SandboxPlan *plan, SandboxProfile *profile, const SandboxIdentity
   plan->gid = identity->gid > 0 ? identity->gid : plan->uid;
 }
 
+/* KVM tells the guest how fast its time stamp counter is; on an emulated processor the kernel
+ * measures that, and on a busy host now and then is wrong by a factor of forty. Then it must not be
+ * told to trust the counter: it compares it with another clock, and takes that one. */
+static char *
+make_cmdline (const SandboxPlan *plan, const char *image)
+{
+  g_auto (GStrv) words = g_strsplit_set (image, " \n", -1);
+  g_autoptr (GStrvBuilder) kept = g_strv_builder_new ();
+  g_auto (GStrv) list = NULL;
+
+  for (char **word = words; *word != NULL; word++)
+    if (**word != '\0' && (plan->accel == SANDBOX_ACCEL_KVM || strcmp (*word, "tsc=reliable") != 0))
+      g_strv_builder_add (kept, *word);
+  list = g_strv_builder_end (kept);
+  return g_strjoinv (" ", list);
+}
+
 /* Without an image (a look at what would be done, before one is built) these are "". */
 static void
 resolve_image (SandboxPlan *plan, const SandboxIdentity *identity)
@@ -216,8 +233,7 @@ resolve_image (SandboxPlan *plan, const SandboxIdentity *identity)
   plan->image_disk = g_strdup (identity->image_disk ? identity->image_disk : "");
   plan->image_kernel = g_strdup (identity->image_kernel ? identity->image_kernel : "");
   plan->image_initrd = g_strdup (identity->image_initrd ? identity->image_initrd : "");
-  plan->cmdline = g_strdup (identity->image_cmdline ? identity->image_cmdline : "");
-  g_strstrip (plan->cmdline);
+  plan->cmdline = make_cmdline (plan, identity->image_cmdline ? identity->image_cmdline : "");
 }
 
 SandboxPlan *
@@ -234,9 +250,10 @@ _sandbox_plan_resolve (SandboxProfile *profile, const SandboxFacts *facts,
   plan->host = g_array_ref (_sandbox_profile_values (profile)->host);
   plan->forbid = g_strdupv (_sandbox_profile_values (profile)->forbid);
   resolve_names (plan, profile, identity);
+  if (!resolve_driver (plan, facts, error) || !resolve_accel (plan, profile, facts, error))
+    return NULL;
   resolve_image (plan, identity);
-  if (!resolve_driver (plan, facts, error) || !resolve_accel (plan, profile, facts, error)
-      || !resolve_size (plan, profile, facts, identity, error)
+  if (!resolve_size (plan, profile, facts, identity, error)
       || !resolve_sharing (plan, profile, facts, identity, error)
       || !resolve_network (plan, profile, facts, identity, error))
     return NULL;

@@ -2,7 +2,6 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
 # Somebody takes the host's packet filter rules away, whole or in parts, while a guest sends without pause: vms-guard cuts the
 # machine off, pauses it, has the rules made again and lets it go on. Without the guard the same lets the guest out.
-#
 # All that happens in a network namespace and a mount namespace of this test, with a libvirt of its own in there. The way out of
 # it ends in another namespace, where what gets there is recorded: whatever is missing, nothing leaves this host. Without --full a
 # sample of the parts is taken away.

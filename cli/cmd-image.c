@@ -20,15 +20,11 @@ build_layers (VmsContext *context, const VmsArgs *args, SandboxHost *host, VmsPr
               char **ret_id, GError **error)
 {
   SandboxProvisionOptions options = SANDBOX_PROVISION_OPTIONS_INIT;
-  g_autofree char *id = NULL;
 
   options.update = vms_args_has (args, "update");
   options.debug = vms_args_has (args, "debug");
-  if (!sandbox_host_provision (host, args->operands[0], &options, vms_progress_update, progress,
-                               context->cancellable, &id, error))
-    return FALSE;
-  *ret_id = g_strconcat ("layer-", id, NULL);
-  return TRUE;
+  return sandbox_host_provision (host, args->operands[0], &options, vms_progress_update, progress,
+                                 context->cancellable, ret_id, error);
 }
 
 /* What is neither is taken for a misspelt recipe. */

@@ -37,7 +37,7 @@ everything() {
 		"${virsh[@]}" nwfilter-list
 		"${virsh[@]}" vol-list --pool vms
 		"${virsh[@]}" secret-list
-	} | grep -E "(^|[ .])vms-$(id -u)-" | sort
+	} | { grep -E "(^|[ .])vms-$(id -u)-" || true; } | sort
 	find "${XDG_DATA_HOME:-$HOME/.local/share}/vms" -mindepth 1 -maxdepth 1 | sort
 	pgrep -u "$(id -u)" -fl 'sandbox-keeper|ssh .*/vms/' || true
 }

@@ -63,9 +63,10 @@ gboolean sandbox_machine_provision (SandboxMachine *machine, SandboxProgressFunc
                                     gpointer user_data, GCancellable *cancellable,
                                     guint *ret_n_steps, GError **error);
 /* Makes the layers of @profile_name's [provision], as far as they are not there, on the newest
- * image of that profile; the image too, if there is none. INVALID when the profile provisions
- * nothing; GUEST or TIMED_OUT when a step fails: its layer is not made, those before it stay.
- * @ret_id (nullable): id of the last layer. */
+ * image of that profile; the image too, if there is none. GUEST or TIMED_OUT when a step fails: its
+ * layer is not made, those before it stay.
+ * @ret_id (nullable): what its machines start from, as sandbox_host_list_images calls it: the last
+ * layer, or the image when the profile provisions nothing. */
 gboolean sandbox_host_provision (SandboxHost *host, const char *profile_name,
                                  const SandboxProvisionOptions *options,
                                  SandboxProgressFunc progress, gpointer user_data,

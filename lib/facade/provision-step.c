@@ -78,12 +78,7 @@ sandbox_host_provision (SandboxHost *host, const char *profile_name,
   layering.debug = own.debug;
   if (!_sandbox_layers_ensure (&layering, image, &id, cancellable, error))
     return FALSE;
-  if (id == NULL)
-    return sandbox_fail (error, SANDBOX_ERROR_INVALID,
-                         "image build %s: the profile provisions nothing ([provision]), so there "
-                         "is nothing to build but its image %s",
-                         profile_name, image_id);
   if (ret_id != NULL)
-    *ret_id = g_steal_pointer (&id);
+    *ret_id = id != NULL ? g_strconcat ("layer-", id, NULL) : g_steal_pointer (&image_id);
   return TRUE;
 }

@@ -13,8 +13,31 @@ for layer in json.load(sys.stdin)['layers']:
     if layer['uid'] == $TEST_UID: print(layer['id'])"
 }
 
+# Volumes of layers but those of other users, who may make some meanwhile.
 layer_files() {
-	root_virsh vol-list --pool vms | awk '$1 ~ /^layer[.]/ { print $1 }'
+	local others
+	others=$(vms image list --json | python3 -c "import json, sys
+for layer in json.load(sys.stdin)['layers']:
+    if layer['uid'] != $TEST_UID: print(layer['id'].replace('layer-', 'layer.', 1) + '.')")
+	root_virsh vol-list --pool vms | awk '$1 ~ /^layer[.]/ { print $1 }' | grep -vF "${others:-none}" || true
+}
+
+# What is half there may be another user's; it is whole or gone soon.
+no_half_layers() {
+	[ "$(layer_files | sed -n 's/[.]json$//p')" = "$(layer_files | sed -n 's/[.]qcow2$//p')" ]
+}
+
+# eventually COMMAND...: within two minutes
+eventually() {
+	local end=$((SECONDS + 120))
+	until "$@"; do
+		[ "$SECONDS" -lt "$end" ] || fail "$*: not so, but $(layer_files | tr '\n' ' ')"
+		sleep 1
+	done
+}
+
+layers_are() {
+	[ "$(layer_files)" = "$1" ]
 }
 
 remove_layers() {
@@ -199,7 +222,7 @@ leaves_the_layer_alone() {
 update_makes_it_anew() {
 	local old new
 	old=$(layers)
-	vms destroy --yes --if-exists p1 p2
+	vms destroy --yes --if-exists --keep-profile p1 p2
 	write_script user.sh <<<$'#!/bin/sh\n{ id -un && pwd; } >user-ran'
 	new=$(vms image build p1 --update)
 	[ "$new" != "$old" ] || fail "it is the same: $new"
@@ -213,13 +236,14 @@ update_makes_it_anew() {
 # failing [TIMEOUT]: the script stands in bad.sh; starts p3, which must fail and leave nothing
 failing() {
 	local before
+	eventually no_half_layers
 	before=$(layer_files)
 	write_profile p3 <<-END
 		setup=bad.sh
 		timeout=${1:-60m}
 	END
 	status "${2:-1}" vms start p3 2>"$T/errors"
-	eq "$(layer_files)" "$before" "layers"
+	eventually layers_are "$before"
 	lacks "$(vms list)" '^run-'
 	nothing_remains p3
 	contains "$(cat "$T/errors")" '--debug'
@@ -293,13 +317,14 @@ goes_on_where_it_failed() {
 
 is_killed_at() {
 	local before have=0
+	eventually no_half_layers
 	before=$(layer_files)
 	SANDBOX_FAULT=provision:$1:$2:kill vms start p3 >/dev/null 2>&1 || have=$?
 	eq "$have" 137 "exit status"
 	contains "$(layer_files)" "${before:-^$}"
 	vms list >/dev/null
 	vms doctor --repair --yes >/dev/null 2>&1 || true
-	eq "$(layer_files)" "$before" "layers after $1"
+	eventually layers_are "$before"
 	lacks "$(vms list)" '^run-'
 }
 

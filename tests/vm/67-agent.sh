@@ -15,6 +15,7 @@ SERVICE=18477
 vms destroy --yes --if-exists helper plain >/dev/null 2>&1
 
 builds() {
+	as_user mkdir -p -m 0700 "$PROFILES"
 	printf '[profile]\ninherits=agent\n[network]\nhost=%s\n[provision]\ntimeout=4h\n' "$SERVICE" | as_user tee "$PROFILES/helper.profile" >/dev/null
 	as_user timeout 20000 vms -v image build helper 2>&1 | grep -vE 'Unpacking|Setting up|Preparing|Selecting|Get:' | tail -n 40
 	vms image list

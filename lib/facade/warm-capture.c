@@ -169,6 +169,14 @@ save_memory (gpointer data, GCancellable *cancellable, GError **error)
                                     error);
 }
 
+static gboolean
+trim_memory (gpointer data, GCancellable *cancellable, GError **error)
+{
+  const Capture *capture = data;
+
+  return _sandbox_warm_trim (capture->work, capture->warm, cancellable, error);
+}
+
 static void
 undo_memory (gpointer data)
 {
@@ -214,6 +222,7 @@ static const SandboxRow rows[] = {
   { { "ssh", "waiting for ssh", wait_for_ssh, NULL }, SANDBOX_ROW_REAL },
   { { "settle", "waiting until it has booted", settle, NULL }, SANDBOX_ROW_REAL },
   { { "memory", "keeping its memory", save_memory, undo_memory }, SANDBOX_ROW_REAL },
+  { { "trim", "leaving out of it what is empty", trim_memory, NULL }, SANDBOX_ROW_REAL },
   { { "manifest", "completing the warm image", write_manifest, undo_manifest }, SANDBOX_ROW_REAL },
 };
 const SandboxVerb _sandbox_verb_warm_capture = { "warm-capture", rows, G_N_ELEMENTS (rows) };

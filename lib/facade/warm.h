@@ -14,11 +14,6 @@
 /* Shares that a machine can have beside the spare ones, all of them plugged in while it runs. */
 #define SANDBOX_WARM_PORTS 4
 
-/* The balloon's driver tells the host of each free page once, and the host then takes it back.
- * After a restore all pages are in use on the host, so it must not have told of any before: it is
- * loaded by hand when the machine goes on. */
-#define SANDBOX_WARM_CMDLINE " modprobe.blacklist=virtio_balloon"
-
 /* --- warm-image.c */
 typedef struct _SandboxWarm SandboxWarm;
 struct _SandboxWarm
@@ -72,6 +67,12 @@ gboolean _sandbox_warm_capture (SandboxWork *work, SandboxWarm *warm, GCancellab
 /* What runs by the machine's name is a boot that is kept, by somebody who is gone, since we have
  * the lock: ends it. */
 gboolean _sandbox_warm_end_capture (SandboxWork *work, GError **error);
+
+/* --- warm-memory.c */
+/* Leaves out of the kept memory what a restore need not be told. Where libvirt's file is none that
+ * is understood, it stays as it is. */
+gboolean _sandbox_warm_trim (SandboxWork *work, const SandboxWarm *warm, GCancellable *cancellable,
+                             GError **error);
 
 /* --- warm-start.c */
 /* A machine that somebody who is gone had restored, and not finished: ends it, with its disk. */

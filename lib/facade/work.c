@@ -226,7 +226,7 @@ _sandbox_work_plan (SandboxMachine *machine, SandboxProfile *profile, const Sand
   g_autoptr (SandboxFacts) facts = _sandbox_virt_facts (host->virt, NULL, error);
   g_autofree char *subnet = NULL, *id = NULL, *stem = NULL, *disk = NULL, *kernel = NULL,
                   *initrd = NULL;
-  g_autofree char *volume = NULL, *cmdline = NULL, *machine_id = read_machine_id (machine);
+  g_autofree char *volume = NULL, *machine_id = read_machine_id (machine);
   g_auto (GStrv) below = NULL;
   SandboxIdentity identity = { 0 };
 
@@ -258,9 +258,7 @@ _sandbox_work_plan (SandboxMachine *machine, SandboxProfile *profile, const Sand
       identity.image_disk = image->disk;
       identity.image_kernel = image->kernel;
       identity.image_initrd = image->initrd;
-      cmdline = machine->for_warm ? g_strconcat (image->cmdline, SANDBOX_WARM_CMDLINE, NULL)
-                                  : g_strdup (image->cmdline);
-      identity.image_cmdline = cmdline;
+      identity.image_cmdline = image->cmdline;
       if (below == NULL)
         identity.layers = (const char *const *)image->layers;
       return resolve_plan (profile, facts, &identity, error);

@@ -45,7 +45,7 @@ static const char SETTLE[] =
  * made after them differs from what another machine from the same memory makes. The clock of the
  * machine stood still, its battery clock did not; the host's word counts where that is older. sshd
  * reads its host key when it starts. What nobody waits for comes a little later: the journal of the
- * new boot id, and the balloon, by which the host gets free memory back. */
+ * new boot id. */
 static const char ADOPT[] =
     "use strict; my (%h, $tar); binmode STDIN;\n"
     "while (<STDIN>) { chomp; last if $_ eq ''; my ($k, $v) = split / /, $_, 2; $h{$k} = $v }\n"
@@ -78,7 +78,7 @@ static const char ADOPT[] =
     "system('mount --bind /run/vms/boot_id /proc/sys/kernel/random/boot_id') == 0 or die 'boot "
     "id';\n"
     "exit 0 if fork; setpgrp; close STDOUT; close STDERR; sleep 3;\n"
-    "system('systemctl --no-block restart systemd-journald.service; modprobe virtio_balloon');\n";
+    "exec 'systemctl', '--no-block', 'restart', 'systemd-journald.service';\n";
 
 gboolean
 _sandbox_guest_settle (const SandboxSsh *ssh, GCancellable *cancellable, GError **error)

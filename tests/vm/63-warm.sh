@@ -67,6 +67,8 @@ begins() {
 	stands_on warm "$POOL/warm.$(kept warm).qcow2"
 	eq "$(stat -c %a "$POOL/warm.$(kept warm).mem")" 600 "mode of the memory"
 	contains "$(vms image list)" "^warm .*warm-$(kept warm)"
+	# a restore puts no more of its memory in use than it had in use
+	eq "$(awk '/^RssShmem/ { print ($2 < 512 * 1024) ? "little" : $2 }' "/proc/$(qemu_pid warm)/status")" little "memory in use"
 }
 
 # The machine's own keys, its share, the right time, a system that runs.

@@ -4,11 +4,10 @@
 // whole.
 #include "facade/export.h"
 
+#include "base/new-file.h"
 #include "guest/archive.h"
 
-#include <errno.h>
 #include <fcntl.h>
-#include <stdio.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <sys/statvfs.h>
@@ -18,12 +17,12 @@ struct _SandboxExport
 {
   const char *path;
   gboolean replace;
-  int dir_fd, fd;
-  char *name,
-      *temporary; /* of the file, in its directory; until the end it has none, if possible */
-  char *source;   /* the volume that is the disk now */
-  char *flat;     /* the volume that it becomes */
-  gboolean made_flat, nameless;
+  int dir_fd;
+  char *name; /* of the file, in its directory */
+  SandboxNewFile file;
+  char *source; /* the volume that is the disk now */
+  char *flat;   /* the volume that it becomes */
+  gboolean made_flat;
   guint64 flat_bytes;
   SandboxArchiveWriter writer;
   SandboxWork *work; /* whose report is told of progress */
@@ -190,20 +189,12 @@ open_file (SandboxWork *work, GError **error)
   SandboxExport *export = work->export;
   struct statvfs info;
 
-  export->temporary = g_strdup_printf (".%.200s.%08x", export->name, g_random_int ());
-  export->fd = openat (export->dir_fd, ".", O_RDWR | O_TMPFILE | O_CLOEXEC, 0600);
-  export->nameless = export->fd >= 0;
-  /* not every file system has files without a name */
-  if (export->fd < 0)
-    export->fd = openat (export->dir_fd, export->temporary,
-                         O_RDWR | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0600);
-  if (export->fd < 0)
+  if (!sandbox_new_file_open (&export->file, export->dir_fd, export->name, export->replace, error))
     {
-      g_clear_pointer (&export->temporary, g_free);
-      return sandbox_fail_errno (error, errno, "export %s: making %s", work->machine->name,
-                                 export->path);
+      g_prefix_error (error, "export %s to %s: ", work->machine->name, export->path);
+      return FALSE;
     }
-  if (fstatvfs (export->fd, &info) == 0
+  if (fstatvfs (export->file.fd, &info) == 0
       && (guint64)info.f_bavail * info.f_frsize < export->flat_bytes)
     {
       g_autofree char *left = sandbox_size_human ((guint64)info.f_bavail * info.f_frsize);
@@ -294,7 +285,7 @@ write_file (gpointer data, GCancellable *cancellable, GError **error)
 
   if (!open_file (work, error))
     return FALSE;
-  _sandbox_archive_writer_init (&export->writer, export->fd);
+  _sandbox_archive_writer_init (&export->writer, export->file.fd);
   return write_texts (work, error) && write_part (work, work->image->kernel, cancellable, error)
          && write_part (work, work->image->initrd, cancellable, error)
          && write_volume (work, export->flat, export->flat_bytes, cancellable, error)
@@ -306,8 +297,7 @@ undo_write (gpointer data)
 {
   SandboxExport *export = ((SandboxWork *)data)->export;
 
-  if (export->temporary != NULL)
-    unlinkat (export->dir_fd, export->temporary, 0);
+  sandbox_new_file_clear (&export->file);
 }
 
 static gboolean
@@ -315,19 +305,11 @@ publish (gpointer data, GCancellable *cancellable, GError **error)
 {
   SandboxWork *work = data;
   SandboxExport *export = work->export;
-  guint flags = export->replace ? 0 : RENAME_NOREPLACE;
-  g_autofree char *self = g_strdup_printf ("/proc/self/fd/%d", export->fd);
 
-  if (export->nameless
-      && linkat (AT_FDCWD, self, export->dir_fd, export->temporary, AT_SYMLINK_FOLLOW) < 0)
-    return sandbox_fail_errno (error, errno, "export %s: giving %s a name", work->machine->name,
-                               export->path);
-  if (renameat2 (export->dir_fd, export->temporary, export->dir_fd, export->name, flags) < 0)
-    return sandbox_fail_errno (error, errno, "export %s: giving %s its name", work->machine->name,
-                               export->path);
-  g_clear_pointer (&export->temporary, g_free);
-  fsync (export->dir_fd);
-  return TRUE;
+  if (sandbox_new_file_publish (&export->file, error))
+    return TRUE;
+  g_prefix_error (error, "export %s to %s: ", work->machine->name, export->path);
+  return FALSE;
 }
 
 /* What was frozen for it is merged again. That it may not be now is no failure of the export: the
@@ -365,10 +347,9 @@ static void
 export_clear (SandboxExport *export)
 {
   _sandbox_archive_writer_clear (&export->writer);
-  sandbox_close_fd (&export->fd);
+  sandbox_new_file_clear (&export->file);
   sandbox_close_fd (&export->dir_fd);
   g_free (export->name);
-  g_free (export->temporary);
   g_free (export->source);
   g_free (export->flat);
 }
@@ -381,7 +362,9 @@ sandbox_machine_export (SandboxMachine *machine, const char *path,
 {
   SandboxExportOptions own = SANDBOX_EXPORT_OPTIONS_INIT;
   g_auto (SandboxWork) work = { 0 };
-  g_auto (SandboxExport) export = { .path = path, .dir_fd = -1, .fd = -1, .work = &work };
+  g_auto (SandboxExport) export = {
+    .path = path, .dir_fd = -1, .file = SANDBOX_NEW_FILE_INIT, .work = &work
+  };
 
   if (!_sandbox_options_copy (&own, sizeof own, options, error))
     return FALSE;

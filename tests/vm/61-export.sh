@@ -190,6 +190,31 @@ killed_anywhere() {
 		vms image remove imported >/dev/null 2>&1 || true
 		eq "$(volumes)" "$before" "volumes after $fault"
 		nothing_remains imp
+# Where files need a name from the beginning: what a killed export leaves goes with the next one to the same place.
+killed_beside_its_target() {
+	local place=$TEST_HOME/mounted have=0
+	as_user mkdir -p "$place" "$TEST_HOME/far"
+	mkfifo "$T/to-server"
+	chmod 666 "$T/to-server"
+	{ as_user /usr/lib/openssh/sftp-server <"$T/to-server" | sshfs -f -o passive,allow_other "far:$TEST_HOME/far" "$place" >"$T/to-server"; } &
+	until mountpoint -q "$place"; do sleep 0.2; done
+	SANDBOX_FAULT=export:write:after:kill vms export exp "$place/out.vms" || have=$?
+	eq "$have" 137
+	eq "$(ls -A "$place")" .out.vms.vms-part "what is there"
+	vms export exp "$place/out.vms"
+	eq "$(ls -A "$place")" out.vms "what is there"
+	have=0
+	SANDBOX_FAULT=export:write:after:stop vms export --force exp "$place/out.vms" &
+	until [ -e "$place/.out.vms.vms-part" ] && pgrep -u "$TEST_UID" -x vms -r T >/dev/null; do sleep 0.2; done
+	pkill -INT -u "$TEST_UID" -x vms
+	pkill -CONT -u "$TEST_UID" -x vms
+	wait $! || have=$?
+	eq "$have" 130 "exit status after Ctrl-C"
+	eq "$(ls -A "$place")" out.vms "what is there"
+	umount "$place"
+	rm -r "$place" "$TEST_HOME/far"
+}
+
 	done < <({ steps export && steps import; } | sample 4)
 	vms export exp "$TEST_HOME/again.vms"
 	file_is_whole "$TEST_HOME/again.vms"
@@ -201,6 +226,12 @@ t "exported while it runs" exports_while_it_runs
 passed || finish
 if full; then
 	t "exported while it is off" exports_while_it_is_off
+if command -v sshfs >/dev/null; then
+	t "killed, and interrupted, where no file is without a name" killed_beside_its_target
+	umount "$TEST_HOME/mounted" 2>/dev/null
+else
+	skip "killed, and interrupted, where no file is without a name" "sshfs is not here (apt-get install sshfs)"
+fi
 else
 	vms stop --force --timeout 20s exp >/dev/null 2>&1
 fi

@@ -7,6 +7,11 @@
 // layer has lost them, and says nothing. So the lower one goes only when QEMU has written out all
 // it has, and until then a note says which two layers are at work: with it, they still count as
 // standing on one another, and the copy is made once more.
+//
+// Where a machine runs on it, QEMU can do that with the top only. Further down it copies what a
+// layer has into the one below, and then the one above stands on that. The note is the same: the
+// layer that goes, and the one above it. As long as it is there, what it has is found in it,
+// however much of it is in the lower one already.
 #include "facade/layers.h"
 #include "facade/suspended.h"
 
@@ -14,8 +19,6 @@
 
 /* Every pass removes or merges at least one layer. */
 #define PASSES_MAX 1000
-/* On as many a disk gets slower to open; of a machine that is off they can all be merged. */
-#define LAYERS_DEEP 32
 
 char *
 _sandbox_layers_merge_object (SandboxMachine *machine)
@@ -48,10 +51,10 @@ on_transfer (guint64 done, guint64 total, gpointer data)
   _sandbox_report (&work->report, "merge", "merging layers", done, total);
 }
 
-/* What @layer has goes into @above, which then stands on what @layer stood on. */
+/* What @layer has goes into @above, or into what it stands on; on which @above stands then. */
 static gboolean
-copy_up (SandboxWork *work, SandboxLayer *layer, SandboxLayer *above, GCancellable *cancellable,
-         GError **error)
+copy (SandboxWork *work, SandboxLayer *layer, SandboxLayer *above, GCancellable *cancellable,
+      GError **error)
 {
   SandboxVirt *virt = work->host->virt;
   gboolean busy = _sandbox_pieces_running (&work->pieces);
@@ -63,6 +66,9 @@ copy_up (SandboxWork *work, SandboxLayer *layer, SandboxLayer *above, GCancellab
   if (busy && above == work->snapshot->layers->top)
     return _sandbox_virt_domain_pull (virt, work->machine->object, layer->below_path, on_transfer,
                                       work, cancellable, error);
+  if (busy && _sandbox_layer_is_in (above, work->snapshot->layers->top))
+    return _sandbox_virt_domain_commit (virt, work->machine->object, layer->path, layer->below_path,
+                                        on_transfer, work, cancellable, error);
   for (const char **path = below; *path != NULL; path++)
     g_ptr_array_add (paths, (gpointer)*path);
   if (*_sandbox_layer_base (above) != '\0')
@@ -81,7 +87,7 @@ merge_one (SandboxWork *work, SandboxLayer *layer, SandboxLayer *above, GCancell
   const SandboxMerge merge = { layer->volume, above->volume };
   gboolean of_top = _sandbox_layer_is_in (above, work->snapshot->layers->top);
 
-  return note (work, &merge, error) && copy_up (work, layer, above, cancellable, error)
+  return note (work, &merge, error) && copy (work, layer, above, cancellable, error)
          && _sandbox_virt_pool_refresh (work->host->virt, error) && note (work, NULL, error)
          && _sandbox_layers_reload (work, error)
          && (!of_top || _sandbox_layers_define (work, work->snapshot->layers->top, error))
@@ -92,7 +98,8 @@ merge_one (SandboxWork *work, SandboxLayer *layer, SandboxLayer *above, GCancell
 static gboolean
 can_merge (const SandboxWork *work, const SandboxLayer *above)
 {
-  return above != work->snapshot->layers->top || !_sandbox_pieces_running (&work->pieces)
+  return !_sandbox_layer_is_in (above, work->snapshot->layers->top)
+         || !_sandbox_pieces_running (&work->pieces)
          || work->pieces.virt_state == SANDBOX_VIRT_RUNNING;
 }
 
@@ -165,7 +172,7 @@ tidy_deep (SandboxWork *work, GCancellable *cancellable, GError **error)
 {
   if (!_sandbox_layers_reload (work, error))
     return FALSE;
-  return _sandbox_layer_depth (work->snapshot->layers->top) <= LAYERS_DEEP
+  return _sandbox_layer_depth (work->snapshot->layers->top) <= SANDBOX_LAYERS_DEEP
          || _sandbox_layers_tidy (work, cancellable, error);
 }
 

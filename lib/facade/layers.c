@@ -112,7 +112,9 @@ find_volume (const SandboxLayers *layers, const char *volume)
   return NULL;
 }
 
-/* The layer above says that it stands on what the merged one stood on. Whether it has what that one
+/* A merge that began, of two layers which are still there.
+ *
+ * The layer above says that it stands on what the merged one stood on. Whether it has what that one
  * has is not known: QEMU writes the former at once, and where the data are when it likes. */
 static void
 take_back_merge (SandboxLayers *layers, const SandboxMerge *merge)
@@ -120,8 +122,12 @@ take_back_merge (SandboxLayers *layers, const SandboxMerge *merge)
   SandboxLayer *layer = find_volume (layers, merge->volume);
   SandboxLayer *above = find_volume (layers, merge->above);
 
-  if (layer == NULL || above == NULL || above->below == layer
-      || strcmp (above->below_path, layer->below_path) != 0)
+  if (layer == NULL || above == NULL
+      || (above->below != layer && strcmp (above->below_path, layer->below_path) != 0))
+    return;
+  layers->merging = layer;
+  layers->merging_above = above;
+  if (above->below == layer)
     return;
   if (above->below != NULL)
     above->below->children--;
@@ -331,22 +337,45 @@ _sandbox_layers_above (const SandboxLayers *layers, const SandboxLayer *layer)
   return NULL;
 }
 
+/* Neither has a name, and nothing but @layer stands on the other: QEMU may write to that one. */
+static gboolean
+can_go_down (const SandboxLayers *layers, const SandboxLayer *layer)
+{
+  const SandboxLayer *below = layer->below;
+
+  return below != NULL && below->own && below->snapshot == NULL && below->children == 1
+         && !_sandbox_layer_is_needed (layers, below);
+}
+
+static gboolean
+can_merge (const SandboxLayers *layers, const SandboxLayer *layer, const SandboxLayer *above,
+           gboolean busy)
+{
+  if (!layer->own || layer->snapshot != NULL || layer == layers->top || layer->children != 1
+      || !above->own)
+    return FALSE;
+  if (busy && above != layers->top && _sandbox_layer_is_in (layer, layers->top))
+    return can_go_down (layers, layer);
+  /* what it would be merged into is read by another machine, which may run */
+  return !_sandbox_layer_is_needed (layers, above);
+}
+
 SandboxLayer *
 _sandbox_layers_find_merge (const SandboxLayers *layers, gboolean busy, SandboxLayer **ret_above)
 {
+  if (layers->merging != NULL)
+    {
+      if (!can_merge (layers, layers->merging, layers->merging_above, busy))
+        return NULL;
+      *ret_above = layers->merging_above;
+      return layers->merging;
+    }
   for (guint i = 0; layers->known && layers->top != NULL && i < layers->all->len; i++)
     {
       SandboxLayer *layer = layers->all->pdata[i];
-      SandboxLayer *above;
+      SandboxLayer *above = _sandbox_layers_above (layers, layer);
 
-      if (!layer->own || layer->snapshot != NULL || layer == layers->top || layer->children != 1)
-        continue;
-      above = _sandbox_layers_above (layers, layer);
-      if (!above->own
-          || (busy && above != layers->top && _sandbox_layer_is_in (layer, layers->top)))
-        continue;
-      /* what it would be merged into is read by another machine, which may run */
-      if (_sandbox_layer_is_needed (layers, above))
+      if (above == NULL || !can_merge (layers, layer, above, busy))
         continue;
       *ret_above = above;
       return layer;
@@ -372,5 +401,7 @@ _sandbox_layers_remove (SandboxLayers *layers, SandboxLayer *layer)
     layer->below->children--;
   if (layers->top == layer)
     layers->top = NULL;
+  if (layers->merging == layer || layers->merging_above == layer)
+    layers->merging = layers->merging_above = NULL;
   g_ptr_array_remove (layers->all, layer);
 }

@@ -19,6 +19,8 @@
 #define SANDBOX_SNAPSHOTS_MAX 128
 /* Layers on one another, shared ones and hidden ones included; libvirt ends at 200. */
 #define SANDBOX_LAYERS_MAX 160
+/* On more than that a disk gets slower to open: what nobody names any more is merged then. */
+#define SANDBOX_LAYERS_DEEP 32
 /* Those that a revert makes by itself; older ones go. */
 #define SANDBOX_SNAPSHOTS_AUTOMATIC_MAX 5
 /* Those that are made before a command; older ones go. */
@@ -77,6 +79,7 @@ typedef struct
   GPtrArray *entries; /* of SandboxSnapshotEntry, each of which has its layer */
   gboolean known;     /* there is a file of names: only then is a layer without one of no use */
   SandboxLayer *top;  /* NULL: its volume is gone, or was never made */
+  SandboxLayer *merging, *merging_above; /* of the merge that may not have ended; NULL: none */
 } SandboxLayers;
 void _sandbox_layers_free (SandboxLayers *layers);
 G_DEFINE_AUTOPTR_CLEANUP_FUNC (SandboxLayers, _sandbox_layers_free)
@@ -110,8 +113,10 @@ const SandboxLayer *_sandbox_layer_snapshot (const SandboxLayer *layer);
 gboolean _sandbox_layer_is_needed (const SandboxLayers *layers, const SandboxLayer *layer);
 /* One of no use; NULL when there is none. */
 SandboxLayer *_sandbox_layers_find_useless (const SandboxLayers *layers);
-/* One that can be merged into the layer above it; NULL when there is none. @busy: the machine runs,
- * so that of its own layers only the one below the top can be. */
+/* One that can be merged; NULL when there is none. What began comes first, and when it cannot be
+ * ended now, nothing else can: the note of it would be lost. @busy: the machine runs, so that of
+ * the layers that it reads only these can be: the one below the top, into that; and one without a
+ * name on another one without, into the lower. Else it is merged into the layer above it. */
 SandboxLayer *
 _sandbox_layers_find_merge (const SandboxLayers *layers, gboolean busy, SandboxLayer **ret_above);
 /* The layer that stands on @layer as the only one. */

@@ -84,6 +84,30 @@ adopt (SandboxLayers *layers)
   layers->known = TRUE;
 }
 
+/* So that the chain of a machine that runs for long is bounded by its snapshots. That it cannot be
+ * done now matters to nobody until there are too many. */
+static gboolean
+tidy_deep (SandboxWork *work, GCancellable *cancellable, GError **error)
+{
+  g_autoptr (GError) local = NULL;
+
+  if (_sandbox_layer_depth (work->snapshot->layers->top) <= SANDBOX_LAYERS_DEEP)
+    return TRUE;
+  /* what was named or lost its name until now, it has to know */
+  if (!_sandbox_layers_save (work, error))
+    return FALSE;
+  if (_sandbox_layers_tidy (work, cancellable, &local))
+    return TRUE;
+  if (g_cancellable_is_cancelled (cancellable) || !_sandbox_layers_reload (work, NULL)
+      || _sandbox_layer_depth (work->snapshot->layers->top) >= SANDBOX_LAYERS_MAX)
+    {
+      g_propagate_error (error, g_steal_pointer (&local));
+      return FALSE;
+    }
+  _sandbox_report (&work->report, "find", local->message, 0, 0);
+  return TRUE;
+}
+
 static gboolean
 check_room (SandboxWork *work, GCancellable *cancellable, GError **error)
 {
@@ -96,9 +120,7 @@ check_room (SandboxWork *work, GCancellable *cancellable, GError **error)
         "snapshot of %s: it has %d snapshots already, and no more are kept; remove "
         "some with `vms snapshot delete %s SNAPSHOT`",
         name, SANDBOX_SNAPSHOTS_MAX, name);
-  if (_sandbox_layer_depth (work->snapshot->layers->top) < SANDBOX_LAYERS_MAX)
-    return TRUE;
-  if (!_sandbox_layers_tidy (work, cancellable, error))
+  if (!tidy_deep (work, cancellable, error))
     return FALSE;
   if (_sandbox_layer_depth (work->snapshot->layers->top) < SANDBOX_LAYERS_MAX)
     return TRUE;

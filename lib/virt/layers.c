@@ -59,6 +59,15 @@ read_below (virDomainPtr domain)
              : NULL;
 }
 
+static gboolean
+fail_early (const char *name, GError **error)
+{
+  return sandbox_fail (error, SANDBOX_ERROR_FAILED,
+                       "Cannot merge layers of the disk of domain %s: the copy ended early; see "
+                       "the log of QEMU for why, most likely the host's disk is full",
+                       name);
+}
+
 /* Until libvirt's book says so, too. */
 static gboolean
 wait_settled (virDomainPtr domain, const char *name, const char *base, GError **error)
@@ -71,10 +80,7 @@ wait_settled (virDomainPtr domain, const char *name, const char *base, GError **
         return TRUE;
       g_usleep (POLL_USEC);
     }
-  return sandbox_fail (error, SANDBOX_ERROR_FAILED,
-                       "Cannot merge layers of the disk of domain %s: the copy ended early; see "
-                       "the log of QEMU for why, most likely the host's disk is full",
-                       name);
+  return fail_early (name, error);
 }
 
 static gboolean
@@ -117,6 +123,46 @@ pull (virDomainPtr domain, const char *name, const char *base, SandboxVirtTransf
          && wait_settled (domain, name, base, error);
 }
 
+/* Whether QEMU reads @path as a layer of the disk of @domain. */
+static gboolean
+has_layer (virDomainPtr domain, const char *path)
+{
+  char *xml = virDomainGetXMLDesc (domain, 0);
+  g_autoptr (xmlDoc) doc = xml ? sandbox_xml_parse ("domain XML of libvirt", xml, NULL) : NULL;
+  xmlNode *node = doc ? sandbox_xml_find (xmlDocGetRootElement (doc), "devices/disk") : NULL;
+  gboolean found = !node;
+
+  free (xml);
+  for (; node && !found; node = sandbox_xml_find (node, "backingStore"))
+    {
+      g_autofree char *file = sandbox_xml_dup (node, "source", "file");
+
+      found = g_strcmp0 (file, path) == 0;
+    }
+  return found;
+}
+
+static gboolean
+commit (virDomainPtr domain, const char *name, const char *layer, const char *base,
+        SandboxVirtTransferFunc progress, gpointer user_data, GCancellable *cancellable,
+        GError **error)
+{
+  virDomainBlockJobInfo info;
+
+  if (has_layer (domain, layer) && virDomainGetBlockJobInfo (domain, DISK, &info, 0) <= 0
+      && virDomainBlockCommit (domain, DISK, base, layer, 0, 0) < 0)
+    return _sandbox_virt_fail (error, "Cannot merge layers of the disk of domain %s", name);
+  if (!wait_job (domain, name, progress, user_data, cancellable, error))
+    return FALSE;
+  for (int i = 0; i < SETTLE_TRIES; i++)
+    {
+      if (!has_layer (domain, layer))
+        return TRUE;
+      g_usleep (POLL_USEC);
+    }
+  return fail_early (name, error);
+}
+
 /* A machine that is stopped has its disks written out, all that QEMU had of them in memory,
  * whatever the guest does. */
 static gboolean
@@ -136,6 +182,19 @@ _sandbox_virt_domain_pull (SandboxVirt *virt, const char *name, const char *base
   g_autoptr (virDomain) domain = conn ? need_domain (conn, name, error) : NULL;
 
   return domain && pull (domain, name, base, progress, user_data, cancellable, error)
+         && sandbox_fault_point ("layers", "merge", "copied", error)
+         && write_out (domain, name, error);
+}
+
+gboolean
+_sandbox_virt_domain_commit (SandboxVirt *virt, const char *name, const char *layer,
+                             const char *base, SandboxVirtTransferFunc progress, gpointer user_data,
+                             GCancellable *cancellable, GError **error)
+{
+  g_autoptr (virConnect) conn = _sandbox_virt_connection (virt, error);
+  g_autoptr (virDomain) domain = conn ? need_domain (conn, name, error) : NULL;
+
+  return domain && commit (domain, name, layer, base, progress, user_data, cancellable, error)
          && sandbox_fault_point ("layers", "merge", "copied", error)
          && write_out (domain, name, error);
 }

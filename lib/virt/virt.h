@@ -101,8 +101,17 @@ typedef void (*SandboxVirtTransferFunc) (guint64 done, guint64 total, gpointer u
 gboolean _sandbox_virt_domain_pull (SandboxVirt *virt, const char *name, const char *base,
                                     SandboxVirtTransferFunc progress, gpointer user_data,
                                     GCancellable *cancellable, GError **error);
-/* The same for the disk of @domain_xml (_sandbox_xml_merge_domain), which is there for this time
- * only, with its processors stopped; it ends with this process, too. */
+/* Copies what the layer @layer of the disk of the running domain @name has into @base, the one
+ * below it, on which the one above it stands then; and has it written out. When the disk has no
+ * such layer any more, only the latter. What ends this early leaves @layer as it is, and with it
+ * what is read from the disk; the one above may stand on @base by then, which may lack what was
+ * copied: @layer goes only after this. */
+gboolean
+_sandbox_virt_domain_commit (SandboxVirt *virt, const char *name, const char *layer,
+                             const char *base, SandboxVirtTransferFunc progress, gpointer user_data,
+                             GCancellable *cancellable, GError **error);
+/* The same as with pull for the disk of @domain_xml (_sandbox_xml_merge_domain), which is there for
+ * this time only, with its processors stopped; it ends with this process, too. */
 gboolean _sandbox_virt_disk_pull (SandboxVirt *virt, const char *name, const char *domain_xml,
                                   const char *base, SandboxVirtTransferFunc progress,
                                   gpointer user_data, GCancellable *cancellable, GError **error);

@@ -96,7 +96,7 @@ vms_dies_there() {
 	[ ! -e "$STATE/merge/merge" ] || fail "the note is still there"
 	eq "$(layers)" 3 "layers"
 	kill_qemu "$(object merge)"
-	files_are_whole 24
+	files_are_whole 42
 	vms snapshot delete merge more
 	vms snapshot delete merge before
 }
@@ -111,8 +111,90 @@ helper_is_killed() {
 	wait "$job" || have=$?
 	[ "$have" -ne 0 ] || fail "it says that all is well"
 	eq "$(layers)" 3 "layers"
-	files_are_whole 32
+	files_are_whole 50
 	eq "$(layers)" 2 "layers once it has started"
+}
+
+# make_deep NAME: four snapshots of the running machine, each with files of its own, the last of which is what sums are of
+make_deep() {
+	local i
+	for i in 1 2 3 4; do
+		in_guest merge "head -c 600000 /dev/urandom >files/$1.$i; echo $i >>files/$1.grows; rm -f files/$1.gone*; head -c 300000 /dev/urandom >files/$1.gone$i
+			sha256sum files/* >sums; sync"
+		vms snapshot merge "$1-$i"
+	done
+}
+
+# Of two without a name next to each other, far below the top, one goes; what the machine and each snapshot read stays.
+merges_deep_while_it_runs() {
+	local boot before
+	boot=$(in_guest merge 'cat /proc/sys/kernel/random/boot_id')
+	before=$(layers)
+	make_deep deep
+	eq "$(layers)" $((before + 4)) "layers"
+	vms snapshot delete merge deep-2 2>"$T/err"
+	contains "$(cat "$T/err")" 'still needed'
+	eq "$(layers)" $((before + 4)) "layers with one name gone"
+	vms snapshot delete merge deep-3
+	eq "$(layers)" $((before + 3)) "layers with two names gone"
+	eq "$(in_guest merge 'sha256sum --quiet -c sums; cat /proc/sys/kernel/random/boot_id')" "$boot"
+	kill_qemu "$(object merge)"
+	files_are_whole "$1"
+	vms revert --yes merge deep-1
+	eq "$(in_guest merge 'sha256sum --quiet -c sums; ls files | grep -c "^deep"; cat files/deep.grows')" 3$'\n'1
+	vms revert --yes --discard merge deep-4
+	files_are_whole "$1"
+	for name in $(vms snapshot list --json merge | python3 -c 'import json, sys; print(*[s["name"] for s in json.load(sys.stdin)["snapshots"]])'); do
+		vms snapshot delete merge "$name"
+	done
+}
+
+killed_while_it_merges_deep() {
+	local job stood have=0 before
+	before=$(layers)
+	make_deep kill
+	vms snapshot delete merge kill-2
+	stands_at layers:merge:copied snapshot delete merge kill-3
+	kill_qemu "$(object merge)"
+	kill -CONT "$stood"
+	wait "$job" || have=$?
+	[ "$have" -ne 0 ] || fail "it says that all is well"
+	eq "$(layers)" $((before + 4)) "layers"
+	[ -e "$STATE/merge/merge" ] || fail "no note"
+	files_are_whole "$1"
+	vms snapshot delete merge kill-1
+	vms snapshot delete merge kill-4
+}
+
+vms_dies_while_it_merges_deep() {
+	local have=0
+	make_deep dies
+	vms snapshot delete merge dies-2
+	SANDBOX_FAULT=layers:merge:copied:kill vms snapshot delete merge dies-3 || have=$?
+	eq "$have" 137
+	[ -e "$STATE/merge/merge" ] || fail "no note"
+	vms snapshot merge more
+	[ ! -e "$STATE/merge/merge" ] || fail "the note is still there"
+	kill_qemu "$(object merge)"
+	files_are_whole "$1"
+	for name in dies-1 dies-4 more; do
+		vms snapshot delete merge "$name"
+	done
+}
+
+# The chain of one that runs for weeks is as long as it has snapshots.
+many_checkpoints() {
+	local i most=0
+	for i in $(seq 70); do
+		vms exec --checkpoint merge -- sh -c "echo $i >>count; sync" 2>"$T/err"
+		[ "$(layers)" -le "$most" ] || most=$(layers)
+	done
+	[ "$most" -le 36 ] || fail "there were $most layers"
+	[ "$most" -ge 30 ] || fail "there were $most layers only"
+	eq "$(in_guest merge 'sha256sum --quiet -c sums; wc -l <count')" 70
+	kill_qemu "$(object merge)"
+	files_are_whole "$1"
+	eq "$(in_guest merge 'wc -l <count')" 70
 }
 
 # By virt-manager, say. Its disk and that memory belong together.
@@ -130,7 +212,7 @@ libvirt_keeps_memory() {
 	root_virsh managedsave "$(object merge)" >/dev/null
 	status 4 vms stop merge
 	vms stop --force merge
-	files_are_whole 32
+	files_are_whole 50
 }
 
 goes() {
@@ -142,7 +224,11 @@ t "a machine with files" begins
 passed || finish
 t "QEMU is killed right after a merge" killed_after_a_merge
 t "QEMU is killed before the merge is written out" killed_before_it_is_written
+t "layers far below the top are merged while it runs" merges_deep_while_it_runs 22
+t "QEMU is killed while it merges those" killed_while_it_merges_deep 28
 if full; then
+	t "vms is killed while it merges those" vms_dies_while_it_merges_deep 34
+	t "many checkpoints, and few layers" many_checkpoints 34
 	t "vms is killed there" vms_dies_there
 	t "the helper of a machine that is off is killed there" helper_is_killed
 	t "libvirt keeps its memory: nothing starts over it" libvirt_keeps_memory

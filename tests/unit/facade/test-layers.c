@@ -195,6 +195,86 @@ test_merge_busy (void)
   g_assert_cmpuint (_sandbox_layers_find_merge (other, FALSE, &above)->number, ==, 0);
 }
 
+/* Further down, where neither has a name and nobody else reads them: into the lower one. */
+static void
+test_merge_deep (void)
+{
+  static const char *const deep[] = { OBJECT "<image",          OBJECT ".1<" OBJECT,
+                                      OBJECT ".2<" OBJECT ".1", OBJECT ".3<" OBJECT ".2",
+                                      OBJECT ".4<" OBJECT ".3", NULL };
+  static const char *const copied[] = { OBJECT "<image",
+                                        OBJECT ".1<" OBJECT,
+                                        OBJECT ".2<" OBJECT ".1",
+                                        OBJECT ".3<" OBJECT ".2",
+                                        OBJECT ".4<" OBJECT ".3",
+                                        "vms-7-copy<" OBJECT ".2",
+                                        NULL };
+  static const char *const branched[] = { OBJECT "<image",
+                                          OBJECT ".1<" OBJECT,
+                                          OBJECT ".2<" OBJECT ".1",
+                                          OBJECT ".3<" OBJECT ".2",
+                                          OBJECT ".4<" OBJECT ".3",
+                                          OBJECT ".5<" OBJECT,
+                                          NULL };
+  static const struct
+  {
+    const char *const *volumes;
+    const char *names;
+    int layer, above; /* -1: none */
+  } cases[] = {
+    { deep, "three=3", 1, 2 },
+    { deep, "one=1 three=3", -1, -1 },
+    { deep, "zero=0 three=3", 2, 3 },
+    { deep, "two=2 three=3", 1, 2 },
+    { deep, "one=1 two=2 three=3", -1, -1 },
+    { copied, "three=3", -1, -1 },
+    { branched, "three=3 five=5", 2, 3 },
+  };
+
+  for (gsize i = 0; i < G_N_ELEMENTS (cases); i++)
+    {
+      g_autoptr (SandboxLayers) layers = make (cases[i].volumes, cases[i].names, OBJECT ".4", NULL);
+      SandboxLayer *above = NULL, *layer = _sandbox_layers_find_merge (layers, TRUE, &above);
+
+      g_assert_cmpint (layer != NULL ? (int)layer->number : -1, ==, cases[i].layer);
+      if (layer != NULL)
+        g_assert_cmpint ((int)above->number, ==, cases[i].above);
+    }
+}
+
+/* Another one that could be merged, and is listed first, would have its note take the place of the
+ * first one's, whose upper layer then has lost what it had. */
+static void
+test_merging_comes_first (void)
+{
+  static const char *const after[] = { OBJECT "<image",          OBJECT ".1<" OBJECT,
+                                       OBJECT ".2<" OBJECT ".1", OBJECT ".3<" OBJECT ".2",
+                                       OBJECT ".4<" OBJECT ".2", NULL };
+  SandboxMerge merge = { (char *)OBJECT ".3.qcow2", (char *)OBJECT ".4.qcow2" };
+  SandboxMerge deep = { (char *)OBJECT ".2.qcow2", (char *)OBJECT ".3.qcow2" };
+  SandboxLayer *above = NULL;
+
+  {
+    g_autoptr (SandboxLayers) layers =
+        make_merging (after, "one=1 two=2", OBJECT ".4", &merge, NULL);
+
+    g_assert_cmpuint (_sandbox_layers_find_merge (layers, FALSE, &above)->number, ==, 3);
+    g_assert_cmpuint (above->number, ==, 4);
+  }
+  {
+    /* it runs, and 1 must not be written to: nothing now, the one below the top neither */
+    static const char *const line_of_five[] = { OBJECT "<image",          OBJECT ".1<" OBJECT,
+                                                OBJECT ".2<" OBJECT ".1", OBJECT ".3<" OBJECT ".1",
+                                                OBJECT ".4<" OBJECT ".3", NULL };
+    g_autoptr (SandboxLayers) layers =
+        make_merging (line_of_five, "one=1", OBJECT ".4", &deep, NULL);
+
+    g_assert_null (_sandbox_layers_find_merge (layers, TRUE, &above));
+    g_assert_cmpuint (_sandbox_layers_find_merge (layers, FALSE, &above)->number, ==, 2);
+    g_assert_cmpuint (above->number, ==, 3);
+  }
+}
+
 /* Of a merge that may not have ended both layers count, whatever the upper one says. */
 static void
 test_merging (void)
@@ -388,7 +468,9 @@ main (int argc, char **argv)
   g_test_add_func ("/layers/useless", test_useless);
   g_test_add_func ("/layers/merge", test_merge);
   g_test_add_func ("/layers/merge-busy", test_merge_busy);
+  g_test_add_func ("/layers/merge-deep", test_merge_deep);
   g_test_add_func ("/layers/merging", test_merging);
+  g_test_add_func ("/layers/merging-comes-first", test_merging_comes_first);
   g_test_add_func ("/layers/copies", test_copies);
   g_test_add_func ("/layers/fresh-name", test_fresh_name);
   g_test_add_func ("/layers/without-domain", test_without_domain);

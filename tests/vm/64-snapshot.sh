@@ -164,48 +164,6 @@ copies() {
 	nothing_remains snap
 }
 
-# What names a guest or is secret to it, as the guest itself says: lines NAME VALUE.
-identifiers() {
-	# shellcheck disable=SC2016 # expanded in the guest
-	in_guest "$1" '
-		value() { printf "%s %s\n" "$1" "$(cat)"; }
-		hostname | value hostname
-		value machine-id </etc/machine-id
-		sudo cat /sys/class/dmi/id/product_uuid | value uuid
-		ip -o -4 address show scope global | awk "{ print \$4 }" | value address
-		cat /sys/class/net/e*/address | value mac
-		cut -d" " -f2 /etc/ssh/ssh_host_ed25519_key.pub | value host-key
-		cut -d" " -f2 /etc/ssh/authorized_keys.d/dev | value user-key
-		cut -d" " -f2 ~/.ssh/id_ed25519.pub | value guest-key
-		sudo cat /var/lib/systemd/random-seed | sha256sum | value random-seed
-		value boot-id </proc/sys/kernel/random/boot_id'
-}
-
-# all_differ FILE FILE: every identifier has a value in both, and another one
-all_differ() {
-	eq "$(cut -d' ' -f1 "$1" | tr '\n' ' ')" "hostname machine-id uuid address mac host-key user-key guest-key random-seed boot-id " identifiers
-	eq "$(awk 'NF < 2 || length ($2) < 4' "$1" "$2")" "" "identifiers without a value"
-	eq "$(awk 'NR == FNR { value[$1] = $2; next } value[$1] == $2 { print $1 }' "$1" "$2")" "" "what both have"
-}
-
-copies_while_it_runs() {
-	vms create snap --profile credentials
-	vms start snap
-	in_guest snap 'echo running >~/marker; sync'
-	identifiers snap >"$T/identity.snap"
-	vms clone snap copy
-	in_guest snap 'echo later >~/marker'
-	vms stop --force --timeout 20s snap
-	vms start copy
-	eq "$(in_guest copy 'hostname; cat ~/marker')" copy$'\n'running
-	identifiers copy >"$T/identity.copy"
-	cat "$T/identity.copy"
-	all_differ "$T/identity.snap" "$T/identity.copy"
-	vms destroy --yes copy snap
-	nothing_remains copy
-	nothing_remains snap
-}
-
 recreate_takes_them_along() {
 	vms create snap --profile credentials
 	vms start snap
@@ -266,7 +224,6 @@ if full; then
 fi
 t "copies on shared layers outlive their source, and leave nothing" copies
 if full; then
-	t "a copy of a running machine" copies_while_it_runs
 	t "recreate takes snapshots along" recreate_takes_them_along
 	t "20 snapshots with random reverts and deletes" many
 fi

@@ -1,9 +1,12 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
 // vms image build, list, show, remove, prune
+#include <pwd.h>
 #include <stdio.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "progress.h"
+#include "suggest.h"
 
 #define DEFAULT_IMAGE "debian-13"
 
@@ -27,17 +30,34 @@ build_layers (VmsContext *context, const VmsArgs *args, SandboxHost *host, VmsPr
                                  context->cancellable, ret_id, error);
 }
 
-/* What is neither is taken for a misspelt recipe. */
-static gboolean
-is_profile (SandboxHost *host, const char *name)
+/* Names of the profiles, then of the recipes. (transfer full) */
+static char **
+known_names (SandboxHost *host)
 {
   const SandboxProfileDirs *dirs = sandbox_host_get_profile_dirs (host);
   g_autoptr (GPtrArray) list = sandbox_profile_list (dirs, NULL);
+  g_auto (GStrv) recipes = sandbox_image_recipes ();
+  g_autoptr (GStrvBuilder) names = g_strv_builder_new ();
 
   for (guint i = 0; list != NULL && i < list->len; i++)
-    if (strcmp (((SandboxProfileInfo *)list->pdata[i])->name, name) == 0)
-      return TRUE;
-  return FALSE;
+    g_strv_builder_add (names, ((SandboxProfileInfo *)list->pdata[i])->name);
+  g_strv_builder_addv (names, (const char **)recipes);
+  return g_strv_builder_end (names);
+}
+
+static gboolean
+fail_unknown (const char *name, const char *const *known, GError **error)
+{
+  g_autofree char *shown = vms_escape (name);
+  const char *near = vms_nearest (name, known);
+  g_auto (GStrv) recipes = sandbox_image_recipes ();
+  g_autofree char *images = g_strjoinv (", ", recipes);
+
+  return vms_fail (error, SANDBOX_ERROR_NOT_FOUND,
+                   "image build: there is no image and no profile \"%s\"%s%s%s; images are %s, and "
+                   "`vms profile list` shows the profiles",
+                   shown, near != NULL ? ", did you mean \"" : "", near != NULL ? near : "",
+                   near != NULL ? "\"" : "", images);
 }
 
 int
@@ -46,12 +66,16 @@ vms_cmd_image_build (VmsContext *context, const VmsArgs *args, GError **error)
   const char *name = args->n_operands > 0 ? args->operands[0] : DEFAULT_IMAGE;
   g_autoptr (SandboxHost) host = vms_open_host (context, error);
   g_autoptr (VmsProgress) progress = vms_progress_new (context, name, TRUE);
+  g_auto (GStrv) known = NULL;
   g_autofree char *id = NULL;
   g_autofree char *elapsed = NULL;
 
   if (host == NULL)
     return 1;
-  if (!is_recipe (name) && is_profile (host, name))
+  known = known_names (host);
+  if (!g_strv_contains ((const char *const *)known, name))
+    return !fail_unknown (name, (const char *const *)known, error);
+  if (!is_recipe (name))
     {
       if (!build_layers (context, args, host, progress, &id, error))
         return 1;
@@ -164,6 +188,18 @@ table_images (GPtrArray *images)
   vms_table_print (table);
 }
 
+/* Who made it, where that is another user. */
+static char *
+whose (const SandboxLayerInfo *info)
+{
+  const struct passwd *user = info->uid != getuid () ? getpwuid (info->uid) : NULL;
+
+  if (info->uid == getuid ())
+    return g_strdup (info->profile);
+  return user != NULL ? g_strdup_printf ("%s (of %s)", info->profile, user->pw_name)
+                      : g_strdup_printf ("%s (of user %u)", info->profile, info->uid);
+}
+
 static void
 table_layers (GPtrArray *layers)
 {
@@ -176,7 +212,8 @@ table_layers (GPtrArray *layers)
       g_autofree char *disk = vms_size (info->disk_bytes);
       g_autofree char *built = time_text (info->built_usec);
       g_autofree char *used = g_strjoinv (" ", info->used_by);
-      vms_table_add (table, *info->used_by != NULL ? VMS_PLAIN : VMS_DIM, info->profile, info->step,
+      g_autofree char *profile = whose (info);
+      vms_table_add (table, *info->used_by != NULL ? VMS_PLAIN : VMS_DIM, profile, info->step,
                      built, info->id, disk, used);
     }
   printf ("\n");

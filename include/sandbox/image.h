@@ -30,8 +30,8 @@ void sandbox_image_info_free (SandboxImageInfo *info);
 
 /* (element-type SandboxImageInfo), sorted by name and age, newest first */
 GPtrArray *sandbox_host_list_images (SandboxHost *host, GCancellable *cancellable, GError **error);
-/* Its manifest (JSON text: release, kernel, packages). @id_or_name: an id, or a name for the
- * newest. */
+/* Its manifest (JSON text: release, kernel, packages; of a layer: what was installed). @id_or_name:
+ * an id, also of a layer, or a name for the newest. */
 char *sandbox_host_show_image (SandboxHost *host, const char *id_or_name, GCancellable *cancellable,
                                GError **error);
 /* Builds @name from its recipe and uploads it. When one exists nothing is done, unless @update.

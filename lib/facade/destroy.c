@@ -135,8 +135,7 @@ remove_user_profile (gpointer data, GCancellable *cancellable, GError **error)
 {
   SandboxWork *work = data;
 
-  return !work->remove_profile
-         || sandbox_profile_remove (&work->host->profiles, work->machine->name, error);
+  return sandbox_profile_remove (&work->host->profiles, work->machine->name, error);
 }
 
 static const SandboxRow destroy_rows[] = {
@@ -150,7 +149,7 @@ static const SandboxRow destroy_rows[] = {
   { { "filter", "removing the network filter", remove_filter, NULL }, SANDBOX_ROW_REAL },
   { { "network", "removing the network", remove_network, NULL }, SANDBOX_ROW_ALWAYS },
   { { "state", "removing keys", remove_state, NULL }, SANDBOX_ROW_ALWAYS },
-  { { "profile", "removing the profile", remove_user_profile, NULL }, SANDBOX_ROW_ALWAYS },
+  { { "profile", "removing the profile", remove_user_profile, NULL }, SANDBOX_ROW_PROFILE },
 };
 const SandboxVerb _sandbox_verb_destroy = { "destroy", destroy_rows, G_N_ELEMENTS (destroy_rows) };
 

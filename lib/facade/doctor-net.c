@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
 // Checks of what else filters, routes or translates packets here. The kernel's rules themselves
 // only root may read: for others they are unknown, and said to be.
+#include "config.h"
 #include "facade/doctor.h"
 
 #include "base/guard.h"
@@ -242,7 +243,8 @@ _sandbox_doctor_guard (SandboxDoctor *doctor)
     _sandbox_check_step (check, TRUE, NULL, "systemctl", "enable", "--now", "vms-guard", NULL);
   else
     /* no step: it would not last, and a fix does */
-    _sandbox_check_advise (check, "sudo setsid -f vms-guard, again after each boot");
+    _sandbox_check_advise (check,
+                           "sudo setsid -f " SANDBOX_SBINDIR "/vms-guard, again after each boot");
 }
 
 /* --- others who write rules */

@@ -225,10 +225,11 @@ struct _SandboxWork
 typedef enum
 {
   SANDBOX_ROW_ALWAYS = 0,
-  SANDBOX_ROW_REAL = 1 << 0, /* needs a real guest: left out on libvirt's test driver */
-  SANDBOX_ROW_BOOT = 1 << 1, /* only when the work shall end with a running machine */
-  SANDBOX_ROW_IDLE = 1 << 2, /* only when it shall not */
-  SANDBOX_ROW_OFF = 1 << 3,  /* nothing is to be done for a machine that runs already */
+  SANDBOX_ROW_REAL = 1 << 0,    /* needs a real guest: left out on libvirt's test driver */
+  SANDBOX_ROW_BOOT = 1 << 1,    /* only when the work shall end with a running machine */
+  SANDBOX_ROW_IDLE = 1 << 2,    /* only when it shall not */
+  SANDBOX_ROW_OFF = 1 << 3,     /* nothing is to be done for a machine that runs already */
+  SANDBOX_ROW_PROFILE = 1 << 4, /* only where the profile goes, too */
 } SandboxRowFlags;
 typedef struct
 {

@@ -338,15 +338,17 @@ sandbox_host_show_image (SandboxHost *host, const char *id_or_name, GCancellable
                          GError **error)
 {
   g_auto (GStrv) ids = NULL;
-  g_autofree char *manifest = NULL, *text = NULL;
+  g_autofree char *layer = NULL, *manifest = NULL, *text = NULL;
   gsize length;
 
   if (g_cancellable_set_error_if_cancelled (cancellable, error))
     return NULL;
-  ids = resolve_ids (host, "image show", id_or_name, error);
-  if (ids == NULL)
+  layer = _sandbox_layer_id_of_word (id_or_name);
+  ids = layer == NULL ? resolve_ids (host, "image show", id_or_name, error) : NULL;
+  if (layer == NULL && ids == NULL)
     return NULL;
-  manifest = volume_name (ids[0], ".json");
+  manifest =
+      layer != NULL ? g_strconcat ("layer.", layer, ".json", NULL) : volume_name (ids[0], ".json");
   if (!_sandbox_virt_volume_download (host->virt, manifest, MANIFEST_MAX, &text, &length, error))
     return NULL;
   return g_steal_pointer (&text);

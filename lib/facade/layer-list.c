@@ -87,7 +87,7 @@ make_info (SandboxHost *host, const char *id, GHashTable *users)
   info->parent = manifest_value (lines, "parent");
   info->profile = manifest_value (lines, "profile");
   info->step = manifest_value (lines, "step");
-  info->what = manifest_value (lines, "what");
+  info->what = g_strchomp (manifest_value (lines, "what"));
   info->registry = manifest_value (lines, "registry");
   info->uid = (guint)g_ascii_strtoull (uid, NULL, 10);
   info->built_usec = time_of_id (id);

@@ -107,9 +107,9 @@ _sandbox_work_run (SandboxWork *work, const SandboxVerb *verb, GCancellable *can
       _sandbox_pieces_running (&work->pieces) && work->pieces.virt_state != SANDBOX_VIRT_STOPPING;
 
   /* The one place where libvirt's test driver, which has no guests, is treated differently. */
-  SandboxRowFlags unwanted = (test ? SANDBOX_ROW_REAL : 0)
-                             | (work->boot ? SANDBOX_ROW_IDLE : SANDBOX_ROW_BOOT)
-                             | (is_up ? SANDBOX_ROW_OFF : 0);
+  SandboxRowFlags unwanted =
+      (test ? SANDBOX_ROW_REAL : 0) | (work->boot ? SANDBOX_ROW_IDLE : SANDBOX_ROW_BOOT)
+      | (is_up ? SANDBOX_ROW_OFF : 0) | (work->remove_profile ? 0 : SANDBOX_ROW_PROFILE);
 
   for (gsize i = 0; i < verb->n_rows; i++)
     if ((verb->rows[i].flags & unwanted) == 0)

@@ -240,6 +240,11 @@ push_named (Chain *chain, const Layer *layer, GError **error)
     return FALSE;
   if (chain->layers->len > SANDBOX_PROFILE_DEPTH_MAX)
     return check_chain (chain, "", TRUE, from, error);
+  if (!found && itself)
+    return sandbox_fail (error, SANDBOX_ERROR_INVALID,
+                         "%s: [profile] inherits: a profile that names itself means the shipped "
+                         "one of that name, and there is no %s in %s",
+                         from->origin, name, chain->shipped_dir);
   return found || fail_no_profile (chain, name, from, error);
 }
 

@@ -127,7 +127,7 @@ daemons_started() {
 install_needs() {
 	local needs=(clang-format shellcheck rsync sshfs tcpdump conntrack strace python3-paramiko busybox) missing=() package policy=no
 
-	[ "$full" = no ] || needs+=(valgrind clang-tidy)
+	[ "$full" = no ] || needs+=(valgrind clang-tidy stress-ng "lib$(basename "$(readlink -f /usr/bin/python3)")-testsuite")
 	# under systemd it would also be started: there it is for the host's owner to install
 	[ -d /run/systemd/system ] || needs+=(openssh-server)
 	daemons_before=$(process_ids libvirtd virtlogd)

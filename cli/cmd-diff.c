@@ -30,6 +30,16 @@ colour_of (const SandboxChange *change)
                                                : VMS_PLAIN;
 }
 
+static void
+add_rename_stat (Show *show, const SandboxChange *change)
+{
+  g_autofree char *note = vms_review_note (change), *state = NULL;
+
+  state = g_strdup_printf ("%s: renamed from %s", note, change->renamed_from);
+  vms_table_add (show->table, colour_of (change), "renamed",
+                 sandbox_change_risk_to_string (change->risk), "+0 -0", change->path, state);
+}
+
 static gboolean
 add_stat (Show *show, SandboxChanges *changes, guint index)
 {
@@ -60,11 +70,53 @@ choose (const Show *show, SandboxChanges *changes)
   return chosen;
 }
 
+/* Of the @chosen: path -> index + 1. */
+static GHashTable *
+index_paths (SandboxChanges *changes, const GArray *chosen)
+{
+  GHashTable *paths = g_hash_table_new (g_str_hash, g_str_equal);
+
+  for (guint i = 0; i < chosen->len; i++)
+    {
+      guint index = g_array_index (chosen, guint, i);
+
+      g_hash_table_insert (paths, sandbox_changes_get (changes, index)->path,
+                           GUINT_TO_POINTER (index + 1));
+    }
+  return paths;
+}
+
+static guint
+find_path (GHashTable *paths, const char *path)
+{
+  return path != NULL ? GPOINTER_TO_UINT (g_hash_table_lookup (paths, path)) : 0;
+}
+
+static gboolean
+show_one (Show *show, SandboxChanges *changes, GHashTable *paths, guint index)
+{
+  const SandboxChange *change = sandbox_changes_get (changes, index);
+  guint from = find_path (paths, change->renamed_from);
+
+  /* with what it was renamed to */
+  if (find_path (paths, change->renamed_to) != 0)
+    return TRUE;
+  if (from == 0)
+    return show->table != NULL ? add_stat (show, changes, index)
+                               : vms_review_print (show->context, changes, index, show->error);
+  if (show->table != NULL)
+    add_rename_stat (show, change);
+  else
+    vms_review_print_rename (changes, from - 1, index);
+  return TRUE;
+}
+
 /* What this host runs without being asked stands in front, by itself. */
 static gboolean
 show_set (Show *show, SandboxChanges *changes, gboolean runs, guint *ret_shown)
 {
   g_autoptr (GArray) chosen = choose (show, changes);
+  g_autoptr (GHashTable) paths = index_paths (changes, chosen);
 
   for (guint i = 0; i < chosen->len; i++)
     {
@@ -75,8 +127,7 @@ show_set (Show *show, SandboxChanges *changes, gboolean runs, guint *ret_shown)
         continue;
       if ((*ret_shown)++ == 0 && runs && show->table == NULL)
         printf ("# Runs on this host without being asked; apply needs --include-executable:\n");
-      if (show->table != NULL ? !add_stat (show, changes, index)
-                              : !vms_review_print (show->context, changes, index, show->error))
+      if (!show_one (show, changes, paths, index))
         return FALSE;
     }
   return TRUE;
@@ -101,14 +152,21 @@ show_all (Show *show)
 }
 
 static void
+json_path (JsonBuilder *builder, const char *member, const char *path)
+{
+  g_autofree char *shown = vms_escape (path != NULL ? path : "");
+
+  vms_json_string (builder, member, shown);
+}
+
+static void
 json_change (JsonBuilder *builder, const SandboxChange *change)
 {
-  g_autofree char *path = vms_escape (change->path);
   g_autofree char *old_mode = g_strdup_printf ("%06o", change->old_mode);
   g_autofree char *new_mode = g_strdup_printf ("%06o", change->new_mode);
 
   json_builder_begin_object (builder);
-  vms_json_string (builder, "path", path);
+  json_path (builder, "path", change->path);
   vms_json_string (builder, "kind", sandbox_change_kind_to_string (change->kind));
   vms_json_string (builder, "risk", sandbox_change_risk_to_string (change->risk));
   vms_json_string (builder, "state", sandbox_change_state_to_string (change->state));
@@ -119,6 +177,8 @@ json_change (JsonBuilder *builder, const SandboxChange *change)
   vms_json_int (builder, "new_bytes", (gint64)change->new_bytes);
   vms_json_string (builder, "link", change->link != NULL ? change->link : "");
   vms_json_bool (builder, "runnable", change->runnable);
+  json_path (builder, "renamed_from", change->renamed_from);
+  json_path (builder, "renamed_to", change->renamed_to);
   json_builder_end_object (builder);
 }
 

@@ -246,6 +246,23 @@ vms_review_print_text (const char *text)
     }
 }
 
+static void
+print_text (const char *text, gsize length)
+{
+  if (isatty (STDOUT_FILENO))
+    vms_review_print_text (text);
+  else
+    fwrite (text, 1, length, stdout);
+}
+
+void
+vms_review_print_rename (const SandboxChanges *changes, guint old, guint index)
+{
+  g_autofree char *text = sandbox_changes_diff_rename (changes, old, index);
+
+  print_text (text, strlen (text));
+}
+
 gboolean
 vms_review_print (VmsContext *context, SandboxChanges *changes, guint index, GError **error)
 {
@@ -264,9 +281,6 @@ vms_review_print (VmsContext *context, SandboxChanges *changes, guint index, GEr
 
       printf ("# %s\n", shown);
     }
-  if (isatty (STDOUT_FILENO))
-    vms_review_print_text (text);
-  else
-    fwrite (text, 1, length, stdout);
+  print_text (text, length);
   return TRUE;
 }

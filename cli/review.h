@@ -40,6 +40,8 @@ gboolean vms_review_note_shown (SandboxChanges *changes, const GArray *chosen, g
                                 GError **error);
 /* Lines of a diff on stdout, escaped and coloured, for a terminal. */
 void vms_review_print_text (const char *text);
+/* A rename on stdout: headers alone. */
+void vms_review_print_rename (const SandboxChanges *changes, guint old, guint index);
 /* The change as a diff on stdout: for a terminal as above. */
 gboolean
 vms_review_print (VmsContext *context, SandboxChanges *changes, guint index, GError **error);

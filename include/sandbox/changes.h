@@ -80,6 +80,9 @@ const char *sandbox_change_state_to_string (SandboxChangeState state);
  * @applied: apply brought it to this host
  * @unseen: something of this change set was shown (sandbox_changes_note_shown()), but not this, or
  * not as it is now
+ * @renamed_from: (nullable): of an added one: this path is deleted, and what is there on this host
+ * has the same content. @renamed_to: the same from the other side. Each is a change of its own all
+ * the same, and applied by itself
  */
 typedef struct
 {
@@ -92,6 +95,7 @@ typedef struct
   guint64 old_bytes, new_bytes;
   char *link;
   gboolean runnable, applied, unseen;
+  char *renamed_from, *renamed_to;
 } SandboxChange;
 
 /* Tags of the machine's shares in mode "review", and of those that it has no more, and whose
@@ -130,6 +134,10 @@ gboolean sandbox_changes_get_unsettled (const SandboxChanges *changes);
 char *
 sandbox_changes_diff (SandboxChanges *changes, guint index, gsize *ret_length, guint *ret_added,
                       guint *ret_removed, GCancellable *cancellable, GError **error);
+
+/* The headers that git has for a rename, in place of the diffs of the change at @old, which has a
+ * @renamed_to, and of that at @index, whose path that is. (transfer full) */
+char *sandbox_changes_diff_rename (const SandboxChanges *changes, guint old, guint index);
 
 /* Notes that somebody was shown the changes @chosen (@n_chosen indexes, %NULL: all) as they are:
  * with @whole all that an apply would write, else a line about each, which does not stand for

@@ -63,6 +63,8 @@ row_free (gpointer data)
   g_free (row->pub.path);
   g_free (row->pub.reason);
   g_free (row->pub.link);
+  g_free (row->pub.renamed_from);
+  g_free (row->pub.renamed_to);
   g_free (row);
 }
 

@@ -454,5 +454,6 @@ _sandbox_changes_compare (SandboxChanges *changes, GCancellable *cancellable, GE
   g_ptr_array_sort (changes->rows, compare_rows);
   _sandbox_settings_mark (changes);
   return _sandbox_merge_rows (changes, cancellable, error)
-         && _sandbox_links_mark (changes, cancellable, error);
+         && _sandbox_links_mark (changes, cancellable, error)
+         && _sandbox_renames_mark (changes, cancellable, error);
 }

@@ -357,3 +357,23 @@ sandbox_changes_diff (SandboxChanges *changes, guint index, gsize *ret_length, g
     *ret_removed = diff.removed;
   return g_string_free (g_steal_pointer (&text), FALSE);
 }
+
+char *
+sandbox_changes_diff_rename (const SandboxChanges *changes, guint old, guint index)
+{
+  const SandboxChange *gone = sandbox_changes_get (changes, old);
+  const SandboxChange *change = sandbox_changes_get (changes, index);
+  g_autofree char *from = quote ("", gone->path), *to = quote ("", change->path);
+  g_autofree char *a = quote ("a/", gone->path), *b = quote ("b/", change->path);
+  guint old_mode = git_mode (gone->old_mode), new_mode = git_mode (change->new_mode);
+  g_autoptr (GString) text = g_string_new (NULL);
+
+  if (S_ISDIR (change->new_mode))
+    return g_strdup_printf ("# %s/: renamed to %s/\n", from, to);
+  add_mode_remark (text, change);
+  g_string_append_printf (text, "diff --git %s %s\n", a, b);
+  if (old_mode != new_mode)
+    g_string_append_printf (text, "old mode %06o\nnew mode %06o\n", old_mode, new_mode);
+  g_string_append_printf (text, "similarity index 100%%\nrename from %s\nrename to %s\n", from, to);
+  return g_string_free (g_steal_pointer (&text), FALSE);
+}

@@ -84,6 +84,9 @@ gboolean _sandbox_guard_holds_git (const char *path);
 void _sandbox_settings_mark (SandboxChanges *changes);
 gboolean _sandbox_links_mark (SandboxChanges *changes, GCancellable *cancellable, GError **error);
 
+/* --- renames.c: SandboxChange.renamed_from and renamed_to */
+gboolean _sandbox_renames_mark (SandboxChanges *changes, GCancellable *cancellable, GError **error);
+
 /* --- one file of a tree, or of a record of one */
 typedef enum
 {

@@ -48,11 +48,20 @@ shows_them() {
 	contains "$(cat "$T/stat")" 'out +refused: it is a link out'
 	contains "$(cat "$T/stat")" 'suid +refused: it is setuid'
 	lacks "$(cat "$T/stat")" '\.git/config|ghost'
+	contains "$(cat "$T/stat")" '^renamed +plain +\+0 -0 +src/shallow +ready: renamed from src/deep'
+	contains "$(cat "$T/stat")" '^renamed +plain +\+0 -0 +src/shallow/er/f1 +ready: renamed from src/deep/er/f1'
+	lacks "$(cat "$T/stat")" '^deleted .* src/deep'
 	contains "$(cat "$T/err")" "directories of git's are left out"
+	vms diff changes src >"$T/diff" 2>/dev/null
+	contains "$(cat "$T/diff")" '^rename from src/deep/er/f1$'
+	vms diff changes src/shallow >"$T/diff" 2>/dev/null
+	contains "$(cat "$T/diff")" '^\+deep 1$'
+	lacks "$(cat "$T/diff")" '^rename'
 	vms diff changes one >"$T/diff" 2>/dev/null
 	contains "$(cat "$T/diff")" '^-two$'
 	contains "$(cat "$T/diff")" '^\+2$'
-	vms diff changes --json | python3 -c 'import json,sys; d=json.load(sys.stdin); s=d["shares"][0]; assert s["share"]=="changed" and s["git"]>0 and s["changes"]'
+	vms diff changes --json | python3 -c 'import json,sys; d=json.load(sys.stdin); s=d["shares"][0]; assert s["share"]=="changed" and s["git"]>0 and s["changes"]
+by = {c["path"]: c for c in s["changes"]}; assert by["src/deep/f1"]["renamed_to"] == "src/shallow/f1" and by["src/shallow/f1"]["renamed_from"] == "src/deep/f1" and by["one"]["renamed_from"] == ""'
 	tree >"$T/after"
 	eq "$(diff "$T/before" "$T/after")" "" "what a diff changed on the host"
 }

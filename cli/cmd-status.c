@@ -49,12 +49,12 @@ json_stale (JsonBuilder *builder, const SandboxShareStatus *share)
 }
 
 static void
-json_own_copies (JsonBuilder *builder, const SandboxShareStatus *share)
+json_paths (JsonBuilder *builder, const char *member, const GPtrArray *paths)
 {
-  json_builder_set_member_name (builder, "own_copies");
+  json_builder_set_member_name (builder, member);
   json_builder_begin_array (builder);
-  for (guint i = 0; i < share->own_copies->len; i++)
-    json_builder_add_string_value (builder, g_ptr_array_index (share->own_copies, i));
+  for (guint i = 0; i < paths->len; i++)
+    json_builder_add_string_value (builder, g_ptr_array_index (paths, i));
   json_builder_end_array (builder);
 }
 
@@ -100,7 +100,10 @@ json_status (JsonBuilder *builder, const SandboxMachineStatus *status)
       vms_json_string (builder, "edits", share->edits);
       vms_json_string (builder, "edits_reason", share->edits_reason);
       json_stale (builder, share);
-      json_own_copies (builder, share);
+      json_paths (builder, "own_copies", share->own_copies);
+      json_paths (builder, "foreign", share->foreign);
+      vms_json_int (builder, "n_foreign", share->n_foreign);
+      vms_json_bool (builder, "foreign_partly", share->foreign_partly);
       vms_json_time (builder, "until", share->until_usec);
       vms_json_string (builder, "problem", share->problem);
       json_builder_end_object (builder);
@@ -164,6 +167,21 @@ print_own_copies (const SandboxShareStatus *share)
 }
 
 static void
+print_foreign (const SandboxShareStatus *share)
+{
+  g_autoptr (GString) text = g_string_new (NULL);
+
+  if (share->n_foreign == 0)
+    return;
+  g_string_append_printf (text, "%s: %s%u here belong to others, and to nobody in the machine: ",
+                          share->name, share->foreign_partly ? "at least " : "", share->n_foreign);
+  for (guint i = 0; i < share->foreign->len; i++)
+    g_string_append_printf (text, "%s%s", i > 0 ? ", " : "",
+                            (const char *)g_ptr_array_index (share->foreign, i));
+  line ("owners", text->str);
+}
+
+static void
 print_shares (const SandboxMachineStatus *status)
 {
   for (guint i = 0; status->shares != NULL && i < status->shares->len; i++)
@@ -177,6 +195,7 @@ print_shares (const SandboxMachineStatus *status)
       line ("share", text);
       print_edits (share);
       print_own_copies (share);
+      print_foreign (share);
     }
 }
 

@@ -13,8 +13,8 @@
 #define QUICK_USEC (G_USEC_PER_SEC / 4)
 
 /* The phases whose notes are news for the user and stay on the terminal: how a changed profile
- * differs, and what the machine reaches. */
-static const char *const phases_news[] = { "changes", "policy", NULL };
+ * differs, what the machine reaches, and files in its shares that are nobody's there. */
+static const char *const phases_news[] = { "changes", "owners", "policy", NULL };
 
 struct _VmsProgress
 {

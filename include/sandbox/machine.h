@@ -135,6 +135,10 @@ typedef struct
  * @own_copies: (element-type utf8): mode "review": what was applied or discarded, and was changed
  * on this host since: the machine goes on seeing a copy of its own there. Paths from the shared
  * directory on, fit for a terminal, at most 1000
+ * @foreign: (element-type utf8): the first few files in the directory that belong to others on this
+ * host, and to nobody in the machine, as found when it was started; fit for a terminal
+ * @n_foreign: how many there were
+ * @foreign_partly: there may be more: the directory was too large to look at all of it
  */
 typedef struct
 {
@@ -143,7 +147,9 @@ typedef struct
   GPtrArray *stale; /* (element-type SandboxStalePath) */
   gint64 until_usec;
   char *problem;
-  GPtrArray *own_copies;
+  GPtrArray *own_copies, *foreign;
+  guint n_foreign;
+  gboolean foreign_partly;
 } SandboxShareStatus;
 
 /**

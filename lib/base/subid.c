@@ -13,8 +13,23 @@
 /* Below are people and programs. */
 #define LOWEST 65536
 
-gboolean
-sandbox_subid_find (const char *path, const char *user, uid_t uid, guint64 *free_id)
+static gboolean
+read_line (const char *line, char **ret_name, guint64 *ret_first, guint64 *ret_count)
+{
+  g_auto (GStrv) parts = g_strsplit (line, ":", 3);
+
+  if (g_strv_length (parts) != 3
+      || !g_ascii_string_to_unsigned (parts[1], 10, 0, G_MAXUINT32, ret_first, NULL)
+      || !g_ascii_string_to_unsigned (parts[2], 10, 0, G_MAXUINT32, ret_count, NULL))
+    return FALSE;
+  *ret_name = g_strdup (parts[0]);
+  return TRUE;
+}
+
+/* *@ret_first and *@ret_count: the first range that can be used, @ret_end: above all there are. */
+static gboolean
+look (const char *path, const char *user, uid_t uid, guint64 *ret_first, guint64 *ret_count,
+      guint64 *ret_end)
 {
   g_autofree char *number = g_strdup_printf ("%u", (guint)uid);
   g_autofree char *text = NULL;
@@ -25,18 +40,37 @@ sandbox_subid_find (const char *path, const char *user, uid_t uid, guint64 *free
     lines = g_strsplit (text, "\n", -1);
   for (char **line = lines; line != NULL && *line != NULL; line++)
     {
-      g_auto (GStrv) parts = g_strsplit (*line, ":", 3);
+      g_autofree char *name = NULL;
       guint64 first = 0, count = 0;
 
-      if (g_strv_length (parts) != 3
-          || !g_ascii_string_to_unsigned (parts[1], 10, 0, G_MAXUINT32, &first, NULL)
-          || !g_ascii_string_to_unsigned (parts[2], 10, 0, G_MAXUINT32, &count, NULL))
+      if (!read_line (*line, &name, &first, &count))
         continue;
-      found |= (strcmp (parts[0], user) == 0 || strcmp (parts[0], number) == 0) && first >= LOWEST
-               && count >= SANDBOX_SUBID_COUNT && count <= G_MAXUINT32 - first;
-      *free_id = MAX (*free_id, first + count);
+      *ret_end = MAX (*ret_end, first + count);
+      if (found || (strcmp (name, user) != 0 && strcmp (name, number) != 0) || first < LOWEST
+          || count < SANDBOX_SUBID_COUNT || count > G_MAXUINT32 - first)
+        continue;
+      found = TRUE;
+      *ret_first = first;
+      *ret_count = count;
     }
   return found;
+}
+
+gboolean
+sandbox_subid_find (const char *path, const char *user, uid_t uid, guint64 *free_id)
+{
+  guint64 first, count;
+
+  return look (path, user, uid, &first, &count, free_id);
+}
+
+gboolean
+sandbox_subid_range (const char *path, const char *user, uid_t uid, guint64 *ret_first,
+                     guint64 *ret_count)
+{
+  guint64 end = 0;
+
+  return look (path, user, uid, ret_first, ret_count, &end);
 }
 
 char *

@@ -14,6 +14,9 @@
  * rules are in cli/share/ids.c). *@free_id becomes the first number above all ranges in it, if that
  * is more. */
 gboolean sandbox_subid_find (const char *path, const char *user, uid_t uid, guint64 *free_id);
+/* That range: the first there is. */
+gboolean sandbox_subid_range (const char *path, const char *user, uid_t uid, guint64 *ret_first,
+                              guint64 *ret_count);
 /* "A-B": numbers that nobody has in either file. (transfer full) */
 char *sandbox_subid_free_range (void);
 /* HOST with the command that helps, unless the caller has a range in both files. */

@@ -142,6 +142,7 @@ _sandbox_step_record (gpointer data, GCancellable *cancellable, GError **error)
       if (dir_fd < 0 || !record_share (work, share, dir_fd, cancellable, error))
         return FALSE;
     }
+  _sandbox_owners_look (work);
   return TRUE;
 }
 

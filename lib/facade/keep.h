@@ -100,6 +100,25 @@ GPtrArray *_sandbox_unapplied_shares (SandboxWork *work);
 gboolean _sandbox_step_ask_changes (gpointer work, GCancellable *cancellable, GError **error);
 gboolean _sandbox_step_note_changes (gpointer work, GCancellable *cancellable, GError **error);
 
+/* --- owners.c: files in shared directories that belong to nobody in a machine */
+#define SANDBOX_OWNERS_FILE "owners"
+typedef struct
+{
+  guint n;
+  gboolean partly;  /* there may be more */
+  GPtrArray *names; /* of the first few, fit for a terminal */
+} SandboxOwners;
+SandboxOwners *_sandbox_owners_new (void);
+void _sandbox_owners_free (SandboxOwners *owners);
+G_DEFINE_AUTOPTR_CLEANUP_FUNC (SandboxOwners, _sandbox_owners_free)
+/* Those in @source of neither @uid nor one of @count numbers from @first on. */
+SandboxOwners *_sandbox_owners_count (const char *source, uid_t uid, guint64 first, guint64 count);
+/* Tells and notes them, of all shares of the plan; of one that comes while the machine runs. */
+void _sandbox_owners_look (SandboxWork *work);
+void _sandbox_owners_look_more (SandboxWork *work, const SandboxPlanShare *share);
+/* As noted last. */
+SandboxOwners *_sandbox_owners_read (int state_fd, const char *tag);
+
 /* --- save.c */
 /* Step of destroy, recreate and revert: before anything goes. */
 gboolean _sandbox_step_save_changes (gpointer work, GCancellable *cancellable, GError **error);

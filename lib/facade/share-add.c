@@ -3,7 +3,7 @@
 //
 // The order is that of what must not be missed: the metadata say that the machine has the
 // directory before it can have it, so that no other machine is given what lies in it meanwhile.
-#include "facade/facade-private.h"
+#include "facade/keep.h"
 
 #include "xml/allowed.h"
 
@@ -234,6 +234,7 @@ step_door (gpointer data, GCancellable *cancellable, GError **error)
 
   if (!is_live (adding))
     return TRUE;
+  _sandbox_owners_look_more (&adding->work, adding->share);
   adding->made_door = TRUE;
   return _sandbox_share_door_write (adding->work.machine, adding->share, cancellable, error);
 }

@@ -28,6 +28,7 @@ share_status_free (gpointer data)
   g_free (share->problem);
   g_ptr_array_unref (share->stale);
   g_ptr_array_unref (share->own_copies);
+  g_ptr_array_unref (share->foreign);
   g_free (share->name);
   g_free (share->source);
   g_free (share->target);
@@ -99,6 +100,7 @@ add_share (SandboxMachineStatus *status, const SandboxPlanShare *share)
   shown->problem = g_strdup ("");
   shown->stale = g_ptr_array_new_with_free_func (stale_path_free);
   shown->own_copies = g_ptr_array_new_with_free_func (g_free);
+  shown->foreign = g_ptr_array_new_with_free_func (g_free);
   g_ptr_array_add (status->shares, shown);
   return shown;
 }
@@ -215,6 +217,22 @@ fill_own_copies (SandboxShareStatus *shown, int records_fd)
   paths = _sandbox_base_list_outdated (base, root_fd, OWN_COPIES_MAX);
   for (guint i = 0; i < paths->len; i++)
     g_ptr_array_add (shown->own_copies, sandbox_escape (paths->pdata[i], -1, 4096));
+}
+
+/* Of a start that is over, too: whose the files are does not change by that. */
+static void
+fill_owners (SandboxMachineStatus *status, int state_fd)
+{
+  for (guint i = 0; state_fd >= 0 && i < status->shares->len; i++)
+    {
+      SandboxShareStatus *shown = status->shares->pdata[i];
+      g_autoptr (SandboxOwners) owners = _sandbox_owners_read (state_fd, shown->name);
+
+      shown->n_foreign = owners->n;
+      shown->foreign_partly = owners->partly;
+      g_ptr_array_unref (shown->foreign);
+      shown->foreign = g_ptr_array_ref (owners->names);
+    }
 }
 
 static void
@@ -383,5 +401,6 @@ sandbox_machine_get_status (SandboxMachine *machine, GCancellable *cancellable, 
       && !fill_running (machine, status, state_fd, error))
     return NULL;
   fill_copies (machine, status);
+  fill_owners (status, state_fd);
   return g_steal_pointer (&status);
 }

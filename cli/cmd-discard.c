@@ -2,6 +2,17 @@
 // vms discard
 #include "review.h"
 
+/* One that is off does it at its next start. */
+static gboolean
+is_off (const VmsContext *context, SandboxMachine *machine)
+{
+  g_autoptr (SandboxMachineStatus) status =
+      sandbox_machine_get_status (machine, context->cancellable, NULL);
+
+  return status != NULL && status->state != SANDBOX_STATE_RUNNING
+         && status->state != SANDBOX_STATE_PAUSED;
+}
+
 int
 vms_cmd_discard (VmsContext *context, const VmsArgs *args, GError **error)
 {
@@ -36,6 +47,8 @@ vms_cmd_discard (VmsContext *context, const VmsArgs *args, GError **error)
                                        context->cancellable, error))
         return 1;
     }
-  vms_progress_done (progress, "%u changes thrown away", n);
+  vms_progress_done (
+      progress, "%u changes thrown away%s", n,
+      n > 0 && is_off (context, review.machine) ? "; the machine drops them when it starts" : "");
   return 0;
 }

@@ -13,8 +13,9 @@
 #define QUICK_USEC (G_USEC_PER_SEC / 4)
 
 /* The phases whose notes are news for the user and stay on the terminal: how a changed profile
- * differs, what the machine reaches, and files in its shares that are nobody's there. */
-static const char *const phases_news[] = { "changes", "owners", "policy", NULL };
+ * differs, what the machine reaches, what became of its own copies of shared files, and files there
+ * that are nobody's. */
+static const char *const phases_news[] = { "changes", "follow", "owners", "policy", NULL };
 
 struct _VmsProgress
 {

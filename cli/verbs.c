@@ -188,7 +188,7 @@ const VmsVerb vms_verbs[] = {
     "has a state: ready; merged, when this host's file changed, too, and both changes fit together; "
     "conflict, when they do not, or when it is not known what the machine began with; refused, for what is never applied (devices, setuid files, links "
     "that leave the directory, names with control characters). What is in directories of git's "
-    "is left out. On a terminal contents are escaped; into a pipe or a file they go as they are, as a patch: `| less` shows that safely, `| head` does not.\n\n"
+    "is left out. What only moved, and is still what this host has, is shown as a rename, without content. On a terminal contents are escaped; into a pipe or a file they go as they are, as a patch: `| less` shows that safely, `| head` does not.\n\n"
     "Of a machine that does not run the disk is read, by a throwaway machine without shares and "
     "network: that takes as long as a boot.",
     vms_diff_options, vms_cmd_diff },
@@ -209,7 +209,8 @@ const VmsVerb vms_verbs[] = {
     "throw away what a machine changed, so that it sees this host's files again",
     "The machine gets copies of this host's files, through its own file system, so that no process "
     "in it loses what it writes. Later edits of these files on this host are not seen by the "
-    "machine. It must run.\n\n"
+    "machine until it is started again. Of one that is off they are dropped at its next start, and are no changes "
+    "from now on.\n\n"
     "Asks before it does so; without a terminal --yes is needed.",
     vms_discard_options, vms_cmd_discard },
   { "forward", "list", NULL, VMS_GROUP_USE, "NAME", 1, 1, VMS_COMPLETE_MACHINE, VMS_VERB_JSON,

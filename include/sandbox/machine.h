@@ -133,8 +133,8 @@ typedef struct
  * @problem: of one that came while the machine ran: why it is not mounted, as far as known; "" for
  * nothing. sandbox_machine_list_shares() asks the machine
  * @own_copies: (element-type utf8): mode "review": what was applied or discarded, and was changed
- * on this host since: the machine goes on seeing a copy of its own there. Paths from the shared
- * directory on, fit for a terminal, at most 1000
+ * on this host since: the machine goes on seeing a copy of its own there until its next start.
+ * Paths from the shared directory on, fit for a terminal, at most 1000
  * @foreign: (element-type utf8): the first few files in the directory that belong to others on this
  * host, and to nobody in the machine, as found when it was started; fit for a terminal
  * @n_foreign: how many there were

@@ -173,6 +173,7 @@ _sandbox_records_clone (SandboxMachine *from, SandboxMachine *to, GError **error
           _sandbox_merge_copy (from_fd, to_fd, tag);
         }
       else if (!g_str_has_suffix (names[i], ".applied") && !_sandbox_share_is_note (names[i])
+               && !_sandbox_dropped_is_record (names[i])
                && strcmp (names[i], SANDBOX_UNAPPLIED_FILE) != 0)
         continue;
       if (!sandbox_file_read_at (from_fd, names[i], SANDBOX_MANIFEST_FILE_MAX, &text, &length,
@@ -201,7 +202,7 @@ _sandbox_records_revert (SandboxMachine *machine, GError **error)
   for (guint i = 0; names && names[i]; i++)
     if ((g_str_has_suffix (names[i], ".applied")
          || g_str_has_suffix (names[i], SANDBOX_SETTLED_SUFFIX)
-         || strcmp (names[i], SANDBOX_UNAPPLIED_FILE) == 0)
+         || _sandbox_dropped_is_record (names[i]) || strcmp (names[i], SANDBOX_UNAPPLIED_FILE) == 0)
         && !sandbox_remove_at (dir_fd, names[i], error))
       return FALSE;
   return names != NULL;
@@ -320,11 +321,6 @@ discard (SandboxChanges *changes, const guint *chosen, gsize n_chosen, gpointer 
   GString *list;
   gboolean ok;
 
-  if (reading->ssh == NULL)
-    return sandbox_fail (error, SANDBOX_ERROR_WRONG_STATE,
-                         "discarding changes of %s: it does not run, and only itself writes to its "
-                         "disk; start it with `vms start %s`, and discard them then",
-                         changes->machine, changes->machine);
   if (*reading->target == '\0')
     return sandbox_fail (error, SANDBOX_ERROR_WRONG_STATE,
                          "discarding changes of %s: it has no share \"%s\" any more; `vms share "
@@ -332,6 +328,8 @@ discard (SandboxChanges *changes, const guint *chosen, gsize n_chosen, gpointer 
                          changes->machine, reading->tag, changes->machine, reading->tag);
   for (gsize i = 0; i < (chosen ? n_chosen : changes->rows->len); i++)
     wanted[chosen ? chosen[i] : i] = TRUE;
+  if (reading->ssh == NULL)
+    return _sandbox_discard_later (reading->machine, changes, wanted, cancellable, error);
   list = discard_list (changes, wanted);
   ok = _sandbox_guest_discard (reading->ssh, reading->tag, reading->target, list, cancellable,
                                error);

@@ -100,6 +100,14 @@ GPtrArray *_sandbox_unapplied_shares (SandboxWork *work);
 gboolean _sandbox_step_ask_changes (gpointer work, GCancellable *cancellable, GError **error);
 gboolean _sandbox_step_note_changes (gpointer work, GCancellable *cancellable, GError **error);
 
+/* --- later.c: a machine's own copies of shared files at its next start */
+/* The rows of @changes that @wanted says are dropped then; WRONG_STATE when it runs, or is
+ * suspended. */
+gboolean _sandbox_discard_later (SandboxMachine *machine, SandboxChanges *changes,
+                                 const gboolean *wanted, GCancellable *cancellable, GError **error);
+/* Step of start. What cannot be done is told, and start goes on. */
+gboolean _sandbox_step_follow (gpointer work, GCancellable *cancellable, GError **error);
+
 /* --- owners.c: files in shared directories that belong to nobody in a machine */
 #define SANDBOX_OWNERS_FILE "owners"
 typedef struct

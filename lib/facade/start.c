@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
 // Start: from a name to a machine that answers, as a table of steps with their undos.
+#include "facade/keep.h"
 #include "facade/suspended.h"
 #include "facade/warm.h"
 
@@ -32,6 +33,7 @@ static const SandboxRow start_rows[] = {
   { { "ssh", "waiting for ssh", _sandbox_step_ssh, NULL }, SANDBOX_ROW_REAL },
   { { "mounts", "checking that the shares are mounted", _sandbox_step_mounts, NULL },
     SANDBOX_ROW_REAL },
+  { { "follow", NULL, _sandbox_step_follow, NULL }, SANDBOX_ROW_REAL },
   { { "forwards", "forwarding ports", _sandbox_step_forwards, NULL }, SANDBOX_ROW_REAL },
   { { "ready", "ready", _sandbox_step_ready, NULL }, SANDBOX_ROW_ALWAYS },
 };

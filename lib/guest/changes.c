@@ -67,6 +67,28 @@ static const char DISCARD[] =
     "  esac || exit 91\n"
     "done";
 
+/* $1, $2: as above. Its input: what a file was, its permissions as a number ("" for what has none)
+ * and its path, each with a NUL. What is still so becomes what the shared directory has; the
+ * numbers of those are its output. Who else may write does not count where the host has it not. */
+static const char FOLLOW[] =
+    "n=0\n"
+    "while IFS= read -r -d '' was && IFS= read -r -d '' mode && IFS= read -r -d '' path; do\n"
+    "  from=\"$1/$path\" to=\"$2/$path\" n=$((n + 1))\n"
+    "  if [ -L \"$to\" ]; then is=\"l $(readlink -n -- \"$to\" | sha256sum)\"\n"
+    "  elif [ -f \"$to\" ]; then is=\"f $(sha256sum <\"$to\")\"\n"
+    "  elif [ -e \"$to\" ]; then is=other; else is=gone; fi\n"
+    "  [ \"${is%  -}\" = \"$was\" ] || continue\n"
+    "  if [ -n \"$mode\" ]; then\n"
+    "    have=$((8#$(stat -c %a -- \"$to\")))\n"
+    "    [ $((have & ~(18 & ~mode) & 511)) = $mode ] || continue\n"
+    "  fi\n"
+    "  if [ -L \"$from\" ] || [ -f \"$from\" ]; then\n"
+    "    cp -dp --remove-destination -- \"$from\" \"$to\" || continue\n"
+    "  elif [ -e \"$from\" ]; then continue\n"
+    "  else rm -f -- \"$to\" || continue; fi\n"
+    "  echo $n\n"
+    "done; true";
+
 static char *
 command (const char *shell, const char *script, const char *first, const char *second)
 {
@@ -175,21 +197,37 @@ _sandbox_guest_read_upper (const SandboxSsh *ssh, const char *root, const char *
   return FALSE;
 }
 
+/* @list as input; NULL with @error. */
+static char *
+send_list (const SandboxSsh *ssh, const char *script, const char *tag, const char *target,
+           const GString *list, GCancellable *cancellable, GError **error)
+{
+  g_autofree char *lower = g_strconcat (LOWER, tag, NULL);
+  g_autofree char *line = command ("bash", script, lower, target);
+  sandbox_autofd int fd = memfd_create ("vms-list", MFD_CLOEXEC);
+
+  if (fd >= 0 && write (fd, list->str, list->len) == (gssize)list->len
+      && lseek (fd, 0, SEEK_SET) == 0)
+    return _sandbox_ssh_capture (ssh, line, fd, LIST_MAX, DISCARD_USEC, cancellable, error);
+  sandbox_fail_errno (error, errno, "making a list for the machine");
+  return NULL;
+}
+
 gboolean
 _sandbox_guest_discard (const SandboxSsh *ssh, const char *tag, const char *target,
                         const GString *list, GCancellable *cancellable, GError **error)
 {
-  g_autofree char *lower = g_strconcat (LOWER, tag, NULL);
-  g_autofree char *line = command ("bash", DISCARD, lower, target);
-  sandbox_autofd int fd = memfd_create ("vms-discard", MFD_CLOEXEC);
-  g_autofree char *out = NULL;
+  g_autofree char *out = send_list (ssh, DISCARD, tag, target, list, cancellable, error);
 
-  if (fd < 0 || write (fd, list->str, list->len) != (gssize)list->len
-      || lseek (fd, 0, SEEK_SET) < 0)
-    return sandbox_fail_errno (error, errno, "discarding the machine's changes");
-  out = _sandbox_ssh_capture (ssh, line, fd, LIST_MAX, DISCARD_USEC, cancellable, error);
   if (out)
     return TRUE;
   g_prefix_error (error, "discarding the machine's changes: ");
   return FALSE;
+}
+
+char *
+_sandbox_guest_follow (const SandboxSsh *ssh, const char *tag, const char *target,
+                       const GString *list, GCancellable *cancellable, GError **error)
+{
+  return send_list (ssh, FOLLOW, tag, target, list, cancellable, error);
 }

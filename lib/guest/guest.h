@@ -121,6 +121,11 @@ _sandbox_guest_read_upper (const SandboxSsh *ssh, const char *root, const char *
  * or gets it from the shared directory. */
 gboolean _sandbox_guest_discard (const SandboxSsh *ssh, const char *tag, const char *target,
                                  const GString *list, GCancellable *cancellable, GError **error);
+/* @list: "f HASH", "l HASH" or "gone", permissions as a number or "", and a path, each with a NUL:
+ * what is so at @target becomes what the shared directory has. The numbers, from 1 on, of those
+ * where it did, a line each. (transfer full) */
+char *_sandbox_guest_follow (const SandboxSsh *ssh, const char *tag, const char *target,
+                             const GString *list, GCancellable *cancellable, GError **error);
 
 /* --- what is forwarded now */
 typedef struct

@@ -55,8 +55,8 @@ _sandbox_text_hash (const char *text, guint8 ret_hash[SANDBOX_HASH_BYTES])
   g_checksum_get_digest (sum, ret_hash, &length);
 }
 
-static void
-row_free (gpointer data)
+void
+_sandbox_change_row_free (gpointer data)
 {
   SandboxChangeRow *row = data;
 
@@ -97,7 +97,8 @@ _sandbox_changes_new (const char *machine, const char *tag, SandboxUpper *upper,
   g_atomic_ref_count_init (&changes->ref_count);
   changes->upper = upper;
   changes->classes = classes ? classes : _sandbox_classes_parse ("");
-  changes->rows = g_ptr_array_new_with_free_func (row_free);
+  changes->rows = g_ptr_array_new_with_free_func (_sandbox_change_row_free);
+  changes->dropped = g_ptr_array_new_with_free_func (_sandbox_change_row_free);
   changes->machine = g_strdup (machine);
   changes->tag = g_strdup (tag);
   changes->root_fd = fcntl (root_fd, F_DUPFD_CLOEXEC, 0);
@@ -130,6 +131,7 @@ sandbox_changes_unref (SandboxChanges *changes)
   if (changes->free_user_data)
     changes->free_user_data (changes->user_data);
   g_clear_pointer (&changes->rows, g_ptr_array_unref);
+  g_clear_pointer (&changes->dropped, g_ptr_array_unref);
   g_clear_pointer (&changes->upper, _sandbox_upper_free);
   g_clear_pointer (&changes->classes, _sandbox_classes_free);
   g_clear_pointer (&changes->base, _sandbox_base_free);
@@ -218,15 +220,14 @@ sandbox_changes_discard (SandboxChanges *changes, const guint *chosen, gsize n_c
   return changes->discard (changes, chosen, n_chosen, changes->user_data, cancellable, error);
 }
 
-/* The hash of what this host has there now, as that of the machine's side would be. */
-static gboolean
-hash_host (const SandboxChanges *changes, const char *path, SandboxNode *node, GError **error)
+gboolean
+_sandbox_node_hash (int root_fd, const char *path, SandboxNode *node, GError **error)
 {
   node->has_hash = TRUE;
   memset (node->hash, 0, sizeof node->hash);
   if (node->type == SANDBOX_NODE_SYMLINK)
     {
-      g_autofree char *link = _sandbox_tree_read_link (changes->root_fd, path, error);
+      g_autofree char *link = _sandbox_tree_read_link (root_fd, path, error);
 
       if (link)
         _sandbox_text_hash (link, node->hash);
@@ -234,7 +235,7 @@ hash_host (const SandboxChanges *changes, const char *path, SandboxNode *node, G
     }
   if (node->type == SANDBOX_NODE_FILE)
     {
-      sandbox_autofd int fd = _sandbox_tree_open (changes->root_fd, path, error);
+      sandbox_autofd int fd = _sandbox_tree_open (root_fd, path, error);
 
       return fd >= 0 && _sandbox_tree_hash (fd, 0, node->size_bytes, node->hash, error);
     }
@@ -255,7 +256,7 @@ _sandbox_changes_forget (SandboxChanges *changes, const gboolean *chosen, GCance
         continue;
       if (g_cancellable_set_error_if_cancelled (cancellable, error)
           || !_sandbox_tree_look (changes->root_fd, path, &now, error)
-          || !hash_host (changes, path, &now, error))
+          || !_sandbox_node_hash (changes->root_fd, path, &now, error))
         return FALSE;
       /* changed meanwhile: the machine may have the older one, and that is no change of its own */
       if (!_sandbox_node_untouched (&now, &row->host))

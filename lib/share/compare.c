@@ -431,6 +431,12 @@ compare_rows (gconstpointer a, gconstpointer b)
   return _sandbox_path_compare ((*x)->pub.path, (*y)->pub.path);
 }
 
+void
+_sandbox_changes_sort (SandboxChanges *changes)
+{
+  g_ptr_array_sort (changes->rows, compare_rows);
+}
+
 gboolean
 _sandbox_changes_compare (SandboxChanges *changes, GCancellable *cancellable, GError **error)
 {
@@ -451,9 +457,11 @@ _sandbox_changes_compare (SandboxChanges *changes, GCancellable *cancellable, GE
       else if (!compare_entry (&compare, entry, error))
         return FALSE;
     }
-  g_ptr_array_sort (changes->rows, compare_rows);
+  _sandbox_changes_sort (changes);
   _sandbox_settings_mark (changes);
-  return _sandbox_merge_rows (changes, cancellable, error)
-         && _sandbox_links_mark (changes, cancellable, error)
-         && _sandbox_renames_mark (changes, cancellable, error);
+  if (!_sandbox_merge_rows (changes, cancellable, error)
+      || !_sandbox_links_mark (changes, cancellable, error))
+    return FALSE;
+  _sandbox_dropped_hide (changes);
+  return _sandbox_renames_mark (changes, cancellable, error);
 }

@@ -87,6 +87,7 @@ _sandbox_manifest_remove (int dir_fd, const char *tag, GError **error)
   return sandbox_remove_at (dir_fd, manifest, error) && sandbox_remove_at (dir_fd, applied, error)
          && sandbox_remove_at (dir_fd, index, error) && sandbox_remove_at (dir_fd, bases, error)
          && _sandbox_shown_remove (dir_fd, tag, error)
+         && _sandbox_dropped_remove (dir_fd, tag, error)
          && _sandbox_journal_remove (dir_fd, tag, error);
 }
 

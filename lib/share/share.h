@@ -297,7 +297,8 @@ struct _SandboxChanges
   SandboxUpper *upper;
   SandboxBase *base;
   SandboxClasses *classes;
-  GPtrArray *rows; /* of SandboxChangeRow, by path */
+  GPtrArray *rows;    /* of SandboxChangeRow, by path */
+  GPtrArray *dropped; /* those that wait for the machine's next start to be dropped */
   char *machine, *tag;
   int root_fd, dir_fd; /* the shared directory; that of the records */
   guint n_git;
@@ -312,6 +313,11 @@ struct _SandboxChanges
 SandboxChanges *_sandbox_changes_new (const char *machine, const char *tag, SandboxUpper *upper,
                                       SandboxClasses *classes, int root_fd, int dir_fd,
                                       GCancellable *cancellable, GError **error);
+void _sandbox_change_row_free (gpointer row);
+void _sandbox_changes_sort (SandboxChanges *changes);
+/* The hash of what this host has at @path, which is @node, as that of the machine's side would be.
+ */
+gboolean _sandbox_node_hash (int root_fd, const char *path, SandboxNode *node, GError **error);
 SandboxChangeRow *_sandbox_changes_row (const SandboxChanges *changes, guint index);
 /* The machine sees this host's files again in place of those rows. */
 gboolean _sandbox_changes_forget (SandboxChanges *changes, const gboolean *chosen,
@@ -327,7 +333,31 @@ gboolean _sandbox_changes_unsettle (int dir_fd, const char *tag, GError **error)
 gboolean
 _sandbox_changes_compare (SandboxChanges *changes, GCancellable *cancellable, GError **error);
 
+/* --- later.c: what waits for the machine's next start */
+/* "TAG.dropped": those are discarded with it; they are no changes from now on. */
+gboolean _sandbox_dropped_note (SandboxChanges *changes, const gboolean *chosen, GError **error);
+gboolean _sandbox_dropped_is_record (const char *name);
+gboolean _sandbox_dropped_exists (int dir_fd, const char *tag);
+gboolean _sandbox_dropped_remove (int dir_fd, const char *tag, GError **error);
+/* Out of the rows; back into them, and their indexes (of guint). */
+void _sandbox_dropped_hide (SandboxChanges *changes);
+GArray *_sandbox_dropped_show (SandboxChanges *changes);
+/* A file that the machine has as it was applied or discarded, @had, and this host as @now. */
+typedef struct
+{
+  char *path;
+  SandboxNode had, now;
+} SandboxFollow;
+/* (element-type SandboxFollow) (transfer full) */
+GPtrArray *_sandbox_follow_list (const SandboxBase *base, int root_fd);
+/* The machine has @now. */
+gboolean
+_sandbox_follow_note (SandboxBase *base, int root_fd, const SandboxFollow *follow, GError **error);
+
 /* --- shown.c: what somebody was shown */
+/* What the machine has there, @mode with the type and @hash: what comes of it follows from that and
+ * from this host's own files, which its user may change after a look, and has both. */
+void _sandbox_row_machines_side (const SandboxChangeRow *row, SandboxNode *ret_node);
 #define SANDBOX_SHOWN_SUFFIX ".shown"
 /* Marks the rows that are not what was shown (SandboxChange.unseen), if something was. */
 void _sandbox_shown_compare (SandboxChanges *changes);

@@ -19,10 +19,8 @@ shown_name (const SandboxChanges *changes)
   return g_strconcat (changes->tag, SANDBOX_SHOWN_SUFFIX, NULL);
 }
 
-/* What the machine has there. What comes of it follows from that and from this host's own files:
- * those it may change after it looked, and have both. */
-static void
-machines_side (const SandboxChangeRow *row, SandboxNode *ret_node)
+void
+_sandbox_row_machines_side (const SandboxChangeRow *row, SandboxNode *ret_node)
 {
   const SandboxUpperEntry *entry = row->entry;
 
@@ -71,7 +69,7 @@ _sandbox_shown_compare (SandboxChanges *changes)
       SandboxChangeRow *row = _sandbox_changes_row (changes, i);
       SandboxNode shown, node;
 
-      machines_side (row, &node);
+      _sandbox_row_machines_side (row, &node);
       row->pub.unseen = !find_shown (records, row->pub.path, &shown) || !is_same (&shown, &node);
     }
 }
@@ -118,7 +116,7 @@ sandbox_changes_note_shown (SandboxChanges *changes, const guint *chosen, gsize 
       SandboxNode old, node;
       gboolean known = find_shown (records, row->pub.path, &old);
 
-      machines_side (row, &node);
+      _sandbox_row_machines_side (row, &node);
       node.below_unknown = !whole;
       /* a line does not tell that the content is another one than was looked at */
       if (known && (!shown[i] || (!whole && !old.below_unknown)))

@@ -100,15 +100,15 @@ read_archive (gpointer data, gsize length, gpointer user_data, GError **error)
 }
 
 /* All that the machine changed: "old". */
-static void
-apply (const World *world)
+static SandboxChanges *
+read_changes (const World *world)
 {
   g_autoptr (GByteArray) bytes = g_byte_array_new ();
   SandboxTarEntry top = { .type = SANDBOX_TAR_DIR, .name = (char *)"./", .mode = 0755 };
   sandbox_autofd int root_fd = open_dir (world->project);
   sandbox_autofd int records_fd = open_records (world->machine);
-  g_autoptr (SandboxChanges) changes = NULL;
   g_autoptr (GError) error = NULL;
+  SandboxChanges *changes;
   SandboxUpper *upper;
   Archive archive;
 
@@ -121,6 +121,14 @@ apply (const World *world)
   changes =
       _sandbox_changes_new (world->name, "project", upper, NULL, root_fd, records_fd, NULL, &error);
   g_assert_no_error (error);
+  return changes;
+}
+
+static void
+apply (const World *world)
+{
+  g_autoptr (SandboxChanges) changes = read_changes (world);
+
   g_assert_true (sandbox_changes_apply (changes, NULL, NULL, NULL, NULL, NULL));
 }
 
@@ -149,7 +157,8 @@ static SandboxMachine *
 make_copy (const World *world)
 {
   g_autoptr (GError) error = NULL;
-  SandboxMachine *copy = sandbox_host_create (world->host, "copy", "ci", NULL, NULL, &error);
+  g_autofree char *name = g_strconcat (world->name, "-copy", NULL);
+  SandboxMachine *copy = sandbox_host_create (world->host, name, "ci", NULL, NULL, &error);
   sandbox_autofd int records_fd = open_records (copy);
 
   g_assert_no_error (error);
@@ -178,6 +187,52 @@ test_clone (void)
   name = _sandbox_hash_to_hex (hash);
   base = g_build_filename (copy->state_path, "review", "project.base", NULL);
   check_text (base, name, "machine\n");
+  sandbox_machine_unref (g_steal_pointer (&copy));
+  world_clear (&world);
+}
+
+static void
+check_count (const World *world, guint n)
+{
+  g_autoptr (SandboxChanges) changes = read_changes (world);
+
+  g_assert_cmpuint (sandbox_changes_get_length (changes), ==, n);
+}
+
+/* Of a machine that is off: it is told what to drop when it starts, and so is a copy of it, but not
+ * a disk that goes back. One that runs is asked itself. */
+static void
+test_discard (void)
+{
+  g_autoptr (SandboxMachine) copy = NULL;
+  g_autoptr (GError) error = NULL;
+  gboolean wanted[] = { TRUE };
+  sandbox_autofd int copy_fd = -1;
+  World world;
+
+  world_init (&world);
+  check_count (&world, 1);
+  {
+    g_autoptr (SandboxChanges) changes = read_changes (&world);
+
+    g_assert_true (_sandbox_discard_later (world.machine, changes, wanted, NULL, &error));
+    g_assert_no_error (error);
+  }
+  check_count (&world, 0);
+  copy = make_copy (&world);
+  copy_fd = open_records (copy);
+  g_assert_true (_sandbox_dropped_exists (copy_fd, "project"));
+  g_assert_true (_sandbox_records_revert (world.machine, &error));
+  check_count (&world, 1);
+  driver_test_start (world.machine);
+  {
+    g_autoptr (SandboxChanges) changes = read_changes (&world);
+
+    g_assert_false (_sandbox_discard_later (world.machine, changes, wanted, NULL, &error));
+    g_assert_error (error, SANDBOX_ERROR, SANDBOX_ERROR_WRONG_STATE);
+  }
+  check_count (&world, 1);
+  driver_test_destroy (world.machine, TRUE);
   sandbox_machine_unref (g_steal_pointer (&copy));
   world_clear (&world);
 }
@@ -373,6 +428,7 @@ main (int argc, char **argv)
   g_test_init (&argc, &argv, NULL);
   g_test_add_func ("/driver/kept/undo", test_undo);
   g_test_add_func ("/driver/kept/clone", test_clone);
+  g_test_add_func ("/driver/kept/discard", test_discard);
   g_test_add_func ("/driver/kept/ended", test_ended);
   g_test_add_func ("/driver/kept/remove-share", test_remove_share);
   g_test_add_func ("/driver/kept/own-copies", test_own_copies);

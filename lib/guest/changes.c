@@ -63,7 +63,7 @@ static const char DISCARD[] =
     "    c) if [ -d \"$1/$path\" ] && [ ! -L \"$1/$path\" ]; then\n"
     "         mkdir -p -- \"$2/$path\" && chmod --reference=\"$1/$path\" -- \"$2/$path\" &&\n"
     "         chown --reference=\"$1/$path\" -- \"$2/$path\"\n"
-    "       else cp -dp --remove-destination -- \"$1/$path\" \"$2/$path\"; fi ;;\n"
+    "       else cp -dpT --remove-destination -- \"$1/$path\" \"$2/$path\"; fi ;;\n"
     "  esac || exit 91\n"
     "done";
 
@@ -83,7 +83,7 @@ static const char FOLLOW[] =
     "    [ $((have & ~(18 & ~mode) & 511)) = $mode ] || continue\n"
     "  fi\n"
     "  if [ -L \"$from\" ] || [ -f \"$from\" ]; then\n"
-    "    cp -dp --remove-destination -- \"$from\" \"$to\" || continue\n"
+    "    cp -dpT --remove-destination -- \"$from\" \"$to\" || continue\n"
     "  elif [ -e \"$from\" ]; then continue\n"
     "  else rm -f -- \"$to\" || continue; fi\n"
     "  echo $n\n"

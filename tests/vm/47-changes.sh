@@ -67,7 +67,7 @@ shows_them() {
 	contains "$(cat "$T/diff")" '^-two$'
 	contains "$(cat "$T/diff")" '^\+2$'
 	vms diff changes --json | python3 -c 'import json,sys; d=json.load(sys.stdin); s=d["shares"][0]; assert s["share"]=="changed" and s["git"]>0 and s["changes"]
-by = {c["path"]: c for c in s["changes"]}; assert by["src/deep/f1"]["renamed_to"] == "src/shallow/f1" and by["src/shallow/f1"]["renamed_from"] == "src/deep/f1" and by["one"]["renamed_from"] == ""'
+by = {c["path"]: c for c in s["changes"]}; assert by["src/deep/er/f1"]["renamed_to"] == "src/shallow/er/f1" and by["src/shallow/er/f1"]["renamed_from"] == "src/deep/er/f1" and by["one"]["renamed_from"] == ""'
 	tree >"$T/after"
 	eq "$(diff "$T/before" "$T/after")" "" "what a diff changed on the host"
 }

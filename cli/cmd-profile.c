@@ -54,6 +54,8 @@ check_one (VmsContext *context, JsonBuilder *builder, const char *word, int *sta
   g_autoptr (SandboxProfile) profile = load_word (word, &error);
   g_autofree char *shown = vms_escape (word);
 
+  if (profile != NULL)
+    sandbox_profile_check_provision (&vms_profile_dirs, profile, &error);
   if (error != NULL && *status == 0)
     *status = vms_exit_status (error);
   if (context->json)

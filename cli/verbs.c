@@ -338,8 +338,9 @@ const VmsVerb vms_verbs[] = {
   { "profile", "check", NULL, VMS_GROUP_PARTS, "[PROFILE|FILE...]", 0, VMS_MANY,
     VMS_COMPLETE_PROFILE, VMS_VERB_JSON,
     "check profiles, all of them by default",
-    "A word with a slash or a dot is the path of a file. What depends on this host (free ports, its "
-    "addresses, memory) is checked by `vms start --dry-run`.",
+    "A word with a slash or a dot is the path of a file. The pieces, scripts and files of [provision] "
+    "are looked for, too. What depends on this host (free ports, its addresses, memory, what other "
+    "machines share) is checked by `vms start --dry-run`.",
     NULL, vms_cmd_profile_check },
   { "profile", "keys", NULL, VMS_GROUP_PARTS, "", 0, 0, VMS_COMPLETE_NONE, VMS_VERB_JSON,
     "list the keys a profile may have",

@@ -42,8 +42,9 @@ typedef struct
   }
 
 /* What start would define now; @ret_changes (nullable out): how it differs from what is defined, ""
- * when not at all. With @options: BUSY when a port that it forwards is taken, as a start with them
- * would say. */
+ * when not at all. With @options also what a start with them would say before it makes anything:
+ * BUSY when a port that it forwards is taken, INVALID when a machine without a disk yet cannot be
+ * provisioned; and which layers its disk would stand on. */
 SandboxPlan *sandbox_machine_plan (SandboxMachine *machine, const SandboxStartOptions *options,
                                    char **ret_changes, GCancellable *cancellable, GError **error);
 /* Makes what is missing, boots, waits until ssh works and the shares are mounted. A running

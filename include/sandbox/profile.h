@@ -65,6 +65,13 @@ SandboxProfile *
 sandbox_profile_parse (const SandboxProfileDirs *dirs, const char *name, const char *source,
                        const char *text, gssize length, GError **error);
 
+/* What no text shows: that the pieces of its [provision] are there, that [policy] forbids none of
+ * it, and that files and scripts can be read, and lie in no directory that it shares, nor among the
+ * drop boxes (~/vms). Other machines' shares are looked at where a machine is made. Nothing is
+ * connected to and nothing changed. SANDBOX_ERROR_INVALID with "FILE:LINE: ...". */
+gboolean sandbox_profile_check_provision (const SandboxProfileDirs *dirs, SandboxProfile *profile,
+                                          GError **error);
+
 SandboxProfile *sandbox_profile_ref (SandboxProfile *profile);
 void sandbox_profile_unref (SandboxProfile *profile);
 /* A copy that can be changed with _set and _add_share (a loaded profile may be changed too, while

@@ -323,6 +323,10 @@ gboolean _sandbox_step_profile (gpointer work, GCancellable *cancellable, GError
 void _sandbox_undo_profile (gpointer work);
 gboolean _sandbox_step_image (gpointer work, GCancellable *cancellable, GError **error);
 /* provision-step.c */
+/* Before anything is made: that what @profile provisions is there and allowed. @new_disk FALSE: the
+ * disk is there, and has what it has. */
+gboolean _sandbox_provision_check (SandboxMachine *machine, SandboxProfile *profile,
+                                   gboolean new_disk, GError **error);
 gboolean _sandbox_step_provision (gpointer work, GCancellable *cancellable, GError **error);
 gboolean _sandbox_step_plan (gpointer work, GCancellable *cancellable, GError **error);
 gboolean _sandbox_step_keys (gpointer work, GCancellable *cancellable, GError **error);
@@ -370,6 +374,8 @@ gboolean _sandbox_share_make (SandboxWork *work, guint index, GError **error);
 /* No share of ours inside, or around, one of another machine of the caller's. After the domain is
  * defined, so that of two starts at once at least one sees the other. */
 gboolean _sandbox_shares_check_apart (SandboxWork *work, GError **error);
+/* @path without links; what is not there yet stays as it is written. (transfer full) */
+char *_sandbox_path_resolve (const char *path);
 /* The directories that the user's machines share, and the place of the drop boxes, without links:
  * whatever lies there, a machine may have put there. */
 char **_sandbox_shares_of_all (SandboxHost *host, GError **error);

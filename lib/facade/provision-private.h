@@ -24,9 +24,35 @@ typedef struct
   gboolean no_build; /* NOT_FOUND instead of making a layer */
 } SandboxLayering;
 
+/* --- provision-wanted.c: all that [provision] says, each thing once, in order */
+#define SANDBOX_PROVISION_FILE_MAX (16 * 1024 * 1024) /* bytes */
+typedef struct
+{
+  const SandboxProfileDirs *dirs; /* the caller's, as are the next two */
+  SandboxProfile *profile;
+  const char *home;
+  const SandboxProvision *provision;
+  GPtrArray *untrusted;               /* directories that machines share, @profile's shares first */
+  GPtrArray *pieces, *packages, *npm; /* (element-type utf8) */
+  GPtrArray *commands;                /* that the pieces say they bring (element-type utf8) */
+  int pieces_fd, scripts_fd;
+} SandboxWanted;
+/* @shared: what machines share, as _sandbox_shares_of_all() has it. */
+void _sandbox_wanted_init (SandboxWanted *wanted, const SandboxProfileDirs *dirs,
+                           SandboxProfile *profile, const char *home, char *const *shared);
+void _sandbox_wanted_clear (SandboxWanted *wanted);
+G_DEFINE_AUTO_CLEANUP_CLEAR_FUNC (SandboxWanted, _sandbox_wanted_clear)
+/* INVALID for a piece that is not there, and for what the profile forbids. */
+gboolean _sandbox_wanted_collect (SandboxWanted *wanted, GError **error);
+/* A file of the user's that @key ("setup" or "files") names; INVALID with "FILE:LINE: " when it
+ * cannot be read, or lies where a machine could have put it. */
+gboolean _sandbox_wanted_read (const SandboxWanted *wanted, const char *key, const char *source,
+                               char **ret_data, gsize *ret_length, GError **error);
+
 /* --- provision.c */
 /* What [provision] of @profile comes to, in the order in which it is done; files and scripts of the
- * user's are read now. (element-type SandboxGroup) Empty: nothing. */
+ * user's are read now: whoever wants to know only whether all is there and allowed has that too.
+ * (element-type SandboxGroup) Empty: nothing. */
 GPtrArray *_sandbox_provision_groups (SandboxHost *host, SandboxProfile *profile, GError **error);
 /* Name of the layer that @group makes on @parent (the id of an image or of a layer): of all that
  * goes into it. 32 hexadecimal digits. */
@@ -127,6 +153,10 @@ gboolean _sandbox_layers_ensure (const SandboxLayering *layering, SandboxImageRe
                                  char **ret_id, GCancellable *cancellable, GError **error);
 
 /* --- provision-step.c */
+/* For people: those groups of @profile that are no layers on @image yet, which gets the layers that
+ * are there; NULL: none. @image NULL: nothing is there. */
+gboolean _sandbox_provision_missing (SandboxHost *host, SandboxProfile *profile,
+                                     SandboxImageRef *image, char **ret_missing, GError **error);
 /* Whether a disk that is made now would stand on other layers than @image, which a disk pins. */
 gboolean
 _sandbox_provision_differs (SandboxHost *host, SandboxProfile *profile,

@@ -25,6 +25,51 @@ _sandbox_provision_differs (SandboxHost *host, SandboxProfile *profile,
   return FALSE;
 }
 
+gboolean
+_sandbox_provision_check (SandboxMachine *machine, SandboxProfile *profile, gboolean new_disk,
+                          GError **error)
+{
+  g_autoptr (GPtrArray) groups = NULL;
+
+  if (!new_disk)
+    return TRUE;
+  groups = _sandbox_provision_groups (machine->host, profile, error);
+  return groups != NULL;
+}
+
+gboolean
+_sandbox_provision_missing (SandboxHost *host, SandboxProfile *profile, SandboxImageRef *image,
+                            char **ret_missing, GError **error)
+{
+  SandboxReport report = { NULL, NULL, "" };
+  SandboxLayering layering = {
+    .host = host, .report = &report, .profile = profile, .no_build = TRUE
+  };
+  g_autoptr (GPtrArray) groups = _sandbox_provision_groups (host, profile, error);
+  g_autoptr (GString) text = g_string_new (NULL);
+  g_autoptr (GError) local = NULL;
+  guint n_there;
+
+  if (groups == NULL)
+    return FALSE;
+  if (image != NULL && !_sandbox_layers_ensure (&layering, image, NULL, NULL, &local)
+      && !g_error_matches (local, SANDBOX_ERROR, SANDBOX_ERROR_NOT_FOUND))
+    {
+      g_propagate_error (error, g_steal_pointer (&local));
+      return FALSE;
+    }
+  n_there = image != NULL && image->layers != NULL ? g_strv_length (image->layers) : 0;
+  for (guint i = n_there; i < groups->len; i++)
+    {
+      const SandboxGroup *group = groups->pdata[i];
+
+      g_string_append_printf (text, "%s%s: %s", i > n_there ? "; " : "", group->id,
+                              g_strchomp (group->what));
+    }
+  *ret_missing = text->len > 0 ? g_string_free (g_steal_pointer (&text), FALSE) : NULL;
+  return TRUE;
+}
+
 /* A disk that is there keeps what it stands on, as with images. */
 gboolean
 _sandbox_step_provision (gpointer data, GCancellable *cancellable, GError **error)
@@ -60,13 +105,17 @@ sandbox_host_provision (SandboxHost *host, const char *profile_name,
   SandboxReport report = { progress, user_data, profile_name };
   g_autoptr (SandboxProfile) profile = NULL;
   g_autoptr (SandboxImageRef) image = NULL;
+  g_autoptr (GPtrArray) checked = NULL;
   g_autofree char *image_id = NULL, *id = NULL;
   SandboxLayering layering = { .host = host, .report = &report };
 
   if (!_sandbox_options_copy (&own, sizeof own, options, error))
     return FALSE;
   profile = sandbox_profile_load (&host->profiles, profile_name, error);
-  if (profile == NULL
+  /* the image takes minutes: what is wrong is said before */
+  if (profile != NULL)
+    checked = _sandbox_provision_groups (host, profile, error);
+  if (checked == NULL
       || !sandbox_host_build_image (host, _sandbox_profile_values (profile)->image, FALSE, progress,
                                     user_data, cancellable, &image_id, error))
     return FALSE;

@@ -13,9 +13,8 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-/* @path without links; what is not there yet stays as it is written. */
-static char *
-resolve (const char *path)
+char *
+_sandbox_path_resolve (const char *path)
 {
   g_autofree char *rest = g_strdup ("");
   g_autofree char *head = g_strdup (path);
@@ -48,11 +47,11 @@ _sandbox_shares_pin (SandboxPlan *plan)
   for (guint i = 0; i < plan->shares->len; i++)
     {
       SandboxPlanShare *share = plan->shares->pdata[i];
-      char *resolved = resolve (share->source);
+      char *resolved = _sandbox_path_resolve (share->source);
 
       g_free (share->source);
       share->source = resolved;
-      resolved = resolve (share->door);
+      resolved = _sandbox_path_resolve (share->door);
       g_free (share->door);
       share->door = resolved;
     }
@@ -228,7 +227,7 @@ add_shares (const SandboxDomainMeta *meta, gpointer user_data, GError **error)
     {
       const SandboxPlanShare *share = meta->shares->pdata[i];
 
-      g_ptr_array_add (user_data, resolve (share->source));
+      g_ptr_array_add (user_data, _sandbox_path_resolve (share->source));
     }
   return TRUE;
 }
@@ -240,7 +239,7 @@ _sandbox_shares_of_all (SandboxHost *host, GError **error)
   g_autofree char *boxes = g_build_filename (host->home, "vms", NULL);
 
   /* also what machines that are gone have left there */
-  g_ptr_array_add (places, resolve (boxes));
+  g_ptr_array_add (places, _sandbox_path_resolve (boxes));
   if (!each_machine (host, NULL, add_shares, places, error))
     return NULL;
   g_ptr_array_add (places, NULL);

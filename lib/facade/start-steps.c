@@ -71,7 +71,9 @@ _sandbox_step_profile (gpointer data, GCancellable *cancellable, GError **error)
   if (!settle_state (work, cancellable, error) || !save_shares (work, error))
     return FALSE;
   work->profile = _sandbox_machine_load_profile (work->machine, error);
-  return work->profile != NULL;
+  return work->profile != NULL
+         && _sandbox_provision_check (work->machine, work->profile,
+                                      work->newest_image || !work->pieces.disk, error);
 }
 
 void

@@ -392,6 +392,18 @@ with_forward_changes (char *changes, SandboxMachine *machine, const SandboxPlan 
   return g_string_free (g_steal_pointer (&text), FALSE);
 }
 
+/* As a start would find it: a disk that is not there yet stands on what is provisioned. */
+static gboolean
+find_provisioned (SandboxMachine *machine, SandboxProfile *profile, SandboxImageRef *image,
+                  char **ret_missing, GError **error)
+{
+  SandboxPieces pieces = { 0 };
+
+  return _sandbox_machine_pieces (machine, &pieces, error)
+         && (pieces.disk
+             || _sandbox_provision_missing (machine->host, profile, image, ret_missing, error));
+}
+
 SandboxPlan *
 sandbox_machine_plan (SandboxMachine *machine, const SandboxStartOptions *options,
                       char **ret_changes, GCancellable *cancellable, GError **error)
@@ -401,7 +413,7 @@ sandbox_machine_plan (SandboxMachine *machine, const SandboxStartOptions *option
   g_autoptr (SandboxDomainMeta) meta = NULL;
   g_autoptr (SandboxImageRef) image = NULL;
   g_autoptr (SandboxPlan) plan = NULL;
-  g_autofree char *defined = NULL, *changes = NULL;
+  g_autofree char *defined = NULL, *changes = NULL, *missing = NULL;
 
   if (!_sandbox_options_copy (&own, sizeof own, options, error)
       || g_cancellable_set_error_if_cancelled (cancellable, error))
@@ -413,11 +425,13 @@ sandbox_machine_plan (SandboxMachine *machine, const SandboxStartOptions *option
     if (!sandbox_profile_add_share (profile, *spec, error))
       return NULL;
   if (!_sandbox_machine_read_domain (machine, &defined, &meta, error)
-      || !_sandbox_work_find_image (machine, profile, FALSE, &image, error))
+      || !_sandbox_work_find_image (machine, profile, FALSE, &image, error)
+      || (options != NULL && !find_provisioned (machine, profile, image, &missing, error)))
     return NULL;
   plan = _sandbox_work_plan (machine, profile, image, meta, FALSE, error);
   if (plan == NULL)
     return NULL;
+  plan->to_provision = g_steal_pointer (&missing);
   if (ret_changes != NULL)
     {
       changes = g_strdup ("");

@@ -69,15 +69,16 @@ sandbox_plan_ref (SandboxPlan *plan)
 void
 sandbox_plan_unref (SandboxPlan *plan)
 {
-  char **texts[] = {
-    &plan->name,         &plan->owner,          &plan->profile,      &plan->summary,
-    &plan->object,       &plan->profile_digest, &plan->driver,       &plan->arch,
-    &plan->emulator,     &plan->machine,        &plan->accel_reason, &plan->user,
-    &plan->image_id,     &plan->image_disk,     &plan->image_kernel, &plan->image_initrd,
-    &plan->cmdline,      &plan->disk_volume,    &plan->seed_volume,  &plan->pool_path,
-    &plan->network_mode, &plan->bridge,         &plan->gateway,      &plan->address,
-    &plan->policy,       &plan->share_helper,   &plan->machine_id,   &plan->reaches
-  };
+  char **texts[] = { &plan->name,         &plan->owner,        &plan->profile,
+                     &plan->summary,      &plan->object,       &plan->profile_digest,
+                     &plan->driver,       &plan->arch,         &plan->emulator,
+                     &plan->machine,      &plan->accel_reason, &plan->user,
+                     &plan->image_id,     &plan->image_disk,   &plan->image_kernel,
+                     &plan->image_initrd, &plan->cmdline,      &plan->disk_volume,
+                     &plan->seed_volume,  &plan->pool_path,    &plan->network_mode,
+                     &plan->bridge,       &plan->gateway,      &plan->address,
+                     &plan->policy,       &plan->share_helper, &plan->machine_id,
+                     &plan->reaches,      &plan->to_provision };
 
   if (!g_atomic_ref_count_dec (&plan->ref_count))
     return;
@@ -121,9 +122,13 @@ describe_hardware (const SandboxPlan *plan, GString *text)
             plan->encrypted ? ", encrypted" : "");
   add_line (text, "seed", "%s/%s", plan->pool_path, plan->seed_volume);
   add_line (text, "image", "%s", *plan->image_id ? plan->image_id : "not built yet");
+  if (plan->to_provision)
+    add_line (text, "to be installed first", "%s", plan->to_provision);
   if (!*plan->image_id)
     return;
   add_line (text, "image disk", "%s", plan->image_disk);
+  for (char **layer = plan->layers; layer && *layer; layer++)
+    add_line (text, "layer", "%s", *layer);
   add_line (text, "kernel", "%s", plan->image_kernel);
   add_line (text, "initrd", "%s", plan->image_initrd);
   add_line (text, "kernel command line", "%s", plan->cmdline);

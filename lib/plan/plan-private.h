@@ -43,6 +43,9 @@ typedef struct
 #define SANDBOX_READS_MAX 2
 /* (element-type SandboxPlanRead) */
 GPtrArray *_sandbox_plan_reads_new (void);
+/* A share's source or target of a profile as the machine @name of whoever lives in @home has it.
+ * (transfer full) */
+char *_sandbox_plan_share_path (const char *text, const char *home, const char *name);
 /* The volume of the layer over the disk @index that the machine @object reads. (transfer full) */
 char *_sandbox_plan_scratch_volume (const char *object, guint index);
 
@@ -101,6 +104,7 @@ struct _SandboxPlan
   guint uid, gid; /* of the user in the guest; never 0 */
   char *image_id, *image_disk, *image_kernel, *image_initrd, *cmdline;
   char *disk_volume, *seed_volume; /* "vms-1000-work.qcow2", "vms-1000-work.seed" */
+  char *to_provision;              /* (nullable): for people: what a start would install first */
   char **layers;      /* paths between the disk and image_disk, the uppermost first; never NULL */
   gboolean encrypted; /* its disk: with the passphrase of the secret that has the machine's UUID */
   char *pool_path;

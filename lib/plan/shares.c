@@ -40,8 +40,8 @@ check_home (const char *home, GError **error)
                        shown);
 }
 
-static char *
-expand (const char *text, const char *home, const char *name)
+char *
+_sandbox_plan_share_path (const char *text, const char *home, const char *name)
 {
   g_auto (GStrv) parts = g_strsplit (text, "%n", -1);
   g_autofree char *named = g_strjoinv (name, parts);
@@ -151,8 +151,8 @@ add_share (SandboxPlan *plan, SandboxProfile *profile, const SandboxShareSpec *s
 {
   g_autofree char *group = g_strconcat ("share:", spec->name, NULL);
   g_autofree char *guest_home = g_strconcat ("/home/", plan->user, NULL);
-  g_autofree char *source = expand (spec->source, identity->home, identity->name);
-  g_autofree char *target = expand (spec->target, guest_home, identity->name);
+  g_autofree char *source = _sandbox_plan_share_path (spec->source, identity->home, identity->name);
+  g_autofree char *target = _sandbox_plan_share_path (spec->target, guest_home, identity->name);
   gboolean source_good = check_source (plan, source, identity->home, error);
   SandboxPlanShare *share;
 

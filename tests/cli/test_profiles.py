@@ -106,6 +106,29 @@ def test_check():
     expect([p["good"] for p in r.json()["profiles"]] == [True, False], r)
 
 
+def test_check_provision():
+    home = Home()
+    os.makedirs(home.path + "/proj")
+    open(home.path + "/proj/s.sh", "w", encoding="utf-8").close()
+    for text, words in (
+        ("use=nodejs\n", "use: there is no piece"),
+        ("setup=gone.sh\n", "setup: there is no file"),
+        ("setup=~/proj\n", "setup: reading"),
+        ("setup=~/proj/s.sh\n[share:p]\nsource=~/proj\n", "setup: reading .*share:p"),
+        ("packages=jq\n[policy]\nforbid=jq\n", "forbid: .*forbids the package jq"),
+    ):
+        home.write("bad.profile", "[provision]\n" + text)
+        for args in (["profile", "check"], ["start", "--dry-run"], ["start"]):
+            r = home.vms(*args, "bad")
+            expect_status(r, 2)
+            expect(re.search(r"bad\.profile:[24]: \[\w+\] " + words, r.err) and "good" not in r.out, r)
+    home.write("good.profile", "[provision]\npackages=jq\nsetup=~/proj/s.sh\n")
+    expect_status(home.vms("profile", "check", "good", uri=None), 0)
+    r = home.vms("start", "good", "--dry-run")
+    expect_status(r, 0)
+    expect("to be installed first: packages: jq; setup: " in r.out, r)
+
+
 def test_check_files_that_are_none():
     home = Home()
     fifo = os.path.join(home.path, "fifo.profile")

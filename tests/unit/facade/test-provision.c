@@ -6,6 +6,7 @@
 #include "facade/provision-private.h"
 
 #include <string.h>
+#include <sys/stat.h>
 
 static void
 write_profile (const char *name, const char *text)
@@ -139,9 +140,28 @@ fails (SandboxHost *host, const char *provision, const char *words)
   profile = sandbox_profile_load (sandbox_host_get_profile_dirs (host), "bad", &error);
   g_assert_no_error (error);
   g_assert_null (_sandbox_provision_groups (host, profile, &error));
-  g_assert_nonnull (error);
+  g_assert_error (error, SANDBOX_ERROR, SANDBOX_ERROR_INVALID);
   g_test_message ("%s", error->message);
   g_assert_nonnull (strstr (error->message, words));
+  g_assert_nonnull (strstr (error->message, "/bad.profile:"));
+  /* without any host it is the same */
+  g_clear_error (&error);
+  g_assert_false (
+      sandbox_profile_check_provision (sandbox_host_get_profile_dirs (host), profile, &error));
+  g_assert_error (error, SANDBOX_ERROR, SANDBOX_ERROR_INVALID);
+  g_assert_nonnull (strstr (error->message, words));
+}
+
+static void
+write_at_home (const char *path, const char *text)
+{
+  g_autofree char *file = g_build_filename (g_get_home_dir (), path, NULL);
+  g_autofree char *dir = g_path_get_dirname (file);
+  g_autoptr (GError) error = NULL;
+
+  g_assert_cmpint (g_mkdir_with_parents (dir, 0700), ==, 0);
+  g_file_set_contents (file, text, -1, &error);
+  g_assert_no_error (error);
 }
 
 static void
@@ -149,11 +169,111 @@ test_errors (void)
 {
   g_autoptr (SandboxHost) host = driver_test_open (TEST_URI, NULL);
 
+  fails (host, "use=noed\n", "bad.profile:4: [provision] use: there is no piece \"noed\"");
   fails (host, "use=noed\n", "did you mean \"node\"");
-  fails (host, "setup=gone.sh\n", "gone.sh");
-  fails (host, "files=gone:/etc/x\n", "gone");
-  /* where machines write, nothing is taken from */
-  fails (host, "setup=~/vms/work/x.sh\n", "x.sh");
+  fails (host, "setup=gone.sh\n", "bad.profile:4: [provision] setup: there is no file ");
+  fails (host, "files=gone:/etc/x\n", "bad.profile:4: [provision] files: there is no file ");
+  fails (host, "setup=~/gone/x.sh\n", "take \"~/gone/x.sh\" out of setup=");
+}
+
+/* Whatever stands in a file's place is a mistake in the profile, and nothing waits for it. */
+static void
+test_no_files (void)
+{
+  g_autoptr (SandboxHost) host = driver_test_open (TEST_URI, NULL);
+  g_autofree char *fifo = g_build_filename (g_get_home_dir (), "fifo", NULL);
+  g_autofree char *link = g_build_filename (g_get_home_dir (), "link", NULL);
+  g_autofree char *closed = g_build_filename (g_get_home_dir (), "closed", NULL);
+
+  write_at_home ("dir/x", "");
+  write_at_home ("closed", "");
+  g_assert_cmpint (mkfifo (fifo, 0600), ==, 0);
+  g_assert_cmpint (symlink ("/proc/1", link), ==, 0);
+  g_assert_cmpint (g_chmod (closed, 0), ==, 0);
+  fails (host, "setup=~/dir\n", "bad.profile:4: [provision] setup: reading ");
+  fails (host, "setup=~/fifo\n", "bad.profile:4: [provision] setup: reading ");
+  fails (host, "files=~/fifo:/etc/x\n", "bad.profile:4: [provision] files: reading ");
+  fails (host, "setup=~/link\n", "bad.profile:4: [provision] setup: reading ");
+  if (geteuid () != 0)
+    fails (host, "setup=~/closed\n", "bad.profile:4: [provision] setup: reading ");
+}
+
+/* What a machine, or whoever works in the shared directory, could have written does not get into
+ * new ones: whatever the share's mode, directly, by a link, and beneath it. */
+static void
+test_shared (void)
+{
+  static const char *const modes[] = { "", "mode=rw\n", "mode=ro\n", "mode=guarded\n" };
+  static const char *const items[] = { "setup=~/proj/s.sh\n", "setup=~/proj/sub/s.sh,as=user\n",
+                                       "files=~/proj/s.sh:~/s\n", "setup=way.sh\n",
+                                       "setup=~/by/s.sh\n" };
+  g_autoptr (SandboxHost) host = driver_test_open (TEST_URI, NULL);
+  g_autofree char *by = g_build_filename (g_get_home_dir (), "by", NULL), *beside = NULL;
+  g_autofree char *target = g_build_filename (g_get_home_dir (), "proj/s.sh", NULL);
+  g_autofree char *way = g_build_filename (g_get_user_config_dir (), "vms/way.sh", NULL);
+
+  write_at_home ("proj/s.sh", "");
+  write_at_home ("proj/sub/s.sh", "");
+  write_at_home ("proj-2/s.sh", "");
+  write_at_home ("vms/work/s.sh", "");
+  g_assert_cmpint (symlink ("proj", by), ==, 0);
+  g_assert_cmpint (symlink (target, way), ==, 0);
+  for (gsize i = 0; i < G_N_ELEMENTS (modes); i++)
+    for (gsize k = 0; k < G_N_ELEMENTS (items); k++)
+      {
+        g_autofree char *text =
+            g_strconcat (items[k], "[share:p]\nsource=~/proj\n", modes[i], NULL);
+
+        fails (host, text, "bad.profile:4: [provision] ");
+        fails (host, text, "/proj, which [share:p] of this profile shares");
+      }
+  fails (host, "setup=~/by/s.sh\n[share:p]\nsource=~/by\n", "which [share:p] of this");
+  fails (host, "setup=~/vms/work/s.sh\n", "/vms, which a machine shares");
+  write_profile ("a.profile", BASE "setup=~/proj-2/s.sh\n[share:p]\nsource=~/proj\n");
+  beside = chain (host, "a", "image", 1000);
+  g_assert_true (g_str_has_prefix (beside, "setup="));
+}
+
+/* Another machine's share counts when one is made, and a start that would make a disk makes
+ * nothing. */
+static void
+test_shared_elsewhere (void)
+{
+  g_autoptr (SandboxHost) host = driver_test_open (TEST_URI, NULL);
+  g_autofree char *directory = g_build_filename (g_get_home_dir (), "others", NULL);
+  g_autofree char *spec = g_strconcat (directory, ",mode=rw", NULL);
+  const char *shares[] = { spec, NULL };
+  SandboxStartOptions options = SANDBOX_START_OPTIONS_INIT;
+  g_autoptr (GError) error = NULL;
+  g_autoptr (SandboxMachine) machine = NULL, other = NULL;
+  g_autoptr (SandboxPlan) plan = NULL, refused = NULL;
+  g_autofree char *text = NULL;
+
+  write_at_home ("others/s.sh", "");
+  other = sandbox_host_create (host, "other", "ci", shares, NULL, &error);
+  g_assert_no_error (error);
+  write_profile ("mine.profile", BASE "packages=jq;git\nsetup=~/others/s.sh\n");
+  machine = driver_test_lookup (host, "mine");
+  plan = sandbox_machine_plan (machine, &options, NULL, NULL, &error);
+  g_assert_no_error (error);
+  text = sandbox_plan_describe (plan);
+  g_assert_nonnull (strstr (text, "to be installed first: packages: jq git; setup: files"));
+  driver_test_start (other);
+  refused = sandbox_machine_plan (machine, &options, NULL, NULL, &error);
+  g_assert_null (refused);
+  g_assert_error (error, SANDBOX_ERROR, SANDBOX_ERROR_INVALID);
+  g_assert_nonnull (strstr (error->message, "/others, which a machine shares"));
+  g_clear_error (&error);
+  g_assert_false (sandbox_machine_start (machine, NULL, NULL, NULL, NULL, &error));
+  g_assert_error (error, SANDBOX_ERROR, SANDBOX_ERROR_INVALID);
+  driver_test_assert_nothing (machine);
+  driver_test_destroy (other, TRUE);
+  /* one that has its disk starts whatever became of the script */
+  driver_test_start (machine);
+  g_assert_true (sandbox_machine_stop (machine, TRUE, 0, NULL, NULL, NULL, NULL));
+  write_profile ("mine.profile", BASE "setup=gone.sh\n");
+  driver_test_start (machine);
+  driver_test_destroy (machine, TRUE);
 }
 
 /* The error names the profile, the thing and the pattern. */
@@ -171,6 +291,10 @@ test_forbidden (void)
     { "docker-cli", "packages=jq;docker-cli?\n", "forbids the package docker-cli " },
     { "@openai/*", "npm=@openai/codex@1.2\n", "forbids the npm package @openai/codex (" },
     { "left-*", "npm=left-pad@^2\n", "forbids the npm package left-pad (" },
+    /* commands that come with a piece under another name */
+    { "npm", "npm=left-pad\n", "forbids the command npm (" },
+    { "npm", "use=node\n", "forbids the command npm (" },
+    { "claude", "use=claude-code\n", "forbids the command claude (" },
   };
   g_autoptr (SandboxHost) host = driver_test_open (TEST_URI, NULL);
   g_autofree char *free_of_it = NULL, *with = NULL;
@@ -181,7 +305,7 @@ test_forbidden (void)
           g_strconcat (cases[i].provision, "[policy]\nforbid=", cases[i].forbid, "\n", NULL);
 
       fails (host, text, cases[i].words);
-      fails (host, text, "provisioning bad: its profile");
+      fails (host, text, "bad.profile:6: [policy] forbid: provisioning bad: its profile");
     }
   /* what fits nothing is no hindrance, but another layer */
   write_profile ("a.profile", BASE "packages=jq\n");
@@ -243,6 +367,9 @@ main (int argc, char **argv)
   g_test_add_func ("/provision/inherits", test_inherits);
   g_test_add_func ("/provision/pieces", test_pieces);
   g_test_add_func ("/provision/errors", test_errors);
+  g_test_add_func ("/provision/no-files", test_no_files);
+  g_test_add_func ("/provision/shared", test_shared);
+  g_test_add_func ("/provision/shared-elsewhere", test_shared_elsewhere);
   g_test_add_func ("/provision/forbidden", test_forbidden);
   g_test_add_func ("/provision/registry", test_registry);
   result = g_test_run ();

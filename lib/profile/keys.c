@@ -47,7 +47,7 @@ static const SandboxProfileKey rows[N_KEYS] = {
                  "Virtual CPUs; auto follows the host" },
   [KEY_MEMORY] = { "machine", "memory", "size", "auto, or a size from 256MiB to 4TiB", "auto",
                    "Memory; auto follows the host" },
-  [KEY_DISK] = { "machine", "disk", "size", "a size from 2GiB to 16TiB", "40GiB",
+  [KEY_DISK] = { "machine", "disk", "size", "a size from 8GiB to 16TiB", "40GiB",
                  "Largest size of the disk; it takes up only what is used" },
   [KEY_USER] = { "machine", "user", "user name",
                  "1 to 31 characters a-z, 0-9 and -, not root or another user of the system", "dev",
@@ -313,7 +313,8 @@ static const Check checks[N_KEYS] = {
   [KEY_IMAGE] = { check_image_name },
   [KEY_CPUS] = { check_number, TRUE, 1, 256 },
   [KEY_MEMORY] = { check_size, TRUE, 256 * MIB, 4 * TIB },
-  [KEY_DISK] = { check_size, FALSE, 2 * GIB, 16 * TIB },
+  /* images have 8GiB, and no disk is smaller than what it stands on */
+  [KEY_DISK] = { check_size, FALSE, 8 * GIB, 16 * TIB },
   [KEY_USER] = { check_user_name },
   [KEY_ACCEL] = { check_word, .words = accel_words },
   [KEY_START_ON_EXEC] = { check_word, .words = yes_no_words },

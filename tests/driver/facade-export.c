@@ -212,14 +212,14 @@ test_disk_limit (void)
   g_autoptr (SandboxMachine) machine = NULL;
   g_autoptr (GError) error = NULL;
 
-  disk_gib = 3;
+  disk_gib = 9;
   path = write_file ("old", "[profile]\ninherits=base\n", FALSE);
   disk_gib = 1;
   g_assert_cmpint (g_mkdir_with_parents (dir, 0700), ==, 0);
-  g_assert_true (g_file_set_contents (file, "[machine]\ndisk=2GiB\n", -1, NULL));
-  assert_refused (host, path, "limit", "can grow to 3.0 GiB, and no more than 2.0 GiB");
+  g_assert_true (g_file_set_contents (file, "[machine]\ndisk=8GiB\n", -1, NULL));
+  assert_refused (host, path, "limit", "can grow to 9.0 GiB, and no more than 8.0 GiB");
   options.name = "limit";
-  options.max_disk_bytes = 3 * GIB;
+  options.max_disk_bytes = 9 * GIB;
   machine = sandbox_host_import (host, path, &options, NULL, NULL, NULL, NULL, &error);
   g_assert_no_error (error);
   driver_test_destroy (machine, TRUE);

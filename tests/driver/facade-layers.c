@@ -168,7 +168,7 @@ test_chain (void)
 
   write_profile ("s.sh", "echo one\n");
   write_profile ("a.profile", "[profile]\ninherits=base\n" PROVISION);
-  write_profile ("small.profile", "[profile]\ninherits=base\n[machine]\ndisk=5GiB\n" PROVISION);
+  write_profile ("small.profile", "[profile]\ninherits=base\n[machine]\ndisk=8GiB\n" PROVISION);
   profile = load (host, "a");
   small = load (host, "small");
   assert_top (host, profile, NULL, FALSE);
@@ -179,13 +179,13 @@ test_chain (void)
   assert_top (host, profile, s1, TRUE);
   assert_top (host, small, NULL, FALSE);
   /* a newer one, of which there is the beginning */
-  p2 = make_layer (host, profile, 0, IMAGE, "20260302T000000", 5 * 1024 * MIB);
+  p2 = make_layer (host, profile, 0, IMAGE, "20260302T000000", 8 * 1024 * MIB);
   assert_top (host, profile, s1, TRUE);
   assert_top (host, small, p2, FALSE);
-  n2 = make_layer (host, profile, 1, p2, "20260302T000001", 5 * 1024 * MIB);
+  n2 = make_layer (host, profile, 1, p2, "20260302T000001", 8 * 1024 * MIB);
   assert_top (host, profile, s1, TRUE);
   /* of those that are whole the newest counts */
-  s2 = make_layer (host, profile, 2, n2, "20260302T000002", 5 * 1024 * MIB);
+  s2 = make_layer (host, profile, 2, n2, "20260302T000002", 8 * 1024 * MIB);
   assert_top (host, profile, s2, TRUE);
   assert_top (host, small, s2, TRUE);
   /* of those that are not, the one with the least to do */

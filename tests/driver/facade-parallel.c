@@ -113,7 +113,7 @@ make_machines (SandboxHost *host)
       g_autoptr (SandboxMachine) machine = NULL;
 
       g_assert_true (
-          g_file_set_contents (path, "[profile]\ninherits=ci\n[machine]\ndisk=2GiB\n", -1, NULL));
+          g_file_set_contents (path, "[profile]\ninherits=ci\n[machine]\ndisk=8GiB\n", -1, NULL));
       machine = driver_test_lookup (host, name);
       /* what is opened once for all is open now */
       driver_test_start (machine);

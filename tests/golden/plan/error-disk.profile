@@ -1,7 +1,7 @@
 # facts: debian-12-tcg
-# image-size: 8GiB
+# image-size: 16GiB
 [profile]
 inherits=base
 
 [machine]
-disk=4GiB
+disk=12GiB

@@ -93,7 +93,7 @@ random_profile (Fixture *fixture)
 {
   static const char *const cpus[] = { "auto", "1", "17", "256", NULL };
   static const char *const sizes[] = { "256MiB", "3GiB", "4TiB", "262145KiB", NULL };
-  static const char *const disks[] = { "2GiB", "100GiB", "16TiB", NULL };
+  static const char *const disks[] = { "8GiB", "100GiB", "16TiB", NULL };
   static const char *const accels[] = { "auto", "kvm", "tcg", NULL };
   static const char *const modes[] = { "nat", "none", NULL };
   static const char *const parents[] = { "base", "work", NULL };

@@ -84,6 +84,9 @@ GArray *_sandbox_list_ports (KeyId id, const char *value);
  * @error. */
 gboolean _sandbox_key_is_words (KeyId id);
 char *_sandbox_word_canonical (KeyId id, const char *item, GError **error);
+/* Whether only one of the two may stand in a list: they are equal, or two values of one variable,
+ * or two files for one place. */
+gboolean _sandbox_word_same_subject (KeyId id, const char *a, const char *b);
 gboolean _sandbox_time_limit_check (const char *value, GError **error);
 /* Of a value that was checked before. */
 gint64 _sandbox_time_limit_usec (const char *value);

@@ -84,17 +84,33 @@ check_whole (KeyId id, const char *value, GError **error)
   return sandbox_port_maps_check (kind_of (id), maps, error);
 }
 
+/* The place in @items of what must not stand beside @text; its length: there is none. */
+static guint
+find_same (GPtrArray *items, KeyId id, const char *text)
+{
+  guint i = 0;
+
+  while (i < items->len && !_sandbox_word_same_subject (id, items->pdata[i], text))
+    i++;
+  return i;
+}
+
 /* Canonical text of one item appended to @items, unless it is there already. */
 static gboolean
 add_item (GPtrArray *items, KeyId id, const char *item, GError **error)
 {
   g_autofree char *text = canonical_item (id, item, error);
+  guint same = text ? find_same (items, id, text) : 0;
 
   if (!text)
     return FALSE;
-  if (g_ptr_array_find_with_equal_func (items, text, g_str_equal, NULL))
+  if (same < items->len && g_str_equal (items->pdata[same], text))
     return sandbox_fail (error, SANDBOX_ERROR_INVALID,
                          "\"%s\" stands twice in the list: write it once", text);
+  if (same < items->len)
+    return sandbox_fail (
+        error, SANDBOX_ERROR_INVALID, "\"%s\" and \"%s\" are for the same %s: write one of them",
+        (char *)items->pdata[same], text, id == KEY_PROVISION_ENV ? "variable" : "place");
   g_ptr_array_add (items, g_steal_pointer (&text));
   return TRUE;
 }
@@ -132,7 +148,8 @@ _sandbox_list_check (KeyId id, const char *value, char **ret_value, GError **err
 }
 
 /* An item that is inherited already stays where it is: a file that adds it must not break because
- * what it inherits has got it too. */
+ * what it inherits has got it too. Another value of an inherited variable, and another file for the
+ * same place, take that place. */
 gboolean
 _sandbox_list_merge (KeyId id, const char *inherited, const char *value, char **ret_value,
                      GError **error)
@@ -145,8 +162,14 @@ _sandbox_list_merge (KeyId id, const char *inherited, const char *value, char **
   for (guint i = 0; old[i]; i++)
     g_ptr_array_add (items, old[i]);
   for (guint i = 0; added[i]; i++)
-    if (!g_strv_contains ((const char *const *)old, added[i]))
-      g_ptr_array_add (items, added[i]);
+    {
+      guint same = find_same (items, id, added[i]);
+
+      if (same < items->len)
+        items->pdata[same] = added[i];
+      else
+        g_ptr_array_add (items, added[i]);
+    }
   if (check_count (id, items->len, error))
     list = join (items, FALSE);
   if (!list || !check_whole (id, list, error))

@@ -175,6 +175,20 @@ parse_mode (const char *value, guint *ret_mode, GError **error)
   return TRUE;
 }
 
+/* Of two values the second one would win in silence. */
+static gboolean
+check_options_once (char **options, GError **error)
+{
+  for (char **option = options; *option; option++)
+    for (char **other = options; other < option; other++)
+      if (strcspn (*option, "=") == strcspn (*other, "=")
+          && strncmp (*option, *other, strcspn (*option, "=")) == 0)
+        return sandbox_fail (error, SANDBOX_ERROR_INVALID,
+                             "\"%s\" and \"%s\" stand behind the same item: write one of them",
+                             *other, *option);
+  return TRUE;
+}
+
 gboolean
 _sandbox_setup_item_parse (const char *item, SandboxProvisionFile *ret, GError **error)
 {
@@ -191,6 +205,8 @@ _sandbox_setup_item_parse (const char *item, SandboxProvisionFile *ret, GError *
       return fail_item (*part, "option of a script: use as=root or as=user", error);
     else if (!parse_who (*part + strlen ("as="), &file.as_user, error))
       return FALSE;
+  if (!check_options_once (parts + 1, error))
+    return FALSE;
   file.source = g_strdup (parts[0]);
   *ret = file;
   file = (SandboxProvisionFile){ 0 };
@@ -227,9 +243,33 @@ _sandbox_files_item_parse (const char *item, SandboxProvisionFile *ret, GError *
   for (char **part = parts + 1; *part; part++)
     if (!parse_file_option (*part, &file, error))
       return FALSE;
+  if (!check_options_once (parts + 1, error))
+    return FALSE;
   *ret = file;
   file = (SandboxProvisionFile){ 0 };
   return TRUE;
+}
+
+/* What must stand in a list only once: a variable's name, the place of a file; else all of it.
+ * (transfer full) */
+static char *
+subject_of (KeyId id, const char *item)
+{
+  g_auto (SandboxProvisionFile) file = { 0 };
+
+  if (id == KEY_PROVISION_ENV)
+    return g_strndup (item, strcspn (item, "="));
+  if (id == KEY_PROVISION_FILES && _sandbox_files_item_parse (item, &file, NULL))
+    return g_steal_pointer (&file.target);
+  return g_strdup (item);
+}
+
+gboolean
+_sandbox_word_same_subject (KeyId id, const char *a, const char *b)
+{
+  g_autofree char *subject_a = subject_of (id, a), *subject_b = subject_of (id, b);
+
+  return g_str_equal (subject_a, subject_b);
 }
 
 char *

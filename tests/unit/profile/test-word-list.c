@@ -30,11 +30,12 @@ static const Case cases[] = {
   { KEY_PROVISION_SETUP,
     { "setup.sh", "~/setup.sh,as=user", "/srv/x/y.sh,as=root", "sub/x.sh" },
     { "", "/", "~", "~/", "../x", "a/../b", "a//b", "~root/x", "x,as=other", "x,as=", "x,mode=1",
-      "a b", "x,", "./x" } },
+      "a b", "x,", "./x", "x,as=root,as=user" } },
   { KEY_PROVISION_FILES,
     { "a:/etc/a", "a:~/.a", "~/a:/b,owner=user", "/x/a:~/b,owner=root,mode=755" },
     { "", "a", "a:", ":b", "a:b", "a:../b", "a:/b/../c", "a:~root/b", "a:/b,mode=7777",
-      "a:/b,mode=8", "a:/b,mode=4755", "a:/b,owner=dev", "a:/b,x=y", "a:/b c", "a:/" } },
+      "a:/b,mode=8", "a:/b,mode=4755", "a:/b,owner=dev", "a:/b,x=y", "a:/b c", "a:/",
+      "a:/b,mode=644,mode=600", "a:/b,owner=root,mode=644,owner=user" } },
 };
 
 static void
@@ -76,6 +77,36 @@ test_files (void)
   g_assert_cmpstr (b.target, ==, "/etc/x");
 }
 
+/* Of two values of one thing nobody could say which one holds; what is inherited is replaced. */
+static void
+test_once (void)
+{
+  static const struct
+  {
+    KeyId id;
+    const char *twice, *inherited, *added, *sum;
+  } once[] = {
+    { KEY_PROVISION_ENV, "A=1;B=1;A=2", "A=1;B=1", "+A=2;C=3", "A=2;B=1;C=3" },
+    { KEY_PROVISION_FILES, "a:/x;b:/x,mode=600", "a:/x;a:/y", "+b:/x;c:/z", "b:/x;a:/y;c:/z" },
+    { KEY_PROVISION_PACKAGES, "jq;jq", "jq;git", "+git;tree", "jq;git;tree" },
+  };
+
+  for (gsize i = 0; i < G_N_ELEMENTS (once); i++)
+    {
+      g_autoptr (GError) error = NULL;
+      g_autofree char *list = NULL, *sum = NULL;
+
+      g_assert_false (_sandbox_list_check (once[i].id, once[i].twice, &list, &error));
+      g_assert_error (error, SANDBOX_ERROR, SANDBOX_ERROR_INVALID);
+      g_test_message ("%s", error->message);
+      g_clear_error (&error);
+      g_assert_true (
+          _sandbox_list_merge (once[i].id, once[i].inherited, once[i].added, &sum, &error));
+      g_assert_no_error (error);
+      g_assert_cmpstr (sum, ==, once[i].sum);
+    }
+}
+
 static void
 test_time (void)
 {
@@ -98,6 +129,7 @@ main (int argc, char **argv)
   g_test_init (&argc, &argv, NULL);
   g_test_add_func ("/word-list/items", test_items);
   g_test_add_func ("/word-list/files", test_files);
+  g_test_add_func ("/word-list/once", test_once);
   g_test_add_func ("/word-list/time", test_time);
   return g_test_run ();
 }

@@ -297,7 +297,9 @@ const VmsVerb vms_verbs[] = {
     "Runs in the machine itself, on its own disk and with its own network, the steps that were not "
     "done on it, or that have changed since: packages; npm packages; then files, variables and "
     "scripts. Fresh machines get all of it from a layer; this is for one that is to keep its disk. "
-    "What the profile no longer lists is not removed: `vms recreate` does that.",
+    "What the profile no longer lists is not removed: `vms recreate` does that.\n\n"
+    "Interrupted, it ends the step in the machine. What the step did until then stays, and the "
+    "next `vms provision` begins with it.",
     NULL, vms_cmd_provision },
   { "image", "build", NULL, VMS_GROUP_PARTS, "[IMAGE|PROFILE]", 0, 1, VMS_COMPLETE_IMAGE, 0,
     "build an image from its recipe, or the layers of a profile",

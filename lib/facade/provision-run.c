@@ -11,15 +11,23 @@
 
 #define SEND_USEC  (5 * 60 * G_USEC_PER_SEC)
 #define LINE_BYTES 400
+#define END_USEC   (30 * G_USEC_PER_SEC)
+#define END_MAX    4096
 #define PLACE      "/run/vms-provision"
+/* While a script runs: the process that ends it in time, with all that it has started. */
+#define PID PLACE "/pid"
 /* Around a script. What ends it in time ends the shell, too, which has to wait for it; and 255 is
  * what ssh ends with when it lost the machine. */
-#define PATIENT "trap : TERM; "
+#define PATIENT "trap : TERM; echo $PPID >" PID "; "
 #define UNLIKE_SSH                                                                                 \
-  " 2>&1 </dev/null; s=$?; "                                                                       \
+  " 2>&1 </dev/null; s=$?; rm -f " PID "; "                                                        \
   "if [ $s -eq 255 ]; then echo 'It ended with exit status 255.'; s=254; fi; exit $s"
 /* After the host gave up, in the machine. */
 #define GRACE_SECONDS 5
+/* Ends a script that still runs, and waits until it is gone. */
+#define END_SCRIPT                                                                                 \
+  "{ if read -r pid <" PID " && [ \"$(cat /proc/$pid/comm)\" = timeout ]; then kill $pid; "        \
+  "for n in $(seq 150); do [ -e /proc/$pid ] || break; sleep 0.1; done; fi; } 2>/dev/null; "
 
 gboolean
 _sandbox_group_run_init (SandboxGroupRun *run, SandboxMachine *machine,
@@ -126,12 +134,17 @@ run_in_guest (SandboxGroupRun *run, const char *const *argv, int stdin_fd, gint6
   child.argv = (const char *const *)ssh->pdata;
   child.stdin_fd = stdin_fd;
   child.timeout_usec = timeout_usec;
+  /* a signal to all of a terminal is for us: what ssh dies of tells nobody why */
+  child.new_group = TRUE;
   if (!sandbox_child_run_lines (&child, on_line, run, cancellable, ret_status, &tail, error))
     return FALSE;
   if (*ret_status != 255)
     return TRUE;
+  if (g_cancellable_set_error_if_cancelled (cancellable, error))
+    return FALSE;
   shown = sandbox_escape (g_strchomp (tail), -1, LINE_BYTES);
-  return sandbox_fail (error, SANDBOX_ERROR_GUEST, "lost its machine: %s", shown);
+  return sandbox_fail (error, SANDBOX_ERROR_GUEST, "lost its machine: %s",
+                       *shown != '\0' ? shown : "the connection ended");
 }
 
 static int
@@ -161,9 +174,10 @@ bundle_fd (const SandboxGroupRun *run, GError **error)
 gboolean
 _sandbox_group_send (SandboxGroupRun *run, GCancellable *cancellable, GError **error)
 {
+  /* one whose host was lost may still run, and must not run beside this one */
   static const char *const argv[] = { "sudo", "sh", "-c",
-                                      "rm -rf " PLACE " && mkdir -m 0755 " PLACE
-                                      " && tar -x -o -f - -C " PLACE " 2>&1",
+                                      END_SCRIPT "rm -rf " PLACE " && mkdir -m 0755 " PLACE
+                                                 " && tar -x -o -f - -C " PLACE " 2>&1",
                                       NULL };
   sandbox_autofd int fd = bundle_fd (run, error);
   int status = 0;
@@ -199,6 +213,17 @@ script_argv (SandboxGroupRun *run, const char *script, char *const *env, gint64 
   return argv;
 }
 
+/* What the host no longer waits for is not to go on in a machine that stays. */
+static void
+end_script (SandboxGroupRun *run)
+{
+  static const char *const argv[] = { "sudo", "-n", "sh", "-c", END_SCRIPT, NULL };
+  g_autofree char *command = _sandbox_ssh_command (argv, NULL, FALSE), *answer = NULL;
+
+  if (run->in_place)
+    answer = _sandbox_ssh_capture (run->ssh, command, -1, END_MAX, END_USEC, NULL, NULL);
+}
+
 gboolean
 _sandbox_group_script (SandboxGroupRun *run, const char *script, char *const *env,
                        gint64 timeout_usec, GCancellable *cancellable, GError **error)
@@ -214,6 +239,7 @@ _sandbox_group_script (SandboxGroupRun *run, const char *script, char *const *en
       why = g_strdup_printf ("failed with exit status %d", status);
       return status == 0 || fail_step (run, SANDBOX_ERROR_GUEST, why, error);
     }
+  end_script (run);
   if (g_error_matches (local, SANDBOX_ERROR, SANDBOX_ERROR_TIMED_OUT))
     {
       why = g_strdup_printf ("did not end within %" G_GINT64_FORMAT " s (timeout= in [provision])",

@@ -193,6 +193,44 @@ p2
 	lacks "$(vms -v start p2 2>&1)" 'provisions has changed'
 }
 
+step_runs() {
+	in_guest p2 'pgrep -fx "sleep 1234"' >/dev/null
+}
+
+# In a process group of its own, whose number is in $T/group.
+provisions_in_group() {
+	as_user bash -c 'set -m; vms provision p2 & echo $! >&3; wait $!' 2>"$T/errors" 3>"$T/group"
+}
+
+# interrupted_by SIGNAL STATUS: to all of its processes, as a terminal sends it
+interrupted_by() {
+	local have=0
+	provisions_in_group &
+	eventually step_runs
+	kill "-$1" -- "-$(cat "$T/group")"
+	wait $! || have=$?
+	eq "$have" "$2" "exit status"
+	contains "$(cat "$T/errors")" 'vms: interrupted'
+	lacks "$(cat "$T/errors")" 'lost its machine'
+	! step_runs || fail "the step runs on"
+}
+
+# Nothing of a step runs on in the machine, however it was ended.
+ends_in_the_machine() {
+	write_script user.sh <<<$'#!/bin/sh\nsleep 1234'
+	interrupted_by INT 130
+	interrupted_by TERM 143
+	# whom nobody could ask
+	provisions_in_group &
+	eventually step_runs
+	kill -KILL -- "-$(cat "$T/group")"
+	wait $! || true
+	step_runs || fail "it ended by itself: the next one has nothing to end"
+	write_script user.sh <<<$'#!/bin/sh\necho mended >user-ran'
+	contains "$(vms provision p2 2>&1)" '1 step done'
+	! step_runs || fail "the step runs on beside the next one"
+}
+
 # It is refused until it is gone, whoever put it there: no "as its profile says" meanwhile.
 looks_for_what_is_forbidden() {
 	as_user tee -a "$PROFILES/p2.profile" >/dev/null <<<$'[policy]\nforbid=left-tool'
@@ -350,6 +388,7 @@ t "a machine starts from it without building" starts_from_the_layer
 passed || finish
 t "nothing of the throwaway machine's identity is in it" has_its_own_identity
 t "provision: only the steps that changed, in the machine itself; a failing one is told and done again" brings_up_to_date
+t "provision: what is interrupted ends in the machine, too" ends_in_the_machine
 t "provision: what is forbidden is looked for each time, and its step is not done" looks_for_what_is_forbidden
 if full; then
 	t "the layer stays as it is" leaves_the_layer_alone

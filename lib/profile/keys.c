@@ -110,7 +110,9 @@ static const SandboxProfileKey rows[N_KEYS] = {
   [KEY_PROVISION_ENV] = { "provision", "env", "list of variables",
                           "empty, or NAME=VALUE separated by ;, such as EDITOR=vim; + in front "
                           "adds to the inherited list",
-                          "", "Environment variables of everything that runs in it" },
+                          "",
+                          "Variables of sessions, sudo and setup scripts in it, but not of "
+                          "services" },
   [KEY_PROVISION_TIMEOUT] = { "provision", "timeout", "time",
                               "a whole number with s, m or h, from 1s to 24h", "60m",
                               "How long one step of the provisioning may take" },

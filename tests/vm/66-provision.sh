@@ -73,18 +73,20 @@ makes_scripts() {
 		#!/bin/sh
 		id -un >/opt/root-ran
 		cat /etc/greeting >>/opt/root-ran
+		echo "$GREETING $ODD" >/opt/root-greeting
 		df --output=size -B1M / | tail -n 1 >/opt/room
 		echo "the last words: $(printf '\033')[31m"
 	END
 	write_script user.sh <<-'END'
 		#!/bin/sh
 		{ id -un && pwd; } >user-ran
+		echo "$GREETING" >user-greeting
 	END
 	write_script greeting <<<"good morning"
 	write_profile p1 <<-'END'
 		setup=root.sh;user.sh,as=user
 		files=greeting:/etc/greeting,mode=0640;greeting:~/.config/x/greeting
-		env=GREETING=hello there
+		env=GREETING=hello there;ODD=* (x)
 	END
 	cp "$PROFILES/p1.profile" "$PROFILES/p2.profile"
 	chown "$TEST_USER:" "$PROFILES/p2.profile"
@@ -139,6 +141,10 @@ dev
 good morning
 640 root
 644 dev
+hello there"
+	# what the scripts had, and what sudo has
+	eq "$(in_guest p2 'cat /opt/root-greeting user-greeting; sudo -n sh -c "echo \$GREETING"')" "hello there * (x)
+hello there
 hello there"
 	eq "$(in_guest p2 'awk "{ print (\$1 > 9000) }" /opt/room')" 1 "room for the script"
 	contains "$(vms image list)" "$(object p2)"

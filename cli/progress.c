@@ -11,6 +11,8 @@
 #define TICK_USEC (G_USEC_PER_SEC / 5)
 /* Operations shorter than this need no line. */
 #define QUICK_USEC (G_USEC_PER_SEC / 4)
+/* Without a live line, a phase that goes on tells each so often what it is at. */
+#define SILENT_USEC (60 * G_USEC_PER_SEC)
 
 /* The phases whose notes are news for the user and stay on the terminal: how a changed profile
  * differs, what the machine reaches, what became of its own copies of shared files, and files there
@@ -21,7 +23,7 @@ struct _VmsProgress
 {
   char *object;
   gboolean quiet, verbose, live;
-  gint64 begin_usec, phase_usec;
+  gint64 begin_usec, phase_usec, line_usec;
   GMutex mutex;
   GCond cond;
   GThread *ticker; /* NULL when not live */
@@ -143,15 +145,17 @@ vms_progress_free (VmsProgress *progress)
   g_free (progress);
 }
 
-/* One line per phase; with --verbose one per change. */
+/* One line per phase, and one a minute while it goes on; with --verbose one per change. */
 static void
 print_line (VmsProgress *progress, gboolean new_phase)
 {
   g_autofree char *text = describe (progress);
   g_autofree char *elapsed = vms_elapsed (progress->phase_usec - progress->begin_usec);
 
-  if (new_phase || progress->verbose)
-    fprintf (stderr, "%s (%s, %s)\n", text, progress->phase, elapsed);
+  if (!new_phase && !progress->verbose && progress->phase_usec - progress->line_usec < SILENT_USEC)
+    return;
+  progress->line_usec = progress->phase_usec;
+  fprintf (stderr, "%s (%s, %s)\n", text, progress->phase, elapsed);
 }
 
 static void

@@ -48,7 +48,7 @@ _sandbox_layer_lock_fd (SandboxHost *host, gboolean create, GError **error)
 static void
 say (const Build *build, const char *note)
 {
-  _sandbox_report (build->layering->report, "provision", note, 0, 0);
+  _sandbox_report (build->layering->report, build->group->id, note, 0, 0);
 }
 
 /* Everything that the user's defaults may say about network and provisioning is overridden: what is

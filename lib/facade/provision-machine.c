@@ -113,7 +113,7 @@ do_group (const SandboxLayering *layering, SandboxMachine *machine, SandboxPlan 
     return FALSE;
   if (done)
     return TRUE;
-  _sandbox_report (layering->report, "provision", note, 0, 0);
+  _sandbox_report (layering->report, group->id, note, 0, 0);
   (*n_done)++;
   return _sandbox_group_send (&run, cancellable, error)
          && _sandbox_group_run (&run, plan, cancellable, error)

@@ -73,7 +73,7 @@ on_line (const char *line, gpointer user_data)
   *slot = shown;
   run->n_lines++;
   note = g_strdup_printf ("%s: %.200s", run->group->id, shown);
-  _sandbox_report (run->layering->report, "provision", note, 0, 0);
+  _sandbox_report (run->layering->report, run->group->id, note, 0, 0);
 }
 
 static char *

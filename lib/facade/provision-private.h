@@ -59,7 +59,7 @@ GPtrArray *_sandbox_provision_groups (SandboxHost *host, SandboxProfile *profile
 char *_sandbox_provision_digest (const char *parent, const SandboxGroup *group,
                                  const SandboxProfileValues *values, guint uid, guint gid);
 /* By which a machine's own disk says that @group was done on it: what makes the group, whatever is
- * below. (transfer full) */
+ * below, and whatever is forbidden. (transfer full) */
 char *_sandbox_group_marker (const SandboxLayering *layering, const SandboxGroup *group);
 /* --- provision-env.c */
 /* What this host knows of the way to packages, as variables for the guest's scripts: the npm

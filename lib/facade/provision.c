@@ -282,11 +282,10 @@ sandbox_profile_check_provision (const SandboxProfileDirs *dirs, SandboxProfile 
   return groups != NULL;
 }
 
-char *
-_sandbox_provision_digest (const char *parent, const SandboxGroup *group,
-                           const SandboxProfileValues *values, guint uid, guint gid)
+static char *
+digest_of (const char *parent, const char *forbid, const SandboxGroup *group,
+           const SandboxProfileValues *values, guint uid, guint gid)
 {
-  g_autofree char *forbid = g_strjoinv (";", values->forbid);
   g_autoptr (GChecksum) sum = g_checksum_new (G_CHECKSUM_SHA256);
   g_autofree char *head =
       g_strdup_printf (FORMAT "\n%s\n%s\n%s %u %u\n", parent, group->id, values->user, uid, gid);
@@ -301,10 +300,20 @@ _sandbox_provision_digest (const char *parent, const SandboxGroup *group,
 }
 
 char *
+_sandbox_provision_digest (const char *parent, const SandboxGroup *group,
+                           const SandboxProfileValues *values, guint uid, guint gid)
+{
+  g_autofree char *forbid = g_strjoinv (";", values->forbid);
+
+  return digest_of (parent, forbid, group, values, uid, gid);
+}
+
+/* What is forbidden makes no step another one: it is looked for in the machine itself. */
+char *
 _sandbox_group_marker (const SandboxLayering *layering, const SandboxGroup *group)
 {
   const SandboxHost *host = layering->host;
 
-  return _sandbox_provision_digest ("", group, _sandbox_profile_values (layering->profile),
-                                    host->uid, host->gid);
+  return digest_of ("", "", group, _sandbox_profile_values (layering->profile), host->uid,
+                    host->gid);
 }

@@ -199,6 +199,20 @@ p2
 	lacks "$(vms -v start p2 2>&1)" 'provisions has changed'
 }
 
+# Each step says that it begins; what is forbidden makes none begin again.
+does_what_changed() {
+	as_user sed -i 's/^setup=/packages=tree\n&/' "$PROFILES/p2.profile"
+	write_script user.sh <<<$'#!/bin/sh\necho two >user-ran'
+	vms provision p2 2>"$T/said"
+	contains "$(cat "$T/said")" 'p2: packages: tree'
+	contains "$(cat "$T/said")" 'p2: setup: files, variables, scripts'
+	contains "$(cat "$T/said")" '2 steps done'
+	as_user tee -a "$PROFILES/p2.profile" >/dev/null <<<$'[policy]\nforbid=left-tool'
+	contains "$(vms provision p2 2>&1)" 'as its profile says already'
+	as_user sed -i -e '/^.policy/,$d' -e '/^packages=/d' "$PROFILES/p2.profile"
+	contains "$(vms provision p2 2>&1)" 'as its profile says already'
+}
+
 step_runs() {
 	in_guest p2 'pgrep -fx "sleep 1234"' >/dev/null
 }
@@ -394,6 +408,7 @@ t "a machine starts from it without building" starts_from_the_layer
 passed || finish
 t "nothing of the throwaway machine's identity is in it" has_its_own_identity
 t "provision: only the steps that changed, in the machine itself; a failing one is told and done again" brings_up_to_date
+t "provision: each step that changed says so, and none is done for what is forbidden" does_what_changed
 t "provision: what is interrupted ends in the machine, too" ends_in_the_machine
 t "provision: what is forbidden is looked for each time, and its step is not done" looks_for_what_is_forbidden
 if full; then

@@ -315,6 +315,40 @@ test_forbidden (void)
   g_assert_cmpstr (free_of_it, !=, with);
 }
 
+/* (transfer full) What a machine's disk says of the first step. */
+static char *
+marker (SandboxHost *host, const char *name)
+{
+  g_autoptr (GError) error = NULL;
+  g_autoptr (SandboxProfile) profile =
+      sandbox_profile_load (sandbox_host_get_profile_dirs (host), name, &error);
+  SandboxLayering layering = { .host = host, .profile = profile };
+  g_autoptr (GPtrArray) groups = NULL;
+
+  g_assert_no_error (error);
+  groups = _sandbox_provision_groups (host, profile, &error);
+  g_assert_no_error (error);
+  return _sandbox_group_marker (&layering, groups->pdata[0]);
+}
+
+/* In a machine that keeps its disk, a step is done again for what it installs, not for what is
+ * forbidden. */
+static void
+test_marker (void)
+{
+  g_autoptr (SandboxHost) host = driver_test_open (TEST_URI, NULL);
+  g_autofree char *first = NULL, *forbidding = NULL, *other = NULL;
+
+  write_profile ("a.profile", BASE "packages=jq\n");
+  first = marker (host, "a");
+  write_profile ("a.profile", BASE "packages=jq\n[policy]\nforbid=docker*;npm\n");
+  forbidding = marker (host, "a");
+  g_assert_cmpstr (first, ==, forbidding);
+  write_profile ("a.profile", BASE "packages=jq;git\n");
+  other = marker (host, "a");
+  g_assert_cmpstr (first, !=, other);
+}
+
 /* A project says where its packages come from, and may ask for a variable of the host's with it:
  * whoever happens to be in it makes the layers of all machines, and is not asked. */
 static void
@@ -371,6 +405,7 @@ main (int argc, char **argv)
   g_test_add_func ("/provision/shared", test_shared);
   g_test_add_func ("/provision/shared-elsewhere", test_shared_elsewhere);
   g_test_add_func ("/provision/forbidden", test_forbidden);
+  g_test_add_func ("/provision/marker", test_marker);
   g_test_add_func ("/provision/registry", test_registry);
   result = g_test_run ();
   driver_test_remove_home (home);

@@ -26,6 +26,8 @@ starts() {
 	as_user mkdir -p "$TEST_HOME/agent-project"
 	as_user tee "$TEST_HOME/agent-project/README" >/dev/null <<<"a project"
 	vms start helper --share "$TEST_HOME/agent-project:~/project" --timeout 20m
+	# also as the first command of all
+	vms exec helper --timeout 10m -- docker ps
 }
 
 # version COMMAND: what it says of itself, as the machine's user, without a shell's help

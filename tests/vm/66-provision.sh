@@ -260,7 +260,7 @@ looks_for_what_is_forbidden() {
 		contains "$(cat "$T/errors")" 'forbids .*left-tool'
 		contains "$(cat "$T/errors")" 'begins with this step'
 	done
-	eq "$(in_guest p2 'ls /var/lib/vms/provisioned')" ""
+	lacks "$(in_guest p2 'ls /var/lib/vms/provisioned')" setup
 	write_script user.sh <<<$'#!/bin/sh\n:'
 	in_guest p2 'sudo rm /usr/local/bin/left-tool'
 	contains "$(vms provision p2 2>&1)" '1 step done'

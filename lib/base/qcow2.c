@@ -2,6 +2,7 @@
 // The inspector of qcow2 disks: header, then tables, then the count of every cluster.
 #include "base/qcow2.h"
 
+#include "base/bytes.h"
 #include "base/error.h"
 #include "base/units.h"
 
@@ -44,24 +45,6 @@ refuse (GError **error, const char *why)
   return sandbox_fail (error, SANDBOX_ERROR_INVALID, "looking into its disk: %s", why);
 }
 
-static guint32
-get32 (const guint8 *at)
-{
-  guint32 value;
-
-  memcpy (&value, at, sizeof value);
-  return GUINT32_FROM_BE (value);
-}
-
-static guint64
-get64 (const guint8 *at)
-{
-  guint64 value;
-
-  memcpy (&value, at, sizeof value);
-  return GUINT64_FROM_BE (value);
-}
-
 static gboolean
 read_at (const Check *check, guint64 offset, void *data, gsize length, GError **error)
 {
@@ -100,14 +83,14 @@ check_identity (const guint8 *header, GError **error)
 {
   if (memcmp (header, "QFI\xfb", 4) != 0)
     return refuse (error, "it is no qcow2 disk; no other format is taken");
-  if (get32 (header + 4) != 3)
+  if (sandbox_get32 (header + 4) != 3)
     return refuse (error, "its version is not 3");
   /* whatever the rest of the file says, there must not be the name of a file */
-  if (get64 (header + 8) != 0 || get32 (header + 16) != 0)
+  if (sandbox_get64 (header + 8) != 0 || sandbox_get32 (header + 16) != 0)
     return refuse (error, "it has a backing file: another file of the host would be read");
-  if (get32 (header + 32) != 0)
+  if (sandbox_get32 (header + 32) != 0)
     return refuse (error, "it is encrypted");
-  if (get32 (header + 60) != 0 || get64 (header + 64) != 0)
+  if (sandbox_get32 (header + 60) != 0 || sandbox_get64 (header + 64) != 0)
     return refuse (error, "it has snapshots in it");
   return TRUE;
 }
@@ -115,7 +98,7 @@ check_identity (const guint8 *header, GError **error)
 static gboolean
 check_features (const guint8 *header, GError **error)
 {
-  guint64 incompatible = get64 (header + 72);
+  guint64 incompatible = sandbox_get64 (header + 72);
 
   if (incompatible & 1)
     return refuse (error, "it was not closed: start and stop the machine that it is of, and export "
@@ -130,7 +113,7 @@ check_features (const guint8 *header, GError **error)
     return refuse (error, "it has extended entries");
   if (incompatible != 0)
     return refuse (error, "it has features that are not known here");
-  if (get64 (header + 80) != 0 || get64 (header + 88) != 0)
+  if (sandbox_get64 (header + 80) != 0 || sandbox_get64 (header + 88) != 0)
     return refuse (error, "it has features that no plain disk has");
   return TRUE;
 }
@@ -147,16 +130,16 @@ is_zero (const guint8 *data, gsize length)
 static gboolean
 check_sizes (Check *check, const guint8 *header, guint64 max_bytes, GError **error)
 {
-  guint32 cluster_bits = get32 (header + 20);
+  guint32 cluster_bits = sandbox_get32 (header + 20);
   guint64 per_table;
 
   if (cluster_bits < CLUSTER_BITS_MIN || cluster_bits > CLUSTER_BITS_MAX)
     return refuse (error, "its clusters have a size that is not taken");
-  if (get32 (header + 96) != 4)
+  if (sandbox_get32 (header + 96) != 4)
     return refuse (error, "its counts have a width that is not taken");
   check->cluster_bytes = G_GUINT64_CONSTANT (1) << cluster_bits;
   check->n_clusters = (check->file_bytes + check->cluster_bytes - 1) / check->cluster_bytes;
-  check->disk_bytes = get64 (header + 24);
+  check->disk_bytes = sandbox_get64 (header + 24);
   if (check->disk_bytes == 0 || check->disk_bytes % 512 != 0)
     return refuse (error, "its size is none that a disk can have");
   if (check->disk_bytes > max_bytes)
@@ -170,15 +153,16 @@ check_sizes (Check *check, const guint8 *header, guint64 max_bytes, GError **err
                            have, most);
     }
   per_table = check->cluster_bytes / 8 * check->cluster_bytes;
-  check->l1_entries = get32 (header + 36);
+  check->l1_entries = sandbox_get32 (header + 36);
   if (check->l1_entries != (check->disk_bytes + per_table - 1) / per_table
       || check->l1_entries * 8 > L1_BYTES_MAX)
     return refuse (error, "its first table does not have the length that its size calls for");
-  check->l1_offset = get64 (header + 40);
-  check->refcount_offset = get64 (header + 48);
-  if (get32 (header + 56) == 0 || get32 (header + 56) > REFCOUNT_BYTES_MAX / check->cluster_bytes)
+  check->l1_offset = sandbox_get64 (header + 40);
+  check->refcount_offset = sandbox_get64 (header + 48);
+  if (sandbox_get32 (header + 56) == 0
+      || sandbox_get32 (header + 56) > REFCOUNT_BYTES_MAX / check->cluster_bytes)
     return refuse (error, "its table of counts has a length that is not taken");
-  check->refcount_entries = get32 (header + 56) * (check->cluster_bytes / 8);
+  check->refcount_entries = sandbox_get32 (header + 56) * (check->cluster_bytes / 8);
   return TRUE;
 }
 
@@ -193,7 +177,7 @@ check_extensions (const Check *check, guint32 at, GError **error)
     return FALSE;
   for (gsize i = 0; length - i >= 8;)
     {
-      guint32 type = get32 (rest + i), bytes = get32 (rest + i + 4);
+      guint32 type = sandbox_get32 (rest + i), bytes = sandbox_get32 (rest + i + 4);
 
       if (type == EXT_END)
         return (bytes == 0 && is_zero (rest + i, length - i))
@@ -219,7 +203,7 @@ check_header (Check *check, guint64 max_bytes, GError **error)
     return refuse (error, "the file is too large");
   if (!read_at (check, 0, header, sizeof header, error) || !check_identity (header, error))
     return FALSE;
-  length = get32 (header + 100);
+  length = sandbox_get32 (header + 100);
   if (length != HEADER_MIN && length != HEADER_MAX)
     return refuse (error, "its header has a length that is not taken");
   /* the kind of compression, of which there is none */
@@ -239,7 +223,7 @@ check_l2 (Check *check, guint64 offset, guint8 *table, GError **error)
     return FALSE;
   for (guint64 i = 0; i < check->cluster_bytes; i += 8)
     {
-      guint64 entry = get64 (table + i), at = entry & OFFSET_MASK;
+      guint64 entry = sandbox_get64 (table + i), at = entry & OFFSET_MASK;
 
       if (entry & COMPRESSED)
         return refuse (error, "it is compressed");
@@ -264,7 +248,7 @@ check_l1 (Check *check, GError **error)
     return FALSE;
   for (guint64 i = 0; i < check->l1_entries; i++)
     {
-      guint64 entry = get64 (l1 + i * 8), at = entry & OFFSET_MASK;
+      guint64 entry = sandbox_get64 (l1 + i * 8), at = entry & OFFSET_MASK;
 
       if (entry & L1_RESERVED)
         return refuse (error, "an entry of the first table has bits that mean nothing");
@@ -283,7 +267,7 @@ claim_counts (Check *check, const guint8 *table, GError **error)
 {
   for (guint64 i = 0; i < check->refcount_entries; i++)
     {
-      guint64 at = get64 (table + i * 8);
+      guint64 at = sandbox_get64 (table + i * 8);
 
       if (at != 0 && !claim (check, at, check->cluster_bytes, "a table of counts", error))
         return FALSE;
@@ -322,7 +306,7 @@ check_counts (Check *check, GError **error)
     return FALSE;
   for (guint64 i = 0; i < check->refcount_entries; i++)
     {
-      guint64 at = get64 (table + i * 8);
+      guint64 at = sandbox_get64 (table + i * 8);
 
       if (at == 0 && i * per_block >= check->n_clusters)
         continue;

@@ -6,6 +6,7 @@
 // pages that ends with EOS, and then the devices, which nothing here looks into.
 #include "base/saved-memory.h"
 
+#include "base/bytes.h"
 #include "base/error.h"
 
 #include <errno.h>
@@ -97,33 +98,6 @@ refuse (GError **error, const char *why)
   return -1;
 }
 
-static guint16
-get16 (const guint8 *at)
-{
-  guint16 value;
-
-  memcpy (&value, at, sizeof value);
-  return GUINT16_FROM_BE (value);
-}
-
-static guint32
-get32 (const guint8 *at)
-{
-  guint32 value;
-
-  memcpy (&value, at, sizeof value);
-  return GUINT32_FROM_BE (value);
-}
-
-static guint64
-get64 (const guint8 *at)
-{
-  guint64 value;
-
-  memcpy (&value, at, sizeof value);
-  return GUINT64_FROM_BE (value);
-}
-
 static gboolean
 flush (SandboxTrim *trim, GError **error)
 {
@@ -213,7 +187,7 @@ emit_page (SandboxTrim *trim, guint64 head, const guint8 *body, gsize length)
 static gssize
 read_page (SandboxTrim *trim, const guint8 *data, gsize length, GError **error)
 {
-  guint64 head = get64 (data), address = head & ~FLAGS_MASK;
+  guint64 head = sandbox_get64 (data), address = head & ~FLAGS_MASK;
   gboolean zero = (head & FLAG_ZERO) != 0;
   gsize named = (head & FLAG_CONTINUE) != 0 ? 0 : length > 8 ? 1 + (gsize)data[8] : 1;
   gsize body = zero ? 1 : PAGE_BYTES;
@@ -239,7 +213,7 @@ step_sizes (SandboxTrim *trim, const guint8 *data, gsize length, GError **error)
 
   if (length < named + 8)
     return 0;
-  bytes = get64 (data + named);
+  bytes = sandbox_get64 (data + named);
   if (data[0] == 0 || bytes == 0 || bytes > trim->sizes_left)
     return refuse (error, "blocks of other sizes than all of them have");
   if (bytes > trim->main_bytes)
@@ -262,7 +236,7 @@ step_footer (SandboxTrim *trim, const guint8 *data, gsize length, GError **error
 {
   if (length < 5)
     return 0;
-  if (data[0] != SECTION_FOOTER || get32 (data + 1) != trim->section)
+  if (data[0] != SECTION_FOOTER || sandbox_get32 (data + 1) != trim->section)
     return refuse (error, "a section without an end");
   emit (trim, data, 5);
   trim->step = step_section;
@@ -276,7 +250,7 @@ step_ram (SandboxTrim *trim, const guint8 *data, gsize length, GError **error)
 
   if (length < 8)
     return 0;
-  head = get64 (data);
+  head = sandbox_get64 (data);
   flags = head & FLAGS_MASK & ~(guint64)FLAG_CONTINUE;
   if (flags == FLAG_ZERO || flags == FLAG_PAGE)
     return read_page (trim, data, length, error);
@@ -305,7 +279,7 @@ begin_ram (SandboxTrim *trim, const guint8 *data, gsize length, GError **error)
     return 0;
   if (memcmp (data + 5, name, strlen (name)) != 0)
     return refuse (error, "something else than memory comes first");
-  trim->section = get32 (data + 1);
+  trim->section = sandbox_get32 (data + 1);
   trim->step = step_ram;
   emit (trim, data, all);
   return (gssize)all;
@@ -316,7 +290,7 @@ go_on_with_ram (SandboxTrim *trim, const guint8 *data, gsize length, GError **er
 {
   if (length < 5)
     return 0;
-  if (get32 (data + 1) != trim->section || trim->filled == NULL)
+  if (sandbox_get32 (data + 1) != trim->section || trim->filled == NULL)
     return refuse (error, "a section that did not begin");
   trim->step = step_ram;
   emit (trim, data, 5);
@@ -332,7 +306,8 @@ step_section (SandboxTrim *trim, const guint8 *data, gsize length, GError **erro
     case SECTION_COMMAND:
       if (length < 5)
         return 0;
-      copy_then (trim, data[0] == SECTION_CONFIG ? get32 (data + 1) : get16 (data + 3),
+      copy_then (trim,
+                 data[0] == SECTION_CONFIG ? sandbox_get32 (data + 1) : sandbox_get16 (data + 3),
                  step_section);
       if (trim->copy_left > G_MAXUINT16)
         return refuse (error, "a configuration that is too long");
@@ -355,7 +330,7 @@ step_magic (SandboxTrim *trim, const guint8 *data, gsize length, GError **error)
 {
   if (length < 8)
     return 0;
-  if (get32 (data) != STREAM_MAGIC || get32 (data + 4) != STREAM_VERSION)
+  if (sandbox_get32 (data) != STREAM_MAGIC || sandbox_get32 (data + 4) != STREAM_VERSION)
     return refuse (error, "QEMU's stream does not begin as it should");
   emit (trim, data, 8);
   trim->step = step_section;

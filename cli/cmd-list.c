@@ -99,6 +99,7 @@ print_json (GPtrArray *machines, const SandboxSpace *space)
       vms_json_string (builder, "name", info->name);
       vms_json_string (builder, "state", sandbox_state_to_string (info->state));
       vms_json_string (builder, "profile", info->profile);
+      vms_json_string (builder, "problem", info->problem);
       vms_json_string (builder, "uuid", info->uuid);
       vms_json_string (builder, "unapplied", info->unapplied);
       if (space != NULL)
@@ -126,8 +127,11 @@ print_table (GPtrArray *machines, gboolean disk)
       const SandboxMachineInfo *info = g_ptr_array_index (machines, i);
       g_autofree char *used = vms_size (info->disk_bytes);
       g_autofree char *limit = vms_size (info->disk_limit_bytes);
-      vms_table_add (table, state_colour (info->state), info->name,
-                     sandbox_state_to_string (info->state), info->profile, used, limit);
+      gboolean valid = *info->problem == '\0';
+
+      vms_table_add (table, valid ? state_colour (info->state) : VMS_RED, info->name,
+                     sandbox_state_to_string (info->state),
+                     valid ? info->profile : "not valid; `vms status` says why", used, limit);
     }
   vms_table_print (table);
 }

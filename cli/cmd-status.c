@@ -87,6 +87,7 @@ json_status (JsonBuilder *builder, const SandboxMachineStatus *status)
   vms_json_string (builder, "started", status->started);
   vms_json_string (builder, "reaches", status->reaches);
   vms_json_strings (builder, "changes", *status->changes != '\0' ? changes : NULL);
+  vms_json_string (builder, "problem", status->problem);
   json_builder_set_member_name (builder, "shares");
   json_builder_begin_array (builder);
   for (guint i = 0; status->shares != NULL && i < status->shares->len; i++)
@@ -275,6 +276,11 @@ print_status (const SandboxMachineStatus *status, gboolean guarded)
   print_forwards (status);
   line ("libvirt", status->object);
   line ("uuid", status->uuid);
+  if (*status->problem != '\0')
+    {
+      g_autofree char *shown = vms_escape_lines (status->problem);
+      printf ("  its profile is not valid; it cannot start:\n    %s\n", shown);
+    }
   if (*status->changes != '\0')
     {
       g_autofree char *shown = vms_escape_lines (status->changes);

@@ -103,6 +103,7 @@ const char *sandbox_state_to_string (SandboxState state);
  * SandboxMachineInfo:
  * @name: machine name
  * @profile: what its profile inherits ("work"), "" if unknown
+ * @problem: why its profile does not load; "" when it does
  * @uuid: UUID text
  * @state: see #SandboxState
  * @disk_bytes: bytes the machine's disk takes on the host; 0 unless asked for
@@ -111,7 +112,7 @@ const char *sandbox_state_to_string (SandboxState state);
  */
 typedef struct
 {
-  char *name, *profile, *uuid;
+  char *name, *profile, *problem, *uuid;
   SandboxState state;
   guint64 disk_bytes, disk_limit_bytes;
   const char *unapplied;

@@ -157,6 +157,7 @@ typedef struct
  * SandboxMachineStatus:
  * All strings are never %NULL, "" when not known. Times in microseconds, sizes in bytes.
  * @changes: how the profile differs from what is defined; "" when not
+ * @problem: what is wrong with its profile, so that it cannot start; "" when nothing
  * @disk_bytes: of all layers of its disk, snapshots included
  * @reaches: the network policy that it was started with, or would be, in words, such as "the public
  * internet; no LAN, not other machines, no IPv6"; what @forwards offer comes on top
@@ -177,7 +178,7 @@ typedef struct
 {
   char *name, *profile, *uuid, *object;
   SandboxState state;
-  char *accel, *accel_reason, *address, *user, *image, *changes;
+  char *accel, *accel_reason, *address, *user, *image, *changes, *problem;
   guint cpus;
   guint64 memory_bytes, disk_bytes, disk_limit_bytes;
   gint keeper_pid;
@@ -193,7 +194,7 @@ typedef struct
 } SandboxMachineStatus;
 void sandbox_machine_status_free (SandboxMachineStatus *status);
 /* Works for a machine that was never started, too, and for one whose profile has a mistake in it
- * (then @changes says which). (transfer full) */
+ * (then @problem says which). (transfer full) */
 SandboxMachineStatus *
 sandbox_machine_get_status (SandboxMachine *machine, GCancellable *cancellable, GError **error);
 

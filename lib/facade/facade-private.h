@@ -116,6 +116,7 @@ typedef struct
 {
   SandboxPieces pieces;
   char *profile; /* (nullable) */
+  char *problem; /* (nullable): why its profile does not load */
 } SandboxEntry;
 /* Everything of the caller's and its owner tag, by machine name; profiles left out. (element-type
  * utf8 SandboxEntry) */

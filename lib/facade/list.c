@@ -11,6 +11,7 @@ entry_free (gpointer data)
   SandboxEntry *entry = data;
 
   g_free (entry->profile);
+  g_free (entry->problem);
   g_free (entry);
 }
 
@@ -168,6 +169,8 @@ add_profiles (SandboxHost *host, GHashTable *table, GError **error)
       g_free (entry->profile);
       entry->profile =
           g_strdup (!info->shipped && *info->inherits != '\0' ? info->inherits : info->name);
+      g_free (entry->problem);
+      entry->problem = g_strdup (info->problem);
     }
   return TRUE;
 }
@@ -243,6 +246,7 @@ sandbox_machine_info_free (SandboxMachineInfo *info)
     return;
   g_free (info->name);
   g_free (info->profile);
+  g_free (info->problem);
   g_free (info->uuid);
   g_free (info);
 }
@@ -285,6 +289,7 @@ sandbox_host_list (SandboxHost *host, SandboxListFlags flags, GCancellable *canc
       info->name = g_strdup (key);
       info->uuid = g_strdup (uuid);
       info->profile = g_strdup (entry->profile != NULL ? entry->profile : "");
+      info->problem = g_strdup (entry->problem != NULL ? entry->problem : "");
       info->state = _sandbox_pieces_state (host, &entry->pieces);
       info->unapplied = unapplied_of (host, key, entry);
       g_ptr_array_add (infos, info);

@@ -51,6 +51,7 @@ sandbox_machine_status_free (SandboxMachineStatus *status)
   g_free (status->user);
   g_free (status->image);
   g_free (status->changes);
+  g_free (status->problem);
   g_free (status->reaches);
   g_ptr_array_unref (status->shares);
   g_ptr_array_unref (status->forwards);
@@ -70,8 +71,9 @@ static SandboxMachineStatus *
 new_status (SandboxMachine *machine)
 {
   SandboxMachineStatus *status = g_new0 (SandboxMachineStatus, 1);
-  char **strings[] = { &status->profile, &status->accel, &status->accel_reason, &status->address,
-                       &status->user,    &status->image, &status->changes,      &status->reaches };
+  char **strings[] = { &status->profile, &status->accel,   &status->accel_reason,
+                       &status->address, &status->user,    &status->image,
+                       &status->changes, &status->reaches, &status->problem };
 
   for (gsize i = 0; i < G_N_ELEMENTS (strings); i++)
     *strings[i] = g_strdup ("");
@@ -307,7 +309,7 @@ fill_profile (SandboxMachine *machine, SandboxMachineStatus *status, GError **er
       g_propagate_error (error, g_steal_pointer (&local));
       return FALSE;
     }
-  set_string (&status->changes, local->message);
+  set_string (&status->problem, local->message);
   return TRUE;
 }
 

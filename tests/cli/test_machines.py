@@ -237,6 +237,27 @@ def test_a_bad_profile_is_usage():
         expect("shop.profile:2" in r.err and "cpus" in r.err, r)
 
 
+def test_a_bad_profile_is_shown():
+    home = Home()
+    expect_status(home.vms("create", "good", "--profile", "work"), 0)
+    home.write("shop.profile", "[profile]\ninherits=work\n[machine]\ncpus=none\n")
+    r = home.vms("status", "shop")
+    expect_status(r, 0)
+    expect("not valid" in r.out and "shop.profile:4" in r.out and "was changed" not in r.out, r)
+    data = home.vms("status", "shop", "--json").json()
+    check_documented("vms status", data)
+    expect("shop.profile:4" in data["machines"][0]["problem"] and data["machines"][0]["changes"] == [], data)
+    home.write("tools.profile", "[profile]\ninherits=work\n[provision]\nsetup=nowhere.sh\n")
+    r = home.vms("status", "tools")
+    expect("not valid" in r.out and "tools.profile:4" in r.out, r)
+    r = home.vms("list")
+    expect_status(r, 0)
+    lines = {line.split()[0]: line for line in r.out.splitlines()}
+    expect("not valid" in lines["shop"] and "not valid" not in lines["good"], r)
+    machines = {m["name"]: m for m in home.vms("list", "--json").json()["machines"]}
+    expect("shop.profile:4" in machines["shop"]["problem"] and machines["good"]["problem"] == "", machines)
+
+
 def test_destroy_asks():
     home = Home()
     home.vms("create", "shop", "--profile", "work")

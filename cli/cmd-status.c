@@ -279,7 +279,7 @@ print_status (const SandboxMachineStatus *status, gboolean guarded)
   if (*status->problem != '\0')
     {
       g_autofree char *shown = vms_escape_lines (status->problem);
-      printf ("  its profile is not valid; it cannot start:\n    %s\n", shown);
+      printf ("  its profile is not valid:\n    %s\n", shown);
     }
   if (*status->changes != '\0')
     {

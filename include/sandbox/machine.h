@@ -157,7 +157,7 @@ typedef struct
  * SandboxMachineStatus:
  * All strings are never %NULL, "" when not known. Times in microseconds, sizes in bytes.
  * @changes: how the profile differs from what is defined; "" when not
- * @problem: what is wrong with its profile, so that it cannot start; "" when nothing
+ * @problem: what is wrong with its profile; "" when nothing
  * @disk_bytes: of all layers of its disk, snapshots included
  * @reaches: the network policy that it was started with, or would be, in words, such as "the public
  * internet; no LAN, not other machines, no IPv6"; what @forwards offer comes on top

@@ -300,6 +300,8 @@ fill_profile (SandboxMachine *machine, SandboxMachineStatus *status, GError **er
     {
       fill_from_plan (status, plan);
       set_string (&status->changes, changes);
+      if (!_sandbox_provision_check (machine, profile, TRUE, &local))
+        set_string (&status->problem, local->message);
       return TRUE;
     }
   /* Status must tell about a machine whose profile has a mistake in it, too. */

@@ -1,10 +1,16 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
 // The ssh control master: started as soon as the guest's port answers, started again when it ends.
+//
+// sshd tells a connection once which groups and variables its user has. So after these have changed
+// the master is asked to take no more sessions (`ssh -O stop`), takes its socket away, and ends
+// with its last session; a new one is started beside it.
 #include "keeper.h"
 
 #include "base/error.h"
 #include "base/file.h"
 
+#include <fcntl.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #define RETRY_FIRST_USEC (100 * 1000)
@@ -13,6 +19,8 @@
 #define WORKED_USEC (30 * G_USEC_PER_SEC)
 /* Where there is no pidfd to wait for. */
 #define LOOK_MSEC 500
+/* Of those whose sessions go on; what one more would be stays without a successor. */
+#define OLD_MAX 16
 
 struct _KeeperMaster
 {
@@ -20,8 +28,17 @@ struct _KeeperMaster
   const char *self;
   int state_fd;
   KeeperProcess process;
+  gboolean listened; /* its socket was there */
+  GPtrArray *old;    /* (element-type KeeperProcess) asked to stop; their sessions go on */
   gint64 next_start, retry_usec;
 };
+
+static void
+process_free (gpointer data)
+{
+  keeper_process_clear (data);
+  g_free (data);
+}
 
 KeeperMaster *
 keeper_master_new (const SandboxSsh *ssh, int state_fd, const char *self)
@@ -33,6 +50,7 @@ keeper_master_new (const SandboxSsh *ssh, int state_fd, const char *self)
   master->state_fd = state_fd;
   master->retry_usec = RETRY_FIRST_USEC;
   keeper_process_init (&master->process);
+  master->old = g_ptr_array_new_with_free_func (process_free);
   unlinkat (state_fd, SANDBOX_SSH_COMPLAINT, 0);
   return master;
 }
@@ -42,6 +60,13 @@ keeper_master_poll (KeeperMaster *master, GArray *pollfds)
 {
   keeper_poll_add (pollfds, master->process.pid_fd);
   keeper_poll_add (pollfds, master->process.stderr_fd);
+  for (guint i = 0; i < master->old->len; i++)
+    {
+      const KeeperProcess *process = master->old->pdata[i];
+
+      keeper_poll_add (pollfds, process->pid_fd);
+      keeper_poll_add (pollfds, process->stderr_fd);
+    }
 }
 
 static void
@@ -77,6 +102,34 @@ keep_complaint (KeeperMaster *master)
                            NULL);
 }
 
+static gboolean
+is_listening (const KeeperMaster *master)
+{
+  struct stat info;
+
+  return fstatat (master->state_fd, SANDBOX_SSH_SOCKET, &info, AT_SYMLINK_NOFOLLOW) == 0;
+}
+
+/* Our loop comes here when something in the state directory comes or goes. */
+static void
+see_to_stopped (KeeperMaster *master)
+{
+  for (guint i = master->old->len; i > 0; i--)
+    if (keeper_process_ended (master->old->pdata[i - 1]))
+      g_ptr_array_remove_index (master->old, i - 1);
+  if (!master->process.pid)
+    master->listened = FALSE;
+  else if (is_listening (master))
+    master->listened = TRUE;
+  else if (master->listened && master->old->len < OLD_MAX)
+    {
+      g_ptr_array_add (master->old, g_memdup2 (&master->process, sizeof master->process));
+      keeper_process_init (&master->process);
+      master->listened = FALSE;
+      master->next_start = 0;
+    }
+}
+
 int
 keeper_master_step (KeeperMaster *master)
 {
@@ -87,6 +140,7 @@ keeper_master_step (KeeperMaster *master)
         master->retry_usec = RETRY_FIRST_USEC;
       schedule (master);
     }
+  see_to_stopped (master);
   if (!master->process.pid && g_get_monotonic_time () >= master->next_start)
     start (master);
   if (master->process.pid)
@@ -98,6 +152,7 @@ void
 keeper_master_free (KeeperMaster *master)
 {
   keeper_process_clear (&master->process);
+  g_ptr_array_unref (master->old);
   unlinkat (master->state_fd, SANDBOX_SSH_SOCKET, 0);
   g_free (master);
 }

@@ -127,12 +127,8 @@ _sandbox_provision_env (SandboxPlan *plan, GCancellable *cancellable)
   if (registry != NULL)
     {
       g_autofree char *npm = g_strconcat ("npm_config_registry=", registry, NULL);
-      g_autofree char *corepack = g_strconcat ("COREPACK_NPM_REGISTRY=", registry, NULL);
 
-      if (g_str_has_suffix (corepack, "/"))
-        corepack[strlen (corepack) - 1] = '\0';
       g_strv_builder_add (builder, npm);
-      g_strv_builder_add (builder, corepack);
     }
   return g_strv_builder_end (builder);
 }

@@ -193,6 +193,9 @@ sandbox_machine_provision (SandboxMachine *machine, SandboxProgressFunc progress
   profile = ssh != NULL ? _sandbox_machine_load_profile (machine, error) : NULL;
   layering.profile = profile;
   done = profile != NULL && do_groups (&layering, machine, &n_done, cancellable, error);
+  /* groups and variables hold for new connections */
+  if (n_done > 0)
+    _sandbox_ssh_renew_master (ssh, cancellable);
   _sandbox_machine_unlock (machine, lock);
   if (done && ret_n_steps != NULL)
     *ret_n_steps = n_done;

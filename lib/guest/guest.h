@@ -59,6 +59,10 @@ _sandbox_ssh_capture (const SandboxSsh *ssh, const char *remote_command, int std
 /* The path of the master's socket has room for about 90 bytes: INVALID when it is longer. */
 gboolean _sandbox_ssh_socket_fits (const SandboxSsh *ssh, GError **error);
 gboolean _sandbox_ssh_master_alive (const SandboxSsh *ssh);
+/* What the machine's user is has changed (groups, variables): the master that is there takes no
+ * more sessions, and the keeper starts another one, which is waited for. Sessions go on. Never
+ * fails: a machine without a keeper has no master, and one that is slow gets it later. */
+void _sandbox_ssh_renew_master (const SandboxSsh *ssh, GCancellable *cancellable);
 /* Sleeps, unless cancelled: then FALSE with @error. */
 gboolean _sandbox_pause (gint64 usec, GCancellable *cancellable, GError **error);
 /* Until a command works over ssh; GUEST at once on a host key mismatch, TIMED_OUT with what was

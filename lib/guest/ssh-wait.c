@@ -28,6 +28,9 @@
 /* Without the keeper's connection for this long: tries of our own, this often. */
 #define KEEPER_USEC (60 * G_USEC_PER_SEC)
 #define DIRECT_USEC (15 * G_USEC_PER_SEC)
+/* To ask our own master; and until the next one is there. */
+#define ASK_MASTER_USEC (5 * G_USEC_PER_SEC)
+#define RENEW_USEC      (60 * G_USEC_PER_SEC)
 
 typedef struct
 {
@@ -225,4 +228,23 @@ _sandbox_ssh_wait (const SandboxSsh *ssh, gint64 timeout_usec, gboolean (*still_
   g_free (wait.seen);
   close (wait.state_fd);
   return ok;
+}
+
+void
+_sandbox_ssh_renew_master (const SandboxSsh *ssh, GCancellable *cancellable)
+{
+  SandboxChildOptions options = SANDBOX_CHILD_OPTIONS_INIT;
+  g_autoptr (GPtrArray) argv = NULL;
+  int status = 0;
+
+  if (!_sandbox_ssh_master_alive (ssh))
+    return;
+  argv = _sandbox_ssh_argv (ssh, FALSE, TRUE);
+  g_ptr_array_insert (argv, 1, g_strdup ("-O"));
+  g_ptr_array_insert (argv, 2, g_strdup ("stop"));
+  g_ptr_array_add (argv, NULL);
+  options.argv = (const char *const *)argv->pdata;
+  if (sandbox_child_run (&options, ASK_MASTER_USEC, COMPLAINT_MAX, cancellable, NULL, NULL, &status,
+                         NULL))
+    _sandbox_ssh_wait (ssh, RENEW_USEC, NULL, NULL, NULL, cancellable, NULL);
 }

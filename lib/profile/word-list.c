@@ -7,7 +7,19 @@
 #include "base/error.h"
 #include "base/names.h"
 
+#include <fnmatch.h>
 #include <string.h>
+
+// clang-format off
+/* Each machine makes these itself, or begins without: what a layer is made of has none of them
+ * (domains/provision/clean). A file put there would be gone in silence. */
+static const char *const NOT_KEPT[] = {
+  "/dev/*", "/proc/*", "/sys/*", "/run/*", "/var/run/*", "/tmp/*", "/var/tmp/*", "/var/log/*",
+  "/etc/vms/*", "/etc/hostname", "/etc/hosts", "/etc/machine-id", "/etc/mtab",
+  "/etc/resolv.conf", "/etc/ssh/ssh_host_*", "*/.ssh/authorized_keys", "*/.ssh/id_ed25519*",
+  "*/.bash_history",
+};
+// clang-format on
 
 #define ITEM_MAX    1024
 #define SHADOW_MAX  255
@@ -223,6 +235,16 @@ parse_file_option (const char *option, SandboxProvisionFile *file, GError **erro
   return fail_item (option, "option of a file: use owner=root, owner=user or mode=0644", error);
 }
 
+/* TARGET of a file */
+static gboolean
+is_kept (const char *target)
+{
+  for (gsize i = 0; i < G_N_ELEMENTS (NOT_KEPT); i++)
+    if (fnmatch (NOT_KEPT[i], target, 0) == 0)
+      return FALSE;
+  return TRUE;
+}
+
 gboolean
 _sandbox_files_item_parse (const char *item, SandboxProvisionFile *ret, GError **error)
 {
@@ -239,6 +261,11 @@ _sandbox_files_item_parse (const char *item, SandboxProvisionFile *ret, GError *
                       "file: use SOURCE:TARGET, two paths of letters, digits and /._+@-, the "
                       "TARGET from / or ~/",
                       error);
+  if (!is_kept (file.target))
+    return fail_item (file.target,
+                      "TARGET of a file: each machine has that place to itself, nothing that is "
+                      "installed there is kept; use another one",
+                      error);
   file.as_user = file.target[0] == '~';
   for (char **part = parts + 1; *part; part++)
     if (!parse_file_option (*part, &file, error))
@@ -250,8 +277,8 @@ _sandbox_files_item_parse (const char *item, SandboxProvisionFile *ret, GError *
   return TRUE;
 }
 
-/* What must stand in a list only once: a variable's name, the place of a file; else all of it.
- * (transfer full) */
+/* What must stand in a list only once: a variable's name, the place of a file, a package whatever
+ * its version; else all of it. (transfer full) */
 static char *
 subject_of (KeyId id, const char *item)
 {
@@ -259,6 +286,11 @@ subject_of (KeyId id, const char *item)
 
   if (id == KEY_PROVISION_ENV)
     return g_strndup (item, strcspn (item, "="));
+  if (id == KEY_PROVISION_PACKAGES)
+    return g_strndup (item, strcspn (item, "=?"));
+  /* "@" begins a scope, too */
+  if (id == KEY_PROVISION_NPM && *item != '\0')
+    return g_strndup (item, 1 + strcspn (item + 1, "@"));
   if (id == KEY_PROVISION_FILES && _sandbox_files_item_parse (item, &file, NULL))
     return g_steal_pointer (&file.target);
   return g_strdup (item);

@@ -167,13 +167,17 @@ p2"
 # A machine that keeps its disk: the disk says what was done on it.
 brings_up_to_date() {
 	contains "$(vms provision p2 2>&1)" 'as its profile says already'
-	write_script user.sh <<<$'#!/bin/sh\necho again >user-ran'
+	lacks "$(in_guest p2 'id -nG')" video
+	write_script user.sh <<<$'#!/bin/sh\necho again >user-ran; sudo -n usermod -aG video $(id -un)'
 	as_user sed -i 's/hello there/hello again/' "$PROFILES/p2.profile"
 	contains "$(vms provision p2 2>&1)" '1 step done'
 	eq "$(in_guest p2 'cat user-ran; grep GREETING /etc/environment; cat /etc/hostname; wc -l </etc/hosts')" "again
 GREETING=\"hello again\"
 p2
 2"
+	# for the next command already
+	contains "$(in_guest p2 'id -nG')" video
+	eq "$(in_guest p2 'echo "$GREETING"')" 'hello again'
 	contains "$(vms provision p2 2>&1)" 'as its profile says already'
 	write_script user.sh <<<$'#!/bin/sh\necho it broke; exit 9'
 	status 1 vms provision p2 2>"$T/errors"

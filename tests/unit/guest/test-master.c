@@ -132,6 +132,67 @@ test_murmur (void)
   run_bench ("yes 'hm' | head -c 30000 >&2", check_up);
 }
 
+/* From which port of ours a command through the master comes. */
+static char *
+connection (Bench *bench)
+{
+  g_autoptr (GPtrArray) argv = _sandbox_ssh_argv (bench->fixture.ssh, FALSE, TRUE);
+  char *said;
+  int status;
+
+  g_ptr_array_add (argv, g_strdup ("echo \"$SSH_CONNECTION\""));
+  g_ptr_array_add (argv, NULL);
+  said = fixture_run ((const char *const *)argv->pdata, &status);
+  g_assert_cmpint (status, ==, 0);
+  return said;
+}
+
+static gpointer
+renew (gpointer data)
+{
+  _sandbox_ssh_renew_master (((Bench *)data)->fixture.ssh, NULL);
+  return NULL;
+}
+
+/* Those who ask for a new one get it while a session of the old one goes on. */
+static void
+check_renewed (Bench *bench)
+{
+  g_autoptr (GPtrArray) argv = _sandbox_ssh_argv (bench->fixture.ssh, FALSE, TRUE);
+  g_autoptr (GSubprocess) session = NULL;
+  g_autoptr (GDataInputStream) lines = NULL;
+  g_autofree char *before = NULL, *after = NULL, *there = NULL, *last = NULL;
+  GThread *thread;
+
+  g_ptr_array_add (argv, g_strdup ("echo there; read -r _; echo went on"));
+  g_ptr_array_add (argv, NULL);
+  g_assert_true (serve_until (bench, TRUE));
+  before = connection (bench);
+  session =
+      g_subprocess_newv ((const char *const *)argv->pdata,
+                         G_SUBPROCESS_FLAGS_STDIN_PIPE | G_SUBPROCESS_FLAGS_STDOUT_PIPE, NULL);
+  g_assert_nonnull (session);
+  lines = g_data_input_stream_new (g_subprocess_get_stdout_pipe (session));
+  there = g_data_input_stream_read_line (lines, NULL, NULL, NULL);
+  g_assert_cmpstr (there, ==, "there");
+  thread = g_thread_new ("renew", renew, bench);
+  g_assert_true (serve_until (bench, FALSE));
+  g_assert_true (serve_until (bench, TRUE));
+  g_thread_join (thread);
+  after = connection (bench);
+  g_assert_cmpstr (before, !=, after);
+  g_assert_true (g_output_stream_close (g_subprocess_get_stdin_pipe (session), NULL, NULL));
+  last = g_data_input_stream_read_line (lines, NULL, NULL, NULL);
+  g_assert_cmpstr (last, ==, "went on");
+  g_assert_true (g_subprocess_wait_check (session, NULL, NULL));
+}
+
+static void
+test_renewed (void)
+{
+  run_bench ("", check_renewed);
+}
+
 int
 main (int argc, char **argv)
 {
@@ -139,5 +200,6 @@ main (int argc, char **argv)
   g_test_add_func ("/keeper/master/up", test_up);
   g_test_add_func ("/keeper/master/noise", test_noise);
   g_test_add_func ("/keeper/master/murmur", test_murmur);
+  g_test_add_func ("/keeper/master/renewed", test_renewed);
   return g_test_run ();
 }

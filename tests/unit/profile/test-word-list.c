@@ -77,6 +77,39 @@ test_files (void)
   g_assert_cmpstr (b.target, ==, "/etc/x");
 }
 
+/* Where each machine has its own: what is put there would not be there. */
+static void
+test_files_not_kept (void)
+{
+  static const char *const places[] = { "/etc/hosts",
+                                        "/tmp/a/b",
+                                        "/run/x",
+                                        "/var/log/x",
+                                        "~/.ssh/authorized_keys",
+                                        "/home/dev/.ssh/authorized_keys",
+                                        "/etc/ssh/ssh_host_rsa_key" };
+  static const char *const kept[] = { "/etc/hosts.allow", "/etc/tmp/a", "~/.ssh/config", "~/tmp/x",
+                                      "/srv/run/x" };
+
+  for (gsize i = 0; i < G_N_ELEMENTS (places); i++)
+    {
+      g_autofree char *item = g_strconcat ("x:", places[i], NULL);
+      g_auto (SandboxProvisionFile) file = { 0 };
+      g_autoptr (GError) error = NULL;
+
+      g_assert_false (_sandbox_files_item_parse (item, &file, &error));
+      g_assert_error (error, SANDBOX_ERROR, SANDBOX_ERROR_INVALID);
+      g_assert_nonnull (strstr (error->message, places[i]));
+    }
+  for (gsize i = 0; i < G_N_ELEMENTS (kept); i++)
+    {
+      g_autofree char *item = g_strconcat ("x:", kept[i], NULL);
+      g_auto (SandboxProvisionFile) file = { 0 };
+
+      g_assert_true (_sandbox_files_item_parse (item, &file, NULL));
+    }
+}
+
 /* Of two values of one thing nobody could say which one holds; what is inherited is replaced. */
 static void
 test_once (void)
@@ -89,6 +122,8 @@ test_once (void)
     { KEY_PROVISION_ENV, "A=1;B=1;A=2", "A=1;B=1", "+A=2;C=3", "A=2;B=1;C=3" },
     { KEY_PROVISION_FILES, "a:/x;b:/x,mode=600", "a:/x;a:/y", "+b:/x;c:/z", "b:/x;a:/y;c:/z" },
     { KEY_PROVISION_PACKAGES, "jq;jq", "jq;git", "+git;tree", "jq;git;tree" },
+    { KEY_PROVISION_PACKAGES, "jq;jq=1.7-1", "jq;git?", "+jq=1.7-1;git", "jq=1.7-1;git" },
+    { KEY_PROVISION_NPM, "a;a@2", "a@1;@s/a;b", "+a@2;@s/a@3", "a@2;@s/a@3;b" },
   };
 
   for (gsize i = 0; i < G_N_ELEMENTS (once); i++)
@@ -129,6 +164,7 @@ main (int argc, char **argv)
   g_test_init (&argc, &argv, NULL);
   g_test_add_func ("/word-list/items", test_items);
   g_test_add_func ("/word-list/files", test_files);
+  g_test_add_func ("/word-list/files-not-kept", test_files_not_kept);
   g_test_add_func ("/word-list/once", test_once);
   g_test_add_func ("/word-list/time", test_time);
   return g_test_run ();

@@ -124,6 +124,15 @@ static const Pattern patterns[] = {
   { "sitecustomize.py", RUNS },
   { "usercustomize.py", RUNS },
   { ".pythonrc*", RUNS },
+  /* what an interpreter runs in place of the source that was looked at */
+  { "__pycache__/", RUNS },
+  { "*.pyc", RUNS },
+  { "*.pyo", RUNS },
+  { "*.elc", RUNS },
+  /* editors look for an interpreter here, and shells are told to read its activate */
+  { ".venv/", RUNS },
+  { "venv/", RUNS },
+  { "pyvenv.cfg", RUNS },
   { ".irbrc", RUNS },
   { ".pryrc", RUNS },
   { ".rspec", RUNS },

@@ -25,6 +25,8 @@ static const struct
   { ".github/hooks/x", TRUE },
   { "web/node_modules/.bin/tsc", TRUE },
   { "web/node_modules/tsc/bin", FALSE },
+  { "web/__pycache__/x.cpython-311.pyc", TRUE },
+  { "web/x.py", FALSE },
   /* names that pass for another, or that nobody should meet */
   { "\xef\xbc\x8e"
     "envrc",

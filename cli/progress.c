@@ -15,9 +15,9 @@
 #define SILENT_USEC (60 * G_USEC_PER_SEC)
 
 /* The phases whose notes are news for the user and stay on the terminal: how a changed profile
- * differs, what the machine reaches, what became of its own copies of shared files, and files there
- * that are nobody's. */
-static const char *const phases_news[] = { "changes", "follow", "owners", "policy", NULL };
+ * differs, what the machine reaches, what became of its own copies of shared files, files there
+ * that are nobody's, and profiles that lose what they inherit. */
+static const char *const phases_news[] = { "changes", "follow", "heirs", "owners", "policy", NULL };
 
 struct _VmsProgress
 {
@@ -26,7 +26,7 @@ struct _VmsProgress
   gint64 begin_usec, phase_usec, line_usec;
   GMutex mutex;
   GCond cond;
-  GThread *ticker; /* NULL when not live */
+  GThread *ticker; /* NULL when quiet */
   gboolean ended;
   /* what was last said, under @mutex */
   char *phase, *note;
@@ -81,6 +81,30 @@ draw (VmsProgress *progress)
   fflush (stderr);
 }
 
+/* One line per phase, and one a minute while it goes on; with --verbose one per change. */
+static void
+print_line (VmsProgress *progress, gboolean new_phase)
+{
+  g_autofree char *text = describe (progress);
+  g_autofree char *elapsed = vms_elapsed (progress->phase_usec - progress->begin_usec);
+
+  if (!new_phase && !progress->verbose && progress->phase_usec - progress->line_usec < SILENT_USEC)
+    return;
+  progress->line_usec = progress->phase_usec;
+  fprintf (stderr, "%s (%s, %s)\n", text, progress->phase, elapsed);
+}
+
+/* Nothing may be new for long, and nobody shall wonder. What was news is not said again. */
+static void
+remind (VmsProgress *progress)
+{
+  if (g_atomic_int_get (&held) || progress->phase == NULL
+      || g_strv_contains (phases_news, progress->phase))
+    return;
+  progress->phase_usec = g_get_monotonic_time ();
+  print_line (progress, FALSE);
+}
+
 static gpointer
 tick (gpointer data)
 {
@@ -90,9 +114,15 @@ tick (gpointer data)
   g_mutex_lock (&progress->mutex);
   while (!progress->ended)
     {
+      if (!progress->live && progress->line_usec + SILENT_USEC > g_get_monotonic_time ())
+        next = progress->line_usec + SILENT_USEC;
+      else if (!progress->live)
+        next = g_get_monotonic_time () + SILENT_USEC;
       if (g_cond_wait_until (&progress->cond, &progress->mutex, next))
         continue;
-      if (progress->phase != NULL)
+      if (!progress->live)
+        remind (progress);
+      else if (progress->phase != NULL)
         draw (progress);
       next = g_get_monotonic_time () + TICK_USEC;
     }
@@ -114,13 +144,13 @@ vms_progress_new (VmsContext *context, const char *object, gboolean live)
   progress->begin_usec = g_get_monotonic_time ();
   g_mutex_init (&progress->mutex);
   g_cond_init (&progress->cond);
-  if (progress->live)
+  if (!progress->quiet)
     progress->ticker = g_thread_new ("progress", tick, progress);
   return progress;
 }
 
 static void
-end_live_line (VmsProgress *progress)
+end_ticker (VmsProgress *progress)
 {
   if (progress->ticker == NULL)
     return;
@@ -129,6 +159,8 @@ end_live_line (VmsProgress *progress)
   g_cond_signal (&progress->cond);
   g_mutex_unlock (&progress->mutex);
   g_thread_join (g_steal_pointer (&progress->ticker));
+  if (!progress->live)
+    return;
   fputs ("\r\033[K", stderr);
   fflush (stderr);
 }
@@ -136,26 +168,13 @@ end_live_line (VmsProgress *progress)
 void
 vms_progress_free (VmsProgress *progress)
 {
-  end_live_line (progress);
+  end_ticker (progress);
   g_mutex_clear (&progress->mutex);
   g_cond_clear (&progress->cond);
   g_free (progress->object);
   g_free (progress->phase);
   g_free (progress->note);
   g_free (progress);
-}
-
-/* One line per phase, and one a minute while it goes on; with --verbose one per change. */
-static void
-print_line (VmsProgress *progress, gboolean new_phase)
-{
-  g_autofree char *text = describe (progress);
-  g_autofree char *elapsed = vms_elapsed (progress->phase_usec - progress->begin_usec);
-
-  if (!new_phase && !progress->verbose && progress->phase_usec - progress->line_usec < SILENT_USEC)
-    return;
-  progress->line_usec = progress->phase_usec;
-  fprintf (stderr, "%s (%s, %s)\n", text, progress->phase, elapsed);
 }
 
 static void
@@ -203,7 +222,7 @@ vms_progress_done (VmsProgress *progress, const char *format, ...)
   va_list list;
   g_autofree char *text = NULL;
 
-  end_live_line (progress);
+  end_ticker (progress);
   if (progress->quiet)
     return;
   va_start (list, format);

@@ -8,9 +8,9 @@ typedef struct _VmsProgress VmsProgress;
 
 /* @object: what is worked on. @live: may use a live line (only one at a time may). */
 VmsProgress *vms_progress_new (VmsContext *context, const char *object, gboolean live);
-/* Wipes the live line. */
-/* The live line waits, or goes on: something is asked on the terminal. */
+/* What it says waits, or goes on: something is asked on the terminal. */
 void vms_progress_hold (gboolean hold);
+/* Wipes the live line. */
 void vms_progress_free (VmsProgress *progress);
 /* For the library; @user_data is the #VmsProgress. */
 void vms_progress_update (const SandboxProgress *update, gpointer user_data);

@@ -130,12 +130,38 @@ remove_state (gpointer data, GCancellable *cancellable, GError **error)
   return _sandbox_layers_destroy (work, error);
 }
 
+/* Whose profiles begin with this machine's. (transfer full) */
+static GPtrArray *
+list_heirs (SandboxWork *work)
+{
+  g_autoptr (GPtrArray) profiles = sandbox_profile_list (&work->host->profiles, NULL);
+  GPtrArray *heirs = g_ptr_array_new_with_free_func (g_free);
+
+  for (guint i = 0; profiles != NULL && i < profiles->len; i++)
+    {
+      const SandboxProfileInfo *info = profiles->pdata[i];
+
+      if (strcmp (info->inherits, work->machine->name) == 0)
+        g_ptr_array_add (heirs, g_strdup (info->name));
+    }
+  g_ptr_array_add (heirs, NULL);
+  return heirs;
+}
+
 static gboolean
 remove_user_profile (gpointer data, GCancellable *cancellable, GError **error)
 {
   SandboxWork *work = data;
+  g_autoptr (GPtrArray) heirs = list_heirs (work);
+  g_autofree char *names = g_strjoinv (", ", (char **)heirs->pdata);
+  g_autofree char *note = g_strdup_printf (
+      "its profile is gone, which others inherit; they are not valid without it: %s", names);
 
-  return sandbox_profile_remove (&work->host->profiles, work->machine->name, error);
+  if (!sandbox_profile_remove (&work->host->profiles, work->machine->name, error))
+    return FALSE;
+  if (heirs->len > 1 && !_sandbox_profile_is_shipped (work->host, work->machine->name))
+    _sandbox_report (&work->report, "heirs", note, 0, 0);
+  return TRUE;
 }
 
 static const SandboxRow destroy_rows[] = {

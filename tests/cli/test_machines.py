@@ -292,6 +292,19 @@ def test_destroy():
     expect(r.status == 0 and r.out == r.err == "", r)
 
 
+def test_destroy_tells_who_inherits():
+    home = Home()
+    expect_status(home.vms("create", "shop", "--profile", "work"), 0)
+    expect_status(home.vms("create", "till", "--profile", "shop"), 0)
+    r = home.vms("destroy", "--yes", "till")
+    expect("inherit" not in r.err, r)
+    expect_status(home.vms("create", "till", "--profile", "shop"), 0)
+    r = home.vms("destroy", "--yes", "shop")
+    expect_status(r, 0)
+    expect("others inherit" in r.err and "till" in r.err, r)
+    expect("not valid" in home.vms("list").out, "list")
+
+
 def test_one_passphrase():
     """What is read from a descriptor is one machine's: with two it would be a matter of luck whose."""
     home = Home()

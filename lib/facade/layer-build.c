@@ -51,14 +51,15 @@ say (const Build *build, const char *note)
   _sandbox_report (build->layering->report, build->group->id, note, 0, 0);
 }
 
-/* Everything that the user's defaults may say about network and provisioning is overridden: what is
- * installed comes from the internet, and nothing else is within reach. Its disk stands on the image
- * itself, as the layer will: never on one that kept memory needs. */
+/* Nothing of what the user's defaults say, shares above all: what is installed comes from the
+ * internet, and nothing else is within reach. That stands in the text, because a machine that is
+ * kept for a look at a failure is started again by it, with whoever took it over in it. Its disk
+ * stands on the image itself, as the layer will: never on one that kept memory needs. */
 static char *
 profile_text (const Build *build)
 {
   const SandboxProfileValues *values = _sandbox_profile_values (build->layering->profile);
-  GString *text = g_string_new ("[profile]\ninherits=base\n");
+  GString *text = g_string_new ("[profile]\ninherits=base\ndefaults=no\n");
   g_autofree char *forbid = g_strjoinv (";", values->forbid);
 
   g_string_append_printf (

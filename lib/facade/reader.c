@@ -57,14 +57,14 @@ _sandbox_reader_remove_scratch (SandboxMachine *machine, GError **error)
   return volumes != NULL;
 }
 
-/* Nothing of what the user's defaults may say about network and provisioning. */
+/* Nothing of what the user's defaults say. */
 static char *
 profile_text (const SandboxImageRef *image)
 {
   g_autofree char *name = _sandbox_image_id_name (image->id, NULL);
 
   return g_strdup_printf (
-      "[profile]\ninherits=base\n[machine]\nencrypt=no\nstart=boot\nimage=%s\ncpus="
+      "[profile]\ninherits=base\ndefaults=no\n[machine]\nencrypt=no\nstart=boot\nimage=%s\ncpus="
       "2\nmemory=1GiB\ndisk=%" G_GUINT64_FORMAT
       "KiB\n[network]\nmode=none\negress=\nallow=\nforward=\nhost=\n"
       "[provision]\nuse=\npackages=\nnpm=\nsetup=\nfiles=\nenv=\n",

@@ -17,8 +17,10 @@ format_group (GString *text, SandboxProfile *profile, const Share *share, const 
       if (!g_str_equal (row->group, group))
         continue;
       value = _sandbox_profile_value (profile, share, id);
-      /* few shares have it */
+      /* few shares and profiles have it */
       if (id >= KEY_SHARE_SHADOW && *value == '\0')
+        continue;
+      if (id == KEY_DEFAULTS && strcmp (value, row->default_value) == 0)
         continue;
       if (value)
         g_string_append_printf (text, "%s=%s\n", row->name, value);

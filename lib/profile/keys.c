@@ -38,6 +38,8 @@ static const SandboxProfileKey rows[N_KEYS] = {
   [KEY_INHERITS] = { "profile", "inherits", "profile name",
                      "the name of a shipped profile or of one of yours", NULL,
                      "The profile whose values hold where this one says nothing" },
+  [KEY_DEFAULTS] = { "profile", "defaults", "word", "yes or no", "yes",
+                     "Whether your defaults.profile holds for it, and for what inherits it" },
   [KEY_SUMMARY] = { "profile", "summary", "text", "one line of at most 200 bytes", "",
                     "What the machine is for" },
   [KEY_IMAGE] = { "machine", "image", "image name",
@@ -311,6 +313,7 @@ check_time_limit (const Check *check, const char *value, GError **error)
 
 static const Check checks[N_KEYS] = {
   [KEY_INHERITS] = { check_profile_name },
+  [KEY_DEFAULTS] = { check_word, .words = yes_no_words },
   [KEY_SUMMARY] = { check_text, .max = SANDBOX_PROFILE_SUMMARY_MAX },
   [KEY_IMAGE] = { check_image_name },
   [KEY_CPUS] = { check_number, TRUE, 1, 256 },

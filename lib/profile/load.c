@@ -23,6 +23,7 @@ typedef struct
   gboolean of_user;
   GPtrArray *entries;
   const Entry *inherits; /* NULL when it does not say */
+  const char *defaults;  /* the same */
 } Layer;
 
 typedef struct
@@ -87,6 +88,15 @@ check_inherits (const Layer *layer, const char *value, GError **error)
 }
 
 static gboolean
+check_defaults (const Layer *layer, GError **error)
+{
+  return (!g_str_equal (layer->name, BASE) && !g_str_equal (layer->name, DEFAULTS))
+         || sandbox_fail (error, SANDBOX_ERROR_INVALID,
+                          "[profile] defaults: \"%s\" cannot say it of itself: remove the line",
+                          layer->name);
+}
+
+static gboolean
 take_entry (const Place *place, const char *group, const char *key, const char *value,
             gpointer user_data, GError **error)
 {
@@ -104,7 +114,8 @@ take_entry (const Place *place, const char *group, const char *key, const char *
       g_prefix_error (error, "[%s] %s: ", group, key);
       return FALSE;
     }
-  if (id == KEY_INHERITS && !check_inherits (layer, canonical, error))
+  if ((id == KEY_INHERITS && !check_inherits (layer, canonical, error))
+      || (id == KEY_DEFAULTS && !check_defaults (layer, error)))
     return FALSE;
   entry = g_new0 (Entry, 1);
   entry->group = g_strdup (group);
@@ -114,6 +125,8 @@ take_entry (const Place *place, const char *group, const char *key, const char *
   g_ptr_array_add (layer->entries, entry);
   if (id == KEY_INHERITS)
     layer->inherits = entry;
+  if (id == KEY_DEFAULTS)
+    layer->defaults = entry->value;
   return TRUE;
 }
 
@@ -248,6 +261,20 @@ push_named (Chain *chain, const Layer *layer, GError **error)
   return found || fail_no_profile (chain, name, from, error);
 }
 
+/* The nearest word counts, as with every key. */
+static gboolean
+wants_defaults (const Chain *chain)
+{
+  for (guint i = 0; i < chain->layers->len; i++)
+    {
+      const Layer *layer = g_ptr_array_index (chain->layers, i);
+
+      if (layer->defaults)
+        return g_str_equal (layer->defaults, "yes");
+    }
+  return TRUE;
+}
+
 /* What every profile ends with: the user's defaults, and the shipped base. */
 static gboolean
 push_base (Chain *chain, GError **error)
@@ -255,7 +282,8 @@ push_base (Chain *chain, GError **error)
   g_auto (ProfileFile) file = { NULL };
   gboolean found = FALSE;
 
-  if (!is_in_chain (chain, DEFAULTS, TRUE) && !push_file (chain, DEFAULTS, TRUE, &found, error))
+  if (!is_in_chain (chain, DEFAULTS, TRUE) && wants_defaults (chain)
+      && !push_file (chain, DEFAULTS, TRUE, &found, error))
     return FALSE;
   if (!_sandbox_profile_file_read (chain->user_dir, BASE, TRUE, &file, error))
     return FALSE;

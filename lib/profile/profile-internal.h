@@ -19,6 +19,7 @@
 typedef enum
 {
   KEY_INHERITS,
+  KEY_DEFAULTS,
   KEY_SUMMARY,
   KEY_IMAGE,
   KEY_CPUS,

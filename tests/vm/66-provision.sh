@@ -349,14 +349,25 @@ for layer in json.load(sys.stdin)['layers']:
 	nothing_remains p3
 }
 
-# A machine in which a step failed is kept when one asks for it.
+# A machine in which a step failed is kept when one asks for it. What the step put in may be hostile, and has root: it
+# gets nothing of the user's at a later start either, but what is asked for.
 debug_keeps_the_machine() {
 	local name
 	write_script bad.sh <<<$'#!/bin/sh\ntouch /opt/half-done\nexit 3'
 	write_profile p3 <<<"setup=bad.sh"
+	as_user mkdir -p "$TEST_HOME/notes" "$TEST_HOME/wanted"
+	as_user tee "$PROFILES/defaults.profile" >/dev/null <<<$'[share:notes]\nsource=~/notes\nmode=rw\n[network]\nhost=11434'
 	status 1 vms image build p3 --debug 2>"$T/errors"
 	name=$(grep -oE 'vms ssh run-[0-9a-f]+' "$T/errors" | cut -d' ' -f3)
 	in_guest "$name" 'ls /opt/half-done /run/vms-provision/step'
+	vms stop --force --timeout 1s "$name"
+	contains "$(vms start --dry-run p3)" '^share notes: '
+	contains "$(vms start --dry-run "$name")" '^policy: '
+	lacks "$(vms start --dry-run "$name")" '^(share|host service)'
+	vms share add "$name" "$TEST_HOME/wanted"
+	contains "$(vms start --dry-run "$name")" '^share wanted: '
+	lacks "$(vms start --dry-run "$name")" '^share notes: '
+	rm "$PROFILES/defaults.profile"
 	vms destroy --yes "$name"
 	lacks "$(vms list)" '^run-'
 }

@@ -76,6 +76,38 @@ test_inherits (Fixture *fixture, gconstpointer data)
 }
 
 static void
+test_without_defaults (Fixture *fixture, gconstpointer data)
+{
+  g_autoptr (SandboxProfile) alone = NULL, heir = NULL, back = NULL;
+  g_autofree char *text = NULL;
+
+  fixture_user (fixture, "defaults", "[machine]\ncpus=7\n[share:notes]\nsource=~/notes\n");
+  fixture_user (fixture, "alone",
+                "[profile]\ndefaults=no\n[machine]\nmemory=2GiB\n[share:own]\nsource=~/own\n");
+  alone = fixture_load (fixture, "alone");
+  assert_value (alone, "cpus", "auto");
+  assert_value (alone, "memory", "2GiB");
+  g_assert_cmpuint (_sandbox_profile_values (alone)->shares->len, ==, 1);
+  g_assert_cmpstr (sandbox_profile_get (alone, "share:own", "source"), ==, "~/own");
+  text = sandbox_profile_format (alone);
+  g_assert_nonnull (strstr (text, "\ndefaults=no\n"));
+  /* what builds on it has its word, unless it has one of its own */
+  fixture_user (fixture, "heir", "[profile]\ninherits=alone\n");
+  heir = fixture_load (fixture, "heir");
+  assert_value (heir, "cpus", "auto");
+  fixture_user (fixture, "back", "[profile]\ninherits=alone\ndefaults=yes\n");
+  back = fixture_load (fixture, "back");
+  assert_value (back, "cpus", "7");
+  g_assert_cmpuint (_sandbox_profile_values (back)->shares->len, ==, 2);
+  fixture_user (fixture, "defaults", "[profile]\ndefaults=no\n");
+  fixture_refused (fixture, "back", SANDBOX_ERROR_INVALID,
+                   "defaults.profile:2: [profile] defaults: ", NULL);
+  fixture_user (fixture, "odd", "[profile]\ndefaults=none\n");
+  fixture_refused (fixture, "odd", SANDBOX_ERROR_INVALID,
+                   "odd.profile:2: [profile] defaults: ", NULL);
+}
+
+static void
 test_refused (Fixture *fixture, gconstpointer data)
 {
   fixture_user (fixture, "a", "[profile]\ninherits=b\n");
@@ -223,6 +255,7 @@ main (int argc, char **argv)
   fixture_add ("/load/order", test_order);
   fixture_add ("/load/shares-merge", test_shares_merge);
   fixture_add ("/load/inherits", test_inherits);
+  fixture_add ("/load/without-defaults", test_without_defaults);
   fixture_add ("/load/refused", test_refused);
   fixture_add ("/load/shipped-loop", test_shipped_loop);
   fixture_add ("/load/depth", test_depth);

@@ -377,8 +377,8 @@ gboolean _sandbox_share_make (SandboxWork *work, guint index, GError **error);
 gboolean _sandbox_shares_check_apart (SandboxWork *work, GError **error);
 /* @path without links; what is not there yet stays as it is written. (transfer full) */
 char *_sandbox_path_resolve (const char *path);
-/* The directories that the user's machines share, and the place of the drop boxes, without links:
- * whatever lies there, a machine may have put there. */
+/* The directories that the user's machines share now, and the place of the drop boxes, without
+ * links: whatever lies there, a machine may have put there. */
 char **_sandbox_shares_of_all (SandboxHost *host, GError **error);
 /* boot-steps.c */
 gboolean _sandbox_step_boot (gpointer work, GCancellable *cancellable, GError **error);

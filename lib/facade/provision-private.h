@@ -32,14 +32,17 @@ typedef struct
   SandboxProfile *profile;
   const char *home;
   const SandboxProvision *provision;
-  GPtrArray *untrusted;               /* directories that machines share, @profile's shares first */
+  GPtrArray *untrusted;               /* directories that machines share, or may */
+  GPtrArray *sharers;                 /* who does, in words, for each of these */
   GPtrArray *pieces, *packages, *npm; /* (element-type utf8) */
   GPtrArray *commands;                /* that the pieces say they bring (element-type utf8) */
   int pieces_fd, scripts_fd;
 } SandboxWanted;
-/* @shared: what machines share, as _sandbox_shares_of_all() has it. */
-void _sandbox_wanted_init (SandboxWanted *wanted, const SandboxProfileDirs *dirs,
-                           SandboxProfile *profile, const char *home, char *const *shared);
+/* @shared: what machines share, as _sandbox_shares_of_all() has it; what profiles say of shares is
+ * read here. */
+gboolean _sandbox_wanted_init (SandboxWanted *wanted, const SandboxProfileDirs *dirs,
+                               SandboxProfile *profile, const char *home, char *const *shared,
+                               GError **error);
 void _sandbox_wanted_clear (SandboxWanted *wanted);
 G_DEFINE_AUTO_CLEANUP_CLEAR_FUNC (SandboxWanted, _sandbox_wanted_clear)
 /* INVALID for a piece that is not there, and for what the profile forbids. */

@@ -9,29 +9,73 @@
 #define PIECE_NODE      "node" /* what npm= needs */
 #define PIECE_DEPTH_MAX 8
 
-void
-_sandbox_wanted_init (SandboxWanted *wanted, const SandboxProfileDirs *dirs,
-                      SandboxProfile *profile, const char *home, char *const *shared)
+/* Takes @sharer. */
+static void
+distrust (SandboxWanted *wanted, const char *path, char *sharer)
+{
+  g_ptr_array_add (wanted->untrusted, _sandbox_path_resolve (path));
+  g_ptr_array_add (wanted->sharers, sharer);
+}
+
+static void
+distrust_shares (SandboxWanted *wanted, SandboxProfile *profile)
 {
   const SandboxProfileValues *values = _sandbox_profile_values (profile);
+  g_autofree char *whose = profile == wanted->profile
+                               ? g_strdup ("this profile")
+                               : g_strconcat ("profile ", values->name, NULL);
 
-  *wanted = (SandboxWanted){ .dirs = dirs,
-                             .profile = profile,
-                             .home = home,
-                             .provision = &values->provision,
-                             .untrusted = g_ptr_array_new_with_free_func (g_free),
-                             .pieces_fd = -1,
-                             .scripts_fd = -1 };
   for (guint i = 0; i < values->shares->len; i++)
     {
       const SandboxShareSpec *share = values->shares->pdata[i];
-      g_autofree char *source = _sandbox_plan_share_path (share->source, home, values->name);
+      g_autofree char *source =
+          _sandbox_plan_share_path (share->source, wanted->home, values->name);
 
-      g_ptr_array_add (wanted->untrusted, _sandbox_path_resolve (source));
+      distrust (wanted, source, g_strdup_printf ("[share:%s] of %s", share->name, whose));
     }
+}
+
+/* What is shared now and then, with a machine that is not there at the moment, too. A profile with
+ * a mistake in it starts none. */
+static gboolean
+distrust_profiles (SandboxWanted *wanted, GError **error)
+{
+  g_autoptr (GPtrArray) list = sandbox_profile_list (wanted->dirs, error);
+  const char *own = _sandbox_profile_values (wanted->profile)->name;
+
+  for (guint i = 0; list != NULL && i < list->len; i++)
+    {
+      const SandboxProfileInfo *info = list->pdata[i];
+      g_autoptr (SandboxProfile) profile =
+          strcmp (info->name, own) != 0 ? sandbox_profile_load (wanted->dirs, info->name, NULL)
+                                        : NULL;
+
+      if (profile != NULL)
+        distrust_shares (wanted, profile);
+    }
+  return list != NULL;
+}
+
+gboolean
+_sandbox_wanted_init (SandboxWanted *wanted, const SandboxProfileDirs *dirs,
+                      SandboxProfile *profile, const char *home, char *const *shared,
+                      GError **error)
+{
+  *wanted = (SandboxWanted){ .dirs = dirs,
+                             .profile = profile,
+                             .home = home,
+                             .provision = &_sandbox_profile_values (profile)->provision,
+                             .untrusted = g_ptr_array_new_with_free_func (g_free),
+                             .sharers = g_ptr_array_new_with_free_func (g_free),
+                             .pieces_fd = -1,
+                             .scripts_fd = -1 };
+  distrust_shares (wanted, profile);
   for (; *shared != NULL; shared++)
-    g_ptr_array_add (wanted->untrusted, _sandbox_path_resolve (*shared));
+    distrust (wanted, *shared, g_strdup ("a machine"));
+  if (!distrust_profiles (wanted, error))
+    return FALSE;
   g_ptr_array_add (wanted->untrusted, NULL);
+  return TRUE;
 }
 
 void
@@ -41,6 +85,7 @@ _sandbox_wanted_clear (SandboxWanted *wanted)
   if (wanted->untrusted == NULL)
     return;
   g_clear_pointer (&wanted->untrusted, g_ptr_array_unref);
+  g_clear_pointer (&wanted->sharers, g_ptr_array_unref);
   g_clear_pointer (&wanted->pieces, g_ptr_array_unref);
   g_clear_pointer (&wanted->packages, g_ptr_array_unref);
   g_clear_pointer (&wanted->npm, g_ptr_array_unref);
@@ -212,26 +257,21 @@ _sandbox_wanted_collect (SandboxWanted *wanted, GError **error)
 static gboolean
 check_apart (const SandboxWanted *wanted, const char *path, int dir_fd, GError **error)
 {
-  const GPtrArray *shares = _sandbox_profile_values (wanted->profile)->shares;
   g_autofree char *link = g_strdup_printf ("/proc/self/fd/%d", dir_fd);
   g_autofree char *here = g_file_read_link (link, error);
 
   for (guint i = 0; here != NULL && wanted->untrusted->pdata[i] != NULL; i++)
     {
       const char *place = wanted->untrusted->pdata[i];
-      g_autofree char *who = NULL;
 
       if (!g_str_has_prefix (here, place)
           || (here[strlen (place)] != '/' && here[strlen (place)] != '\0'))
         continue;
-      who = i < shares->len ? g_strdup_printf ("[share:%s] of this profile",
-                                               ((SandboxShareSpec *)shares->pdata[i])->name)
-                            : g_strdup ("a machine");
       return sandbox_fail (error, SANDBOX_ERROR_INVALID,
                            "%s lies in %s, which %s shares, and what is written there would be "
                            "taken into new machines, scripts as root: keep it in a directory that "
                            "is not shared, such as that of your profiles",
-                           path, place, who);
+                           path, place, (char *)wanted->sharers->pdata[i]);
     }
   return here != NULL;
 }

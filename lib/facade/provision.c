@@ -262,7 +262,8 @@ _sandbox_provision_groups (SandboxHost *host, SandboxProfile *profile, GError **
   shared = _sandbox_shares_of_all (host, error);
   if (shared == NULL)
     return NULL;
-  _sandbox_wanted_init (&wanted, &host->profiles, profile, host->home, shared);
+  if (!_sandbox_wanted_init (&wanted, &host->profiles, profile, host->home, shared, error))
+    return NULL;
   return make_groups (&wanted, error);
 }
 
@@ -277,7 +278,8 @@ sandbox_profile_check_provision (const SandboxProfileDirs *dirs, SandboxProfile 
 
   if (is_empty (&_sandbox_profile_values (profile)->provision))
     return TRUE;
-  _sandbox_wanted_init (&wanted, dirs, profile, g_get_home_dir (), shared);
+  if (!_sandbox_wanted_init (&wanted, dirs, profile, g_get_home_dir (), shared, error))
+    return FALSE;
   groups = make_groups (&wanted, error);
   return groups != NULL;
 }

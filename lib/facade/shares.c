@@ -176,13 +176,21 @@ each_machine (SandboxHost *host, const char *except,
     {
       const SandboxVirtDomain *domain = domains->pdata[i];
       g_autoptr (SandboxDomainMeta) meta = NULL;
+      g_autoptr (GError) local = NULL;
       g_autofree char *xml = NULL;
 
       if (g_strcmp0 (domain->name, except) == 0)
         continue;
-      /* one that vanished meanwhile shares nothing */
       /* as it runs: it may have got shares since it was started */
-      xml = _sandbox_virt_domain_xml (host->virt, domain->name, TRUE, NULL);
+      xml = _sandbox_virt_domain_xml (host->virt, domain->name, TRUE, &local);
+      /* one that vanished meanwhile shares nothing; of another one that cannot be read nobody knows
+       */
+      if (xml == NULL && !g_error_matches (local, SANDBOX_ERROR, SANDBOX_ERROR_NOT_FOUND))
+        {
+          g_propagate_error (error, g_steal_pointer (&local));
+          return FALSE;
+        }
+      /* without our words in it, it is none of ours */
       meta = xml != NULL ? _sandbox_xml_read_domain (xml, NULL) : NULL;
       if (meta != NULL && !func (meta, user_data, error))
         return FALSE;

@@ -234,8 +234,8 @@ test_shared (void)
   g_assert_true (g_str_has_prefix (beside, "setup="));
 }
 
-/* Another machine's share counts when one is made, and a start that would make a disk makes
- * nothing. */
+/* Another machine's share counts when one is made, whether that machine is there or its profile
+ * only; and a start that would make a disk makes nothing. */
 static void
 test_shared_elsewhere (void)
 {
@@ -250,18 +250,24 @@ test_shared_elsewhere (void)
   g_autofree char *text = NULL;
 
   write_at_home ("others/s.sh", "");
-  other = sandbox_host_create (host, "other", "ci", shares, NULL, &error);
-  g_assert_no_error (error);
   write_profile ("mine.profile", BASE "packages=jq;git\nsetup=~/others/s.sh\n");
   machine = driver_test_lookup (host, "mine");
   plan = sandbox_machine_plan (machine, &options, NULL, NULL, &error);
   g_assert_no_error (error);
   text = sandbox_plan_describe (plan);
   g_assert_nonnull (strstr (text, "to be installed first: packages: jq git; setup: files"));
-  driver_test_start (other);
+  other = sandbox_host_create (host, "other", "ci", shares, NULL, &error);
+  g_assert_no_error (error);
   refused = sandbox_machine_plan (machine, &options, NULL, NULL, &error);
   g_assert_null (refused);
   g_assert_error (error, SANDBOX_ERROR, SANDBOX_ERROR_INVALID);
+  g_assert_nonnull (
+      strstr (error->message, "/others, which [share:others] of profile other shares"));
+  g_clear_error (&error);
+  driver_test_start (other);
+  write_profile ("other.profile", "[profile]\ninherits=ci\n");
+  refused = sandbox_machine_plan (machine, &options, NULL, NULL, &error);
+  g_assert_null (refused);
   g_assert_nonnull (strstr (error->message, "/others, which a machine shares"));
   g_clear_error (&error);
   g_assert_false (sandbox_machine_start (machine, NULL, NULL, NULL, NULL, &error));

@@ -417,6 +417,8 @@ gboolean
 _sandbox_machine_end_share (SandboxHost *host, const char *name, const char *tag, GError **error);
 
 /* --- run.c */
+/* A name that a throwaway machine got, which its user may have kept. */
+gboolean _sandbox_name_is_generated (const char *name);
 /* As sandbox_host_run(), with whole options; @without_shares: nor services of the host. */
 SandboxMachine *_sandbox_host_run_throwaway (SandboxHost *host, const SandboxRunOptions *options,
                                              gboolean without_shares, const SandboxReport *report,

@@ -177,6 +177,12 @@ remove_layer (gpointer data)
     _sandbox_layer_remove_volumes (build->layering->host, build->id, NULL);
 }
 
+static const char *
+subject_of (const SandboxLayering *layering)
+{
+  return _sandbox_provision_subject (&layering->host->profiles, layering->profile);
+}
+
 /* All of it is ours or was checked when it was read, but for what people are shown, which is
  * escaped for a terminal and here for JSON. */
 static char *
@@ -189,8 +195,8 @@ manifest_text (const Build *build)
       "{\n  \"format\": 1,\n  \"id\": \"%s\",\n  \"uid\": %u,\n  \"profile\": "
       "\"%s\",\n  \"user\": \"%s\",\n  \"image\": \"%s\",\n  \"parent\": "
       "\"%s\",\n  \"step\": \"%s\",\n  \"what\": \"%s\",\n  \"registry\": \"%s\"\n}\n",
-      build->id, build->layering->host->uid, values->name, values->user, build->image->id,
-      build->parent, build->group->id, what,
+      build->id, build->layering->host->uid, subject_of (build->layering), values->user,
+      build->image->id, build->parent, build->group->id, what,
       build->run.registry != NULL ? build->run.registry : "");
 }
 
@@ -238,7 +244,7 @@ static gboolean
 make_layer (Build *build, GCancellable *cancellable, GError **error)
 {
   const SandboxLayering *layering = build->layering;
-  const char *profile = _sandbox_profile_values (layering->profile)->name;
+  const char *profile = subject_of (layering);
   g_autofree char *before = NULL;
 
   /* what is there now is not new enough for an update, what somebody else makes meanwhile is */

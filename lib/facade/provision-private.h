@@ -25,6 +25,9 @@ typedef struct
 } SandboxLayering;
 
 /* --- provision-wanted.c: all that [provision] says, each thing once, in order */
+/* The profile whose provisioning it is: of a throwaway machine the one that it was made of, which
+ * is there when the machine is gone. The caller's. */
+const char *_sandbox_provision_subject (const SandboxProfileDirs *dirs, SandboxProfile *profile);
 #define SANDBOX_PROVISION_FILE_MAX (16 * 1024 * 1024) /* bytes */
 typedef struct
 {

@@ -56,6 +56,12 @@ values_of (const SandboxGroupRun *run)
   return _sandbox_profile_values (run->layering->profile);
 }
 
+static const char *
+subject_of (const SandboxGroupRun *run)
+{
+  return _sandbox_provision_subject (&run->layering->host->profiles, run->layering->profile);
+}
+
 static void
 on_line (const char *line, gpointer user_data)
 {
@@ -102,7 +108,7 @@ next_step (SandboxGroupRun *run)
                             "sent, `vms destroy %s` removes it",
                             name, name);
   return g_strdup_printf ("`vms image build %s --debug` keeps the machine in which it fails",
-                          values_of (run)->name);
+                          subject_of (run));
 }
 
 /* Why a step failed, its last words, and what to do. */
@@ -113,7 +119,7 @@ fail_step (SandboxGroupRun *run, SandboxError code, const char *why, GError **er
 
   return sandbox_fail (
       error, code, "provisioning %s: the step \"%s\" %s; %s. Its last words:%s\n%s",
-      values_of (run)->name, run->group->id, why,
+      subject_of (run), run->group->id, why,
       run->in_place ? "what it did until then stays in the machine" : "no layer was made",
       *tail != '\0' ? tail : " none", next);
 }
@@ -198,7 +204,7 @@ script_argv (SandboxGroupRun *run, const char *script, char *const *env, gint64 
   g_ptr_array_add (argv, g_strdup ("sudo"));
   g_ptr_array_add (argv, g_strdup ("env"));
   g_ptr_array_add (argv, g_strconcat ("VMS_USER=", values->user, NULL));
-  g_ptr_array_add (argv, g_strconcat ("VMS_PROFILE=", values->name, NULL));
+  g_ptr_array_add (argv, g_strconcat ("VMS_PROFILE=", subject_of (run), NULL));
   g_ptr_array_add (argv, g_strconcat ("VMS_LAYER=", run->in_place ? "no" : "yes", NULL));
   for (; env != NULL && *env != NULL; env++)
     g_ptr_array_add (argv, g_strdup (*env));

@@ -94,6 +94,30 @@ _sandbox_wanted_clear (SandboxWanted *wanted)
   sandbox_close_fd (&wanted->scripts_fd);
 }
 
+/* Whether it is a name that was made for a throwaway machine, whose profile is no file of the
+ * user's. */
+static gboolean
+is_throwaway (const SandboxProfileDirs *dirs, const char *name)
+{
+  g_autoptr (GPtrArray) list = NULL;
+
+  if (!_sandbox_name_is_generated (name))
+    return FALSE;
+  list = sandbox_profile_list (dirs, NULL);
+  for (guint i = 0; list != NULL && i < list->len; i++)
+    if (strcmp (((SandboxProfileInfo *)list->pdata[i])->name, name) == 0)
+      return FALSE;
+  return TRUE;
+}
+
+const char *
+_sandbox_provision_subject (const SandboxProfileDirs *dirs, SandboxProfile *profile)
+{
+  const SandboxProfileValues *values = _sandbox_profile_values (profile);
+
+  return is_throwaway (dirs, values->name) ? values->inherits : values->name;
+}
+
 /* "FILE:LINE: [GROUP] KEY", as errors begin. */
 static char *
 where (const SandboxWanted *wanted, const char *group, const char *key)
@@ -217,7 +241,8 @@ check_allowed (const SandboxWanted *wanted, const char *kind, GPtrArray *list, G
       return sandbox_fail (error, SANDBOX_ERROR_INVALID,
                            "%s: provisioning %s: its profile forbids the %s %s (\"%s\" in forbid= "
                            "of [policy]); take one of the two out of the profile",
-                           place, values->name, kind, name, pattern);
+                           place, _sandbox_provision_subject (wanted->dirs, wanted->profile), kind,
+                           name, pattern);
     }
   return TRUE;
 }

@@ -88,16 +88,6 @@ is_abandoned (SandboxMachine *machine)
          && has_file (machine, SANDBOX_THROWAWAY_PROFILE);
 }
 
-/* A name that sandbox_host_run() chose. */
-static gboolean
-is_generated (const char *name)
-{
-  const char *rest = name + strlen (SANDBOX_THROWAWAY_PREFIX);
-
-  return g_str_has_prefix (name, SANDBOX_THROWAWAY_PREFIX) && strlen (rest) == 8
-         && strspn (rest, "0123456789abcdef") == 8;
-}
-
 /* What a run leaves that is killed before it writes its note: nobody's, when nobody has the
  * machine's lock. One that was kept has a profile. */
 static gboolean
@@ -106,7 +96,7 @@ is_unfinished (SandboxMachine *machine)
   g_autoptr (GError) local = NULL;
   g_autofree char *text = NULL;
 
-  if (!is_generated (machine->name) || has_file (machine, SANDBOX_THROWAWAY_PROFILE)
+  if (!_sandbox_name_is_generated (machine->name) || has_file (machine, SANDBOX_THROWAWAY_PROFILE)
       || has_file (machine, "console.log"))
     return FALSE;
   text = _sandbox_profile_own_text (machine->host, machine->name, &local);

@@ -61,6 +61,15 @@ slot_stem (const SandboxRunOptions *options, gboolean without_shares)
   return g_strndup (digest, 7);
 }
 
+gboolean
+_sandbox_name_is_generated (const char *name)
+{
+  const char *rest = name + strlen (SANDBOX_THROWAWAY_PREFIX);
+
+  return g_str_has_prefix (name, SANDBOX_THROWAWAY_PREFIX) && strlen (rest) == 8
+         && strspn (rest, "0123456789abcdef") == 8;
+}
+
 /* The first slot that is free, locked, into @work; FALSE: none. Who comes second at the same moment
  * takes the next one. */
 static gboolean

@@ -325,6 +325,22 @@ a_failing_step() {
 	eq "$(wc -c <"$T/errors" | awk '{ print ($1 < 20000) }')" 1 "bounded"
 }
 
+# What is said, and kept, of a throwaway machine's layers has the name of the profile that is there when it is gone.
+a_throwaway_machines_step() {
+	local before
+	before=$(layers)
+	write_script bad.sh <<<$'#!/bin/sh\necho "for $VMS_PROFILE"\nexit 7'
+	write_profile p3 <<<$'packages=tree\nsetup=bad.sh'
+	status 125 vms run -p p3 -- true 2>"$T/errors"
+	contains "$(cat "$T/errors")" 'provisioning p3: the step "setup" failed'
+	contains "$(cat "$T/errors")" 'for p3'
+	contains "$(cat "$T/errors")" 'vms image build p3 --debug'
+	contains "$(vms image list)" '^p3 +packages '
+	lacks "$(vms image list)" '^run-'
+	lacks "$(vms list)" '^run-'
+	vms image remove "$(comm -13 <(sort <<<"$before") <(layers | sort))"
+}
+
 a_hanging_step() {
 	write_script bad.sh <<<$'#!/bin/sh\necho hangs\nexec sleep 1000'
 	failing 10s 6
@@ -430,6 +446,7 @@ if full; then
 	t "the layer stays as it is" leaves_the_layer_alone
 	t "update makes it anew, and the old one goes when nobody needs it" update_makes_it_anew
 	t "a failing step: no layer, its last words, escaped and bounded" a_failing_step
+	t "a throwaway machine's failing step: what is said and kept has the profile's name" a_throwaway_machines_step
 	t "a hanging step ends at its time limit" a_hanging_step
 	t "a failing package, a failing npm package: the step, its words, the layer before it" failing_packages_and_npm
 	t "debug keeps the machine in which a step fails" debug_keeps_the_machine

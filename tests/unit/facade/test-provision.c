@@ -282,6 +282,34 @@ test_shared_elsewhere (void)
   driver_test_destroy (machine, TRUE);
 }
 
+/* A throwaway machine's profile has gone with it when somebody reads its name. */
+static void
+test_subject (void)
+{
+  g_autoptr (SandboxHost) host = driver_test_open (TEST_URI, NULL);
+  const SandboxProfileDirs *dirs = sandbox_host_get_profile_dirs (host);
+  static const struct
+  {
+    const char *name, *subject;
+  } cases[] = { { "run-0123abcd", "ci" }, { "run-tests", "run-tests" }, { "mine", "mine" } };
+  g_autoptr (SandboxProfile) kept = NULL;
+  g_autoptr (GError) error = NULL;
+
+  for (gsize i = 0; i < G_N_ELEMENTS (cases); i++)
+    {
+      g_autoptr (SandboxProfile) profile = sandbox_profile_parse (
+          dirs, cases[i].name, "text", "[profile]\ninherits=ci\n", -1, &error);
+
+      g_assert_no_error (error);
+      g_assert_cmpstr (_sandbox_provision_subject (dirs, profile), ==, cases[i].subject);
+    }
+  write_profile ("run-0123abcd.profile", "[profile]\ninherits=ci\n");
+  kept = sandbox_profile_load (dirs, "run-0123abcd", &error);
+  g_assert_no_error (error);
+  g_assert_cmpstr (_sandbox_provision_subject (dirs, kept), ==, "run-0123abcd");
+  g_assert_true (sandbox_profile_remove (dirs, "run-0123abcd", &error));
+}
+
 /* The error names the profile, the thing and the pattern. */
 static void
 test_forbidden (void)
@@ -408,6 +436,7 @@ main (int argc, char **argv)
   g_test_add_func ("/provision/pieces", test_pieces);
   g_test_add_func ("/provision/errors", test_errors);
   g_test_add_func ("/provision/no-files", test_no_files);
+  g_test_add_func ("/provision/subject", test_subject);
   g_test_add_func ("/provision/shared", test_shared);
   g_test_add_func ("/provision/shared-elsewhere", test_shared_elsewhere);
   g_test_add_func ("/provision/forbidden", test_forbidden);

@@ -280,7 +280,8 @@ fill_from_domain (SandboxMachineStatus *status, const char *xml, const SandboxDo
 }
 
 static gboolean
-fill_profile (SandboxMachine *machine, SandboxMachineStatus *status, GError **error)
+fill_profile (SandboxMachine *machine, SandboxMachineStatus *status, gboolean has_disk,
+              GError **error)
 {
   g_autoptr (SandboxProfile) profile = NULL;
   g_autoptr (SandboxPlan) plan = NULL;
@@ -300,13 +301,15 @@ fill_profile (SandboxMachine *machine, SandboxMachineStatus *status, GError **er
     {
       fill_from_plan (status, plan);
       set_string (&status->changes, changes);
-      if (!_sandbox_provision_check (machine, profile, TRUE, &local))
-        set_string (&status->problem, local->message);
-      return TRUE;
+      /* with a disk it starts whatever became of a script */
+      if (_sandbox_provision_check (machine, profile, !has_disk, &local))
+        return TRUE;
     }
-  /* Status must tell about a machine whose profile has a mistake in it, too. */
+  /* Status must tell about a machine whose profile has a mistake in it, too. What libvirt does not
+   * do is none. */
   if (g_error_matches (local, SANDBOX_ERROR, SANDBOX_ERROR_HOST)
-      || g_error_matches (local, SANDBOX_ERROR, SANDBOX_ERROR_DENIED))
+      || g_error_matches (local, SANDBOX_ERROR, SANDBOX_ERROR_DENIED)
+      || (plan != NULL && !g_error_matches (local, SANDBOX_ERROR, SANDBOX_ERROR_INVALID)))
     {
       g_propagate_error (error, g_steal_pointer (&local));
       return FALSE;
@@ -378,7 +381,7 @@ sandbox_machine_get_status (SandboxMachine *machine, GCancellable *cancellable, 
   if (g_cancellable_set_error_if_cancelled (cancellable, error)
       || !_sandbox_machine_read_domain (machine, &xml, &meta, error)
       || !_sandbox_machine_pieces (machine, &pieces, error)
-      || !fill_profile (machine, status, error))
+      || !fill_profile (machine, status, pieces.disk, error))
     return NULL;
   fill_forwards (machine, status);
   status->state = _sandbox_pieces_state (machine->host, &pieces);

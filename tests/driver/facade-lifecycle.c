@@ -271,7 +271,7 @@ test_broken_profile_can_be_stopped (void)
   driver_test_assert_state (again, SANDBOX_STATE_RUNNING);
   status = sandbox_machine_get_status (again, NULL, &error);
   g_assert_no_error (error);
-  g_assert_nonnull (strstr (status->changes, "memroy"));
+  g_assert_nonnull (strstr (status->problem, "memroy"));
   g_assert_true (sandbox_machine_stop (again, FALSE, 0, NULL, NULL, NULL, &error));
   driver_test_destroy (again, TRUE);
   driver_test_assert_nothing (again);

@@ -58,6 +58,20 @@ same_line (const char *a, const char *b, guint line)
   return strcmp (left[line], right[line]) == 0;
 }
 
+/* @words NULL: there is none. */
+static void
+assert_problem (SandboxMachine *machine, const char *words)
+{
+  g_autoptr (GError) error = NULL;
+  g_autoptr (SandboxMachineStatus) status = sandbox_machine_get_status (machine, NULL, &error);
+
+  g_assert_no_error (error);
+  if (words == NULL)
+    g_assert_cmpstr (status->problem, ==, "");
+  else
+    g_assert_nonnull (strstr (status->problem, words));
+}
+
 #define BASE "[profile]\ninherits=base\n[provision]\n"
 
 static void
@@ -273,12 +287,17 @@ test_shared_elsewhere (void)
   g_assert_false (sandbox_machine_start (machine, NULL, NULL, NULL, NULL, &error));
   g_assert_error (error, SANDBOX_ERROR, SANDBOX_ERROR_INVALID);
   driver_test_assert_nothing (machine);
+  assert_problem (machine, "/others, which a machine shares");
   driver_test_destroy (other, TRUE);
+  assert_problem (machine, NULL);
   /* one that has its disk starts whatever became of the script */
   driver_test_start (machine);
   g_assert_true (sandbox_machine_stop (machine, TRUE, 0, NULL, NULL, NULL, NULL));
   write_profile ("mine.profile", BASE "setup=gone.sh\n");
+  assert_problem (machine, NULL);
   driver_test_start (machine);
+  driver_test_destroy (machine, FALSE);
+  assert_problem (machine, "there is no file");
   driver_test_destroy (machine, TRUE);
 }
 

@@ -414,6 +414,21 @@ look_for_forbidden (Verify *verify, SandboxMachine *machine, GCancellable *cance
   return TRUE;
 }
 
+/* A machine that does not answer is a finding, and takes the others nothing. */
+static gboolean
+look_or_say (Verify *verify, SandboxMachine *machine, GCancellable *cancellable, GError **error)
+{
+  g_autoptr (GError) local = NULL;
+
+  if (look_for_forbidden (verify, machine, cancellable, &local))
+    return TRUE;
+  if (g_cancellable_set_error_if_cancelled (cancellable, error))
+    return FALSE;
+  _sandbox_finding_add (verify->findings, "forbidden", machine->name, "nothing",
+                        SANDBOX_VERDICT_FAIL, "it could not be looked at: %s", local->message);
+  return TRUE;
+}
+
 /* In the fresh machine, which shows what the profile makes, and in the machine itself, which may
  * have got more since. */
 static gboolean
@@ -424,18 +439,19 @@ check_forbidden (Verify *verify, GCancellable *cancellable, GError **error)
   if (*verify->plan->forbid == NULL)
     return TRUE;
   _sandbox_report (&verify->report, "forbidden", "looking for what is forbidden", 0, 0);
-  if (!look_for_forbidden (verify, verify->probed, cancellable, error))
+  if (!look_or_say (verify, verify->probed, cancellable, error))
     return FALSE;
   if (verify->probed == verify->machine)
     return TRUE;
   if (!_sandbox_machine_pieces (verify->machine, &pieces, error))
     return FALSE;
-  if (_sandbox_pieces_running (&pieces))
-    return look_for_forbidden (verify, verify->machine, cancellable, error);
+  if (_sandbox_pieces_running (&pieces) && pieces.virt_state == SANDBOX_VIRT_RUNNING)
+    return look_or_say (verify, verify->machine, cancellable, error);
   if (pieces.disk)
     _sandbox_finding_add (verify->findings, "forbidden", verify->machine->name, "nothing",
-                          SANDBOX_VERDICT_UNKNOWN,
-                          "it does not run, so nobody can look: start it before");
+                          SANDBOX_VERDICT_UNKNOWN, "it %s, so nobody can look: %s it before",
+                          _sandbox_pieces_running (&pieces) ? "stands still" : "does not run",
+                          _sandbox_pieces_running (&pieces) ? "resume" : "start");
   return TRUE;
 }
 

@@ -191,6 +191,19 @@ nothing_allowed() {
 	eq "$(throwaways)" "" "what is left"
 }
 
+# What it might have that is forbidden nobody can see then; everything else holds or does not all the same.
+a_paused_machine() {
+	as_user tee -a "$PROFILES/tested.profile" >/dev/null <<<$'[policy]\nforbid=left-tool'
+	root_virsh suspend "$(object tested)"
+	verify 0 paused tested
+	root_virsh resume "$(object tested)"
+	eq "$(found paused fail)" "" "what does not hold"
+	contains "$(found paused pass)" "^internet $PUBLIC: closed: ping, tcp 80$"
+	contains "$(found paused pass)" '^forbidden run-'
+	eq "$(found paused unknown | grep '^forbidden')" 'forbidden tested: nothing'
+	as_user sed -i '/^.policy/,$d' "$PROFILES/tested.profile"
+}
+
 # While the machine boots: the worst time.
 interrupted() {
 	local tries pid
@@ -255,6 +268,7 @@ fi
 if full; then # a machine more for each
 	t "mode=none: nothing is open" nothing_allowed
 	t "a throwaway machine without a filter is noticed" mutated_throwaway
+	t "a machine that is paused: what could be looked at is told" a_paused_machine
 fi
 t "Ctrl-C while it boots leaves nothing" interrupted
 t "(the machine goes)" they_go

@@ -59,9 +59,6 @@ remove_domain (gpointer data, GCancellable *cancellable, GError **error)
 {
   SandboxWork *work = data;
 
-  /* the passphrase of a start that was killed; without one, or without secrets, nothing happens */
-  if (!_sandbox_host_is_test (work->host))
-    _sandbox_virt_secret_remove (work->host->virt, work->machine->uuid, NULL);
   return _sandbox_virt_domain_undefine (work->host->virt, work->machine->object, error);
 }
 

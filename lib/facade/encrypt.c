@@ -137,6 +137,17 @@ _sandbox_layer_refuse_encrypted (const SandboxLayer *layer, const char *doing, c
 
 /* --- what a killed process left */
 
+void
+_sandbox_secret_forget (SandboxWork *work)
+{
+  g_autoptr (GError) local = NULL;
+
+  /* a libvirt without secrets keeps none */
+  if (!_sandbox_host_is_test (work->host)
+      && !_sandbox_virt_secret_remove (work->host->virt, work->machine->uuid, &local))
+    g_debug ("%s: %s", work->machine->name, local->message);
+}
+
 gboolean
 _sandbox_secrets_repair (SandboxHost *host, gboolean remove, GPtrArray *orphans, GError **error)
 {

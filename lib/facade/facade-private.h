@@ -308,6 +308,9 @@ gboolean _sandbox_step_passphrase (gpointer work, GCancellable *cancellable, GEr
 /* libvirt has the passphrase from here until it is taken back; nothing to do without one. */
 gboolean _sandbox_secret_tell (SandboxWork *work, GError **error);
 void _sandbox_secret_take_back (SandboxWork *work);
+/* With the machine's lock held nobody is at a start of it: a passphrase that libvirt has is one
+ * that a killed process left. */
+void _sandbox_secret_forget (SandboxWork *work);
 /* Starts a machine whose disk is encrypted, and forgets the passphrase; DENIED when it is the wrong
  * one. */
 gboolean _sandbox_encrypted_start (SandboxWork *work, GError **error);

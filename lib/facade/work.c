@@ -79,6 +79,9 @@ _sandbox_work_begin (SandboxWork *work, const char *verb, GCancellable *cancella
 {
   work->lock = _sandbox_machine_lock (work->machine, verb, work->lock_wait_usec, &work->report,
                                       cancellable, error);
+  /* a repair tells what it finds */
+  if (work->lock != NULL && strcmp (verb, "repair") != 0)
+    _sandbox_secret_forget (work);
   return work->lock != NULL && _sandbox_warm_end_capture (work, error)
          && _sandbox_warm_end_start (work, error)
          && _sandbox_machine_pieces (work->machine, &work->pieces, error)

@@ -207,8 +207,29 @@ killed_meanwhile() {
 	kill -9 $(pgrep -u "$TEST_USER" -x vms)
 	wait "$pid" || true
 	eq "$(our_secrets)" "$(object vault)" "secrets (the kill came too early, or too late)"
+	contains "$(vms doctor 2>&1)" 'left by interrupted commands'
+	eq "$(our_secrets)" "$(object vault)" "secrets (nobody asked for a repair)"
 	contains "$(vms doctor --repair --yes 2>&1)" 'secret'
 	eq "$(our_secrets)" "" "secrets after the repair"
+	with "$PASS" start vault
+}
+
+# leave_secret: as a process leaves it that was killed while libvirt had it
+leave_secret() {
+	root_virsh secret-define /dev/stdin >/dev/null <<-END
+		<secret ephemeral="yes" private="yes"><uuid>$UUID</uuid><description>$(object vault)</description></secret>
+	END
+	eq "$(our_secrets)" "$(object vault)" "secrets"
+}
+
+# The next verb that has the machine's lock takes it back, and not a repair only.
+next_verb_takes_it_back() {
+	leave_secret
+	vms start vault
+	eq "$(our_secrets)" "" "secrets after a start of what runs"
+	leave_secret
+	vms stop --timeout 5m vault
+	eq "$(our_secrets)" "" "secrets after a stop"
 	with "$PASS" start vault
 }
 
@@ -257,6 +278,7 @@ if full; then
 	t "the guest reboots without it" reboots
 	t "a throwaway machine of it asks nobody" throwaway_needs_none
 	t "killed while libvirt has it: repair takes it back" killed_meanwhile
+	t "what a killed process left, the next verb takes back" next_verb_takes_it_back
 	t "recreate takes a new one; the old one opens nothing" recreates
 	t "control: a plain disk shows what was written; and is not taken for an encrypted one" plain_is_found
 fi

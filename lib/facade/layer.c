@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
 // Layers: read-only disks on an image, or on one another, that have what a profile's provisioning
-// made. Two volumes each in the storage pool; the manifest is written last, so a layer without one
-// does not count.
+// made. Two volumes each in the storage pool; the manifest is written last, so a layer without one,
+// or with one that does not name it, does not count.
 #include "facade/provision-private.h"
 
 #include <string.h>
@@ -48,6 +48,24 @@ compare_ids (gconstpointer a, gconstpointer b)
   return strcmp (*(const char *const *)b, *(const char *const *)a);
 }
 
+/* A builder may be killed, or the host go down, between making the volume and filling it. One that
+ * cannot be read counts: what stands on its layer is not to be lost by that. */
+static gboolean
+is_written (SandboxHost *host, const char *id)
+{
+  g_autofree char *name = volume_name (id, MANIFEST), *text = NULL;
+  g_autofree char *own = g_strdup_printf ("\"id\": \"%s\"", id);
+  g_autoptr (GError) local = NULL;
+  gsize length;
+
+  /* the test driver's volumes have no bytes */
+  if (_sandbox_host_is_test (host))
+    return TRUE;
+  if (!_sandbox_virt_volume_download (host->virt, name, MANIFEST_MAX, &text, &length, &local))
+    return !g_error_matches (local, SANDBOX_ERROR, SANDBOX_ERROR_NOT_FOUND);
+  return strstr (text, own) != NULL && g_str_has_suffix (text, "}\n");
+}
+
 /* Ids of all volumes layer.@digest*@suffix, the newest first of each digest. (element-type utf8) */
 static GPtrArray *
 list_ids (SandboxHost *host, const char *digest, const char *suffix, GError **error)
@@ -63,8 +81,10 @@ list_ids (SandboxHost *host, const char *digest, const char *suffix, GError **er
     {
       char *id = id_of_volume (((SandboxVirtVolume *)volumes->pdata[i])->name, suffix);
 
-      if (id != NULL)
+      if (id != NULL && (strcmp (suffix, MANIFEST) != 0 || is_written (host, id)))
         g_ptr_array_add (ids, id);
+      else
+        g_free (id);
     }
   g_ptr_array_sort (ids, compare_ids);
   return ids;

@@ -110,8 +110,8 @@ gboolean _sandbox_provision_is_noted (const SandboxLayering *layering, SandboxMa
 /* It has another disk now, or that of another time. */
 gboolean _sandbox_provision_forget (SandboxMachine *machine, GError **error);
 
-/* --- layer.c: a layer is the volume layer.ID.qcow2, and layer.ID.json, which is written last. ID
- * is DIGEST-TIME. */
+/* --- layer.c: a layer is the volume layer.ID.qcow2, and layer.ID.json, which is written last and
+ * says ID. ID is DIGEST-TIME. */
 /* Id of the layer that a disk's backing path names; NULL when it names none. */
 char *_sandbox_layer_id_of_path (const char *path);
 /* All complete ones of @digest that a disk of @disk_bytes can stand on, the newest first.
@@ -136,7 +136,8 @@ char *_sandbox_layer_id_of_word (const char *word);
  * utf8) */
 GPtrArray *_sandbox_layer_ids (SandboxHost *host, const char *digest, GError **error);
 gboolean _sandbox_layer_remove_volumes (SandboxHost *host, const char *id, GError **error);
-/* The ids of those that have no manifest: they are being made, or were. @digest "": of all. */
+/* The ids of those that have no whole manifest: they are being made, or were. @digest "": of all.
+ */
 GPtrArray *_sandbox_layer_incomplete (SandboxHost *host, const char *digest, GError **error);
 /* Removes all of @digest that is not complete. Its builder is known to be gone. */
 gboolean _sandbox_layer_clean (SandboxHost *host, const char *digest, GError **error);

@@ -113,6 +113,25 @@ makes_a_layer() {
 	nothing_remains p2
 }
 
+# A builder that was killed between making a manifest and filling it, or a host that went down, leaves one that is blank.
+a_blank_manifest_counts_for_nothing() {
+	local digest id
+	digest=$(layers | sed 's/layer-//; s/-.*//')
+	for id in "$digest-29991231T235959" "$digest-20200101T000000"; do
+		root_virsh vol-create-as vms "layer.$id.qcow2" 1G --format qcow2
+		root_virsh vol-create-as vms "layer.$id.json" 300b --format raw
+	done
+	eq "$(layers | wc -l)" 1 layers
+	lacks "$(vms image list)" "$digest-(2999|2020)"
+	lacks "$(vms start --dry-run p2)" "$digest-2999"
+	contains "$(vms start --dry-run p2)" "^layer: .*$(layers | sed s/layer-//)"
+	contains "$(vms doctor --repair --yes 2>&1)" "$digest-20200101T000000"
+	lacks "$(root_virsh vol-list --pool vms)" "$digest-2020"
+	vms image remove "layer-$digest-29991231T235959"
+	lacks "$(root_virsh vol-list --pool vms)" "$digest-2999"
+	layer_sum "$(layers)" | diff - "$T/sum"
+}
+
 # What a profile with a mistake in it wants nobody can tell, nor that of one whose script is not there now.
 prune_keeps_what_it_cannot_judge() {
 	local layer
@@ -434,6 +453,7 @@ t "scripts and profiles" makes_scripts
 passed || finish
 t "building makes a layer: files, variables, scripts as root and as the user" makes_a_layer
 passed || finish
+t "a layer whose manifest is blank is none, and a repair takes it" a_blank_manifest_counts_for_nothing
 t "prune keeps what was made for a profile that nobody can read" prune_keeps_what_it_cannot_judge
 t "a machine starts from it without building" starts_from_the_layer
 passed || finish

@@ -6,6 +6,9 @@
 
 #include <string.h>
 
+#define ON_SHUTDOWN "ON_SHUTDOWN="
+#define GUESTS_UNIT "/etc/systemd/system/multi-user.target.wants/libvirt-guests.service"
+
 char *
 _sandbox_plain_swap (const char *swaps, const char *sys_dir)
 {
@@ -52,14 +55,66 @@ encrypted_machines (SandboxHost *host)
   return g_strjoinv (", ", (char **)names->pdata);
 }
 
-void
-_sandbox_doctor_encryption (SandboxDoctor *doctor)
+gboolean
+_sandbox_guests_suspend (const char *text)
 {
-  g_autofree char *machines = encrypted_machines (doctor->host), *swaps = NULL, *plain = NULL;
-  g_autofree char *shown = NULL;
+  g_auto (GStrv) lines = g_strsplit (text, "\n", -1);
+  const char *value = "suspend";
 
-  if (machines == NULL || _sandbox_virt_is_remote (doctor->host->virt))
-    return;
+  for (char **line = lines; *line != NULL; line++)
+    if (g_str_has_prefix (*line, ON_SHUTDOWN))
+      value = g_strstrip (g_strdelimit (*line + strlen (ON_SHUTDOWN), "\"'", ' '));
+  return strcmp (value, "suspend") == 0;
+}
+
+/* The file of settings when libvirt-guests keeps memory as the host goes down; NULL: it does not,
+ * or is not at work. Which default its script has is the distribution's choice. */
+static const char *
+suspending_settings (void)
+{
+  static const char *const places[] = {
+    "/usr/libexec/libvirt-guests.sh", "/usr/lib/libvirt/libvirt-guests.sh",
+    "/etc/conf.d/libvirt-guests", "/etc/sysconfig/libvirt-guests", "/etc/default/libvirt-guests"
+  };
+  const char *settings = places[G_N_ELEMENTS (places) - 1];
+  g_autoptr (GString) all = g_string_new (NULL);
+
+  if (!g_file_test (GUESTS_UNIT, G_FILE_TEST_IS_SYMLINK))
+    return NULL;
+  for (guint i = 0; i < G_N_ELEMENTS (places); i++)
+    {
+      g_autofree char *text = NULL;
+
+      if (!g_file_get_contents (places[i], &text, NULL, NULL))
+        continue;
+      g_string_append_printf (all, "%s\n", text);
+      if (g_str_has_prefix (places[i], "/etc/"))
+        settings = places[i];
+    }
+  return _sandbox_guests_suspend (all->str) ? settings : NULL;
+}
+
+static void
+check_shutdown (SandboxDoctor *doctor, const char *machines)
+{
+  const char *place = suspending_settings ();
+
+  if (place != NULL)
+    _sandbox_check_advise (
+        _sandbox_doctor_add (
+            doctor, "encryption", SANDBOX_CHECK_NOTE,
+            "machines with an encrypted disk: %s; when this host goes down while "
+            "one runs, libvirt-guests writes its memory, keys included, to a disk, "
+            "not encrypted, and it cannot go on from that",
+            machines),
+        "set ON_SHUTDOWN=shutdown in %s, or stop them before", place);
+}
+
+static void
+check_swap (SandboxDoctor *doctor, const char *machines)
+{
+  g_autofree char *swaps = NULL, *plain = NULL, *shown = NULL;
+
   if (!g_file_get_contents ("/proc/swaps", &swaps, NULL, NULL))
     {
       _sandbox_doctor_add (doctor, "encryption", SANDBOX_CHECK_UNKNOWN,
@@ -84,4 +139,15 @@ _sandbox_doctor_encryption (SandboxDoctor *doctor)
                            "be swapped to %s, which is not encrypted",
                            machines, shown),
       "sudo swapoff %s (and take it out of /etc/fstab), or encrypt it", shown);
+}
+
+void
+_sandbox_doctor_encryption (SandboxDoctor *doctor)
+{
+  g_autofree char *machines = encrypted_machines (doctor->host);
+
+  if (machines == NULL || _sandbox_virt_is_remote (doctor->host->virt))
+    return;
+  check_swap (doctor, machines);
+  check_shutdown (doctor, machines);
 }

@@ -81,6 +81,9 @@ void _sandbox_doctor_encryption (SandboxDoctor *doctor);
 /* The first of @swaps, the text of /proc/swaps, that is on a disk in the clear; NULL: none.
  * @sys_dir: /sys/class/block. (transfer full) */
 char *_sandbox_plain_swap (const char *swaps, const char *sys_dir);
+/* Whether libvirt-guests keeps the memory of machines when the host goes down. @text: its script,
+ * and behind that the file of its settings, where the last one of a line of its own counts. */
+gboolean _sandbox_guests_suspend (const char *text);
 /* doctor-libvirt.c */
 void _sandbox_doctor_libvirt (SandboxDoctor *doctor);
 void _sandbox_doctor_qemu (SandboxDoctor *doctor);

@@ -2,6 +2,8 @@
 // What a suspended machine is, and what may be done with one.
 #include "facade/suspended.h"
 
+#include "facade/layers.h"
+
 #include <string.h>
 
 #define NOTE   "suspended"
@@ -82,6 +84,14 @@ is_void (const SandboxPieces *pieces)
          || pieces->virt_state == SANDBOX_VIRT_CRASHED;
 }
 
+static gboolean
+is_encrypted (SandboxMachine *machine)
+{
+  g_autoptr (SandboxLayers) layers = _sandbox_layers_load (machine, NULL);
+
+  return layers != NULL && layers->top != NULL && layers->top->encrypted;
+}
+
 /* Somebody else, such as virt-manager or the host when it went down, let libvirt itself keep its
  * memory. Where its disk is not what it was then, to go on from that would destroy it. */
 static gboolean
@@ -98,6 +108,15 @@ check_kept (SandboxWork *work, const char *verb, GError **error)
     return FALSE;
   if (!kept)
     return TRUE;
+  /* libvirt would need the passphrase, and has no secret of it any more */
+  if (is_encrypted (work->machine))
+    return sandbox_fail (
+        error, SANDBOX_ERROR_WRONG_STATE,
+        "%s %s: somebody saved its memory with libvirt (managed save), as libvirt-guests does when "
+        "this host goes down: with the key of its encrypted disk, not encrypted itself. It cannot "
+        "go on from that; `vms stop --force %s` throws the memory away, then `vms start %s` boots "
+        "it",
+        verb, name, name, name);
   return sandbox_fail (
       error, SANDBOX_ERROR_WRONG_STATE,
       "%s %s: somebody saved its memory with libvirt (managed save), which goes "

@@ -193,6 +193,21 @@ reboots() {
 	eq "$(in_guest vault 'sort -u mark')" "$MARK"
 }
 
+# As libvirt-guests does that is set to suspend: the file has the key, and nothing goes on from it.
+saved_by_libvirt() {
+	# with one, libvirt 9 saves nothing
+	vms share remove vault s --discard-changes
+	root_virsh managedsave "$(object vault)"
+	status 4 with "$PASS" start vault 2>"$T/errors"
+	contains "$(cat "$T/errors")" 'managed save.*key of its encrypted disk.*vms stop --force vault'
+	lacks "$(cat "$T/errors")" 'virsh start'
+	status 1 root_virsh start "$(object vault)"
+	vms stop --force vault
+	[ ! -e "/var/lib/libvirt/qemu/save/$(object vault).save" ] || fail "the memory is there"
+	with "$PASS" start vault
+	eq "$(in_guest vault 'sort -u mark')" "$MARK"
+}
+
 # A kill while libvirt has the passphrase.
 killed_meanwhile() {
 	local pid tries
@@ -277,6 +292,7 @@ if full; then
 	passed || finish
 	t "the guest reboots without it" reboots
 	t "a throwaway machine of it asks nobody" throwaway_needs_none
+	t "memory that libvirt kept is told for what it is, and thrown away" saved_by_libvirt
 	t "killed while libvirt has it: repair takes it back" killed_meanwhile
 	t "what a killed process left, the next verb takes back" next_verb_takes_it_back
 	t "recreate takes a new one; the old one opens nothing" recreates

@@ -320,6 +320,28 @@ test_swap (void)
 #undef HEADING
 }
 
+static void
+test_guests (void)
+{
+  static const struct
+  {
+    const char *text;
+    gboolean suspend;
+  } cases[] = {
+    { "", TRUE },
+    { "#ON_SHUTDOWN=shutdown\n", TRUE },
+    { "ON_SHUTDOWN=shutdown\n", FALSE },
+    { "ON_BOOT=ignore\nON_SHUTDOWN='shutdown'  \n", FALSE },
+    /* as a script has it for one of its commands */
+    { "ON_SHUTDOWN=suspend\n  ON_SHUTDOWN=\"shutdown\"\n", TRUE },
+    { "ON_SHUTDOWN=\"suspend\"\n", TRUE },
+    { "ON_SHUTDOWN=suspend\nON_SHUTDOWN=shutdown", FALSE },
+  };
+
+  for (guint i = 0; i < G_N_ELEMENTS (cases); i++)
+    g_assert_cmpint (_sandbox_guests_suspend (cases[i].text), ==, cases[i].suspend);
+}
+
 int
 main (int argc, char **argv)
 {
@@ -335,5 +357,6 @@ main (int argc, char **argv)
   g_test_add_func ("/facade/doctor/known-bugs", test_known_bugs);
   g_test_add_func ("/facade/doctor/apparmor", test_apparmor);
   g_test_add_func ("/facade/doctor/swap", test_swap);
+  g_test_add_func ("/facade/doctor/guests", test_guests);
   return g_test_run ();
 }

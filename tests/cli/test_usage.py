@@ -29,6 +29,16 @@ def test_the_verbs_of_this_version_are_there():
     expect(have == set(want), "missing %s, new %s" % (set(want) - have, have - set(want)))
 
 
+def test_a_variable_that_is_not_set():
+    home = Home()
+    for words in (["exec", "nowhere"], ["run"]):
+        r = home.vms(*words, "--env", "TOKEN_8842", "--", "true")
+        expect_status(r, 2)
+        expect("there is no variable TOKEN_8842 here" in r.err and "--env TOKEN_8842=VALUE" in r.err, r)
+    r = home.vms("exec", "nowhere", "--env", "TOKEN_8842", "--", "true", env={"TOKEN_8842": ""})
+    expect("nowhere" in r.err and "TOKEN_8842" not in r.err, r)
+
+
 def test_help_for_every_verb():
     home = Home()
     for verb, sub, usage in VERBS:

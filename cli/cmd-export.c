@@ -18,6 +18,7 @@ vms_cmd_export (VmsContext *context, const VmsArgs *args, GError **error)
   if (machine == NULL)
     return 1;
   options.replace = vms_args_has (args, "force");
+  options.layers = vms_args_has (args, "layers");
   progress = vms_progress_new (context, args->operands[0], TRUE);
   if (!sandbox_machine_export (machine, path, &options, vms_progress_update, progress,
                                context->cancellable, error))

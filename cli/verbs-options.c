@@ -40,7 +40,9 @@ const VmsOption vms_list_options[] = {
   END
 };
 const VmsOption vms_export_options[] = {
-  FLAG ('f', "force", "replace the file when there is one"), END
+  FLAG ('f', "force", "replace the file when there is one"),
+  FLAG (0, "layers", "with its snapshots"),
+  END
 };
 const VmsOption vms_import_options[] = {
   VALUE (0, "name", "NAME", VMS_COMPLETE_NONE, "what the machine is called here (default: as it was)"),

@@ -42,19 +42,19 @@ const VmsVerb vms_verbs[] = {
   { "export", NULL, NULL, VMS_GROUP_MACHINES, "NAME FILE", 2, 2, VMS_COMPLETE_MACHINE, 0,
     "write a machine to a file",
     "Its disk as it is now, made one, with kernel, initrd and the profile as it is in effect: all "
-    "that another host needs. Not its snapshots. The machine may run; the copy is then what a power "
-    "cut would leave. FILE is a tar archive with a list of checksums, and not below a shared "
-    "directory.\n\n"
+    "that another host needs. Its snapshots stay behind, unless --layers is given. The machine may "
+    "run; the copy is then what a power cut would leave. FILE is a tar archive with a list of "
+    "checksums, and not below a shared directory.\n\n"
     "Everything on its disk is in it, also what is secret: tokens, histories, the keys that its "
     "guest was given. The file is readable for you alone; keep it so.",
     vms_export_options, vms_cmd_export },
   { "import", NULL, NULL, VMS_GROUP_MACHINES, "FILE", 1, 1, VMS_COMPLETE_FILE, 0,
     "make a machine of a file of `vms export`",
-    "The file is distrusted: its form, its checksums and the whole structure of its disk are "
-    "checked before anything is made of it. Of its profile are taken the image's name, CPUs, memory, "
-    "disk and user, as far as they fit here, and a network policy that is narrower than yours; "
-    "never shares, ports, exceptions, variables and provisioning. It says what was taken and what "
-    "left out.\n\n"
+    "The file is distrusted: its form, its checksums and the whole structure of its disk, and of "
+    "the layers that its snapshots have, are checked before anything is made of it. Of its profile "
+    "are taken the image's name, CPUs, memory, disk and user, as far as they fit here, and a network "
+    "policy that is narrower than yours; never shares, ports, exceptions, variables and "
+    "provisioning. It says what was taken and what left out.\n\n"
     "The machine gets an identity (keys, address) of its own, and is not started. What runs in it "
     "is whatever its disk has: it is as trustworthy as where it comes from. `vms recreate` makes its "
     "disk anew from an image of yours.",

@@ -31,3 +31,17 @@ sandbox_get64 (const guint8 *at)
   memcpy (&value, at, sizeof value);
   return GUINT64_FROM_BE (value);
 }
+
+static inline void
+sandbox_put32 (guint8 *at, guint32 value)
+{
+  value = GUINT32_TO_BE (value);
+  memcpy (at, &value, sizeof value);
+}
+
+static inline void
+sandbox_put64 (guint8 *at, guint64 value)
+{
+  value = GUINT64_TO_BE (value);
+  memcpy (at, &value, sizeof value);
+}

@@ -1,32 +1,13 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
 // The inspector of qcow2 disks: header, then tables, then the count of every cluster.
-#include "base/qcow2.h"
+#include "base/qcow2-private.h"
 
 #include "base/bytes.h"
 #include "base/error.h"
+#include "base/names.h"
 #include "base/units.h"
 
 #include <string.h>
-
-/* What QEMU's own limits are: it refuses larger tables. */
-#define L1_BYTES_MAX       (32 << 20)
-#define REFCOUNT_BYTES_MAX (8 << 20)
-#define CLUSTER_BITS_MIN   16
-#define CLUSTER_BITS_MAX   21
-
-#define HEADER_MIN       104
-#define HEADER_MAX       112
-#define EXT_END          0
-#define EXT_FEATURES     0x6803f857u
-#define EXT_FEATURES_MAX 4096
-
-/* Bits of entries. */
-#define COPIED      (G_GUINT64_CONSTANT (1) << 63)
-#define COMPRESSED  (G_GUINT64_CONSTANT (1) << 62)
-#define READS_ZERO  G_GUINT64_CONSTANT (1)
-#define OFFSET_MASK G_GUINT64_CONSTANT (0x00fffffffffffe00)
-#define L1_RESERVED (~(COPIED | OFFSET_MASK))
-#define L2_RESERVED (~(COPIED | COMPRESSED | READS_ZERO | OFFSET_MASK))
 
 typedef struct
 {
@@ -36,7 +17,9 @@ typedef struct
   guint64 disk_bytes;
   guint64 l1_offset, l1_entries;
   guint64 refcount_offset, refcount_entries;
-  guint8 *used; /* a bit for each cluster of the file */
+  guint8 *used;             /* a bit for each cluster of the file */
+  const char *const *below; /* NULL: it stands on nothing */
+  guint ret_below;
 } Check;
 
 static gboolean
@@ -79,14 +62,14 @@ claim (Check *check, guint64 offset, guint64 bytes, const char *what, GError **e
 /* --- header */
 
 static gboolean
-check_identity (const guint8 *header, GError **error)
+check_identity (const Check *check, const guint8 *header, GError **error)
 {
   if (memcmp (header, "QFI\xfb", 4) != 0)
     return refuse (error, "it is no qcow2 disk; no other format is taken");
   if (sandbox_get32 (header + 4) != 3)
     return refuse (error, "its version is not 3");
   /* whatever the rest of the file says, there must not be the name of a file */
-  if (sandbox_get64 (header + 8) != 0 || sandbox_get32 (header + 16) != 0)
+  if (check->below == NULL && (sandbox_get64 (header + 8) != 0 || sandbox_get32 (header + 16) != 0))
     return refuse (error, "it has a backing file: another file of the host would be read");
   if (sandbox_get32 (header + 32) != 0)
     return refuse (error, "it is encrypted");
@@ -133,7 +116,8 @@ check_sizes (Check *check, const guint8 *header, guint64 max_bytes, GError **err
   guint32 cluster_bits = sandbox_get32 (header + 20);
   guint64 per_table;
 
-  if (cluster_bits < CLUSTER_BITS_MIN || cluster_bits > CLUSTER_BITS_MAX)
+  if (cluster_bits < CLUSTER_BITS_MIN || cluster_bits > CLUSTER_BITS_MAX
+      || (check->below != NULL && 1u << cluster_bits != SANDBOX_QCOW2_LAYER_CLUSTER))
     return refuse (error, "its clusters have a size that is not taken");
   if (sandbox_get32 (header + 96) != 4)
     return refuse (error, "its counts have a width that is not taken");
@@ -191,6 +175,72 @@ check_extensions (const Check *check, guint32 at, GError **error)
   return refuse (error, "its header has no end");
 }
 
+gboolean
+sandbox_qcow2_stand_on (guint8 *cluster, const char *below, GError **error)
+{
+  gsize length = strlen (below);
+  guint32 bits = sandbox_get32 (cluster + 20);
+
+  if (bits > CLUSTER_BITS_MAX || 1u << bits != SANDBOX_QCOW2_LAYER_CLUSTER)
+    return refuse (error, "its clusters have a size that is not taken");
+  if (length == 0 || length > BELOW_MAX)
+    return sandbox_fail (error, SANDBOX_ERROR_INVALID,
+                         "the name of what a layer stands on has %" G_GSIZE_FORMAT
+                         " bytes, and QEMU takes no more than %d",
+                         length, BELOW_MAX);
+  memset (cluster + HEADER_MIN, 0, SANDBOX_QCOW2_LAYER_CLUSTER - HEADER_MIN);
+  sandbox_put64 (cluster + 8, BELOW_AT);
+  sandbox_put32 (cluster + 16, (guint32)length);
+  sandbox_put32 (cluster + 100, HEADER_MIN);
+  sandbox_put32 (cluster + HEADER_MIN, EXT_BELOW_FORMAT);
+  sandbox_put32 (cluster + HEADER_MIN + 4, strlen (BELOW_FORMAT));
+  memcpy (cluster + HEADER_MIN + 8, BELOW_FORMAT, strlen (BELOW_FORMAT));
+  memcpy (cluster + BELOW_AT, below, length);
+  return TRUE;
+}
+
+/* The name that QEMU would open: wherever in the cluster it is, it counts as what it is. */
+static gboolean
+find_below (Check *check, const char *name, GError **error)
+{
+  g_autofree char *shown = NULL;
+
+  for (guint i = 0; check->below[i] != NULL; i++)
+    if (strcmp (check->below[i], name) == 0)
+      {
+        check->ret_below = i;
+        return TRUE;
+      }
+  shown = sandbox_escape (name, -1, 120);
+  return sandbox_fail (error, SANDBOX_ERROR_INVALID,
+                       "looking into its disk: its backing file is \"%s\", and not one of the "
+                       "layers before it: another file would be read",
+                       shown);
+}
+
+static gboolean
+check_below (Check *check, const guint8 *header, GError **error)
+{
+  g_autofree guint8 *cluster = g_malloc (check->cluster_bytes), *want = NULL;
+  g_autofree char *name = NULL;
+  guint64 at = sandbox_get64 (header + 8);
+  guint32 length = sandbox_get32 (header + 16);
+
+  if (at == 0 || length == 0)
+    return refuse (error, "it is a layer, and stands on nothing");
+  if (at > check->cluster_bytes || length > check->cluster_bytes - at)
+    return refuse (error, "the name of its backing file lies beyond its header");
+  if (!read_at (check, 0, cluster, check->cluster_bytes, error))
+    return FALSE;
+  name = g_strndup ((char *)cluster + at, length);
+  if (!find_below (check, name, error))
+    return FALSE;
+  want = g_memdup2 (cluster, check->cluster_bytes);
+  return sandbox_qcow2_stand_on (want, name, error)
+         && (memcmp (want, cluster, check->cluster_bytes) == 0
+             || refuse (error, "its header says more than that of a layer does"));
+}
+
 static gboolean
 check_header (Check *check, guint64 max_bytes, GError **error)
 {
@@ -201,7 +251,7 @@ check_header (Check *check, guint64 max_bytes, GError **error)
     return refuse (error, "it is too short for a disk");
   if (check->file_bytes > SANDBOX_QCOW2_FILE_MAX)
     return refuse (error, "the file is too large");
-  if (!read_at (check, 0, header, sizeof header, error) || !check_identity (header, error))
+  if (!read_at (check, 0, header, sizeof header, error) || !check_identity (check, header, error))
     return FALSE;
   length = sandbox_get32 (header + 100);
   if (length != HEADER_MIN && length != HEADER_MAX)
@@ -210,7 +260,8 @@ check_header (Check *check, guint64 max_bytes, GError **error)
   if (length == HEADER_MAX && !is_zero (header + HEADER_MIN, HEADER_MAX - HEADER_MIN))
     return refuse (error, "it has another compression than the usual one");
   return check_features (header, error) && check_sizes (check, header, max_bytes, error)
-         && check_extensions (check, length, error);
+         && (check->below != NULL ? check_below (check, header, error)
+                                  : check_extensions (check, length, error));
 }
 
 /* --- tables */
@@ -321,19 +372,40 @@ check_counts (Check *check, GError **error)
          || refuse (error, "something is used that is not counted once");
 }
 
+static gboolean
+check_all (Check *check, guint64 max_bytes, GError **error)
+{
+  g_autofree guint8 *used = NULL;
+
+  if (!check_header (check, max_bytes, error))
+    return FALSE;
+  check->used = used = g_malloc0 (check->n_clusters / 8 + 1);
+  return claim (check, 0, check->cluster_bytes, "the header", error) && check_l1 (check, error)
+         && check_counts (check, error);
+}
+
 gboolean
 sandbox_qcow2_check (SandboxReadAtFunc read, gpointer user_data, guint64 file_bytes,
                      guint64 max_bytes, guint64 *ret_disk_bytes, GError **error)
 {
   Check check = { .read = read, .user_data = user_data, .file_bytes = file_bytes };
-  g_autofree guint8 *used = NULL;
 
-  if (!check_header (&check, max_bytes, error))
+  if (!check_all (&check, max_bytes, error))
     return FALSE;
-  check.used = used = g_malloc0 (check.n_clusters / 8 + 1);
-  if (!claim (&check, 0, check.cluster_bytes, "the header", error) || !check_l1 (&check, error)
-      || !check_counts (&check, error))
+  *ret_disk_bytes = check.disk_bytes;
+  return TRUE;
+}
+
+gboolean
+sandbox_qcow2_check_layer (SandboxReadAtFunc read, gpointer user_data, guint64 file_bytes,
+                           guint64 max_bytes, const char *const *below, guint *ret_below,
+                           guint64 *ret_disk_bytes, GError **error)
+{
+  Check check = { .read = read, .user_data = user_data, .file_bytes = file_bytes, .below = below };
+
+  if (!check_all (&check, max_bytes, error))
     return FALSE;
+  *ret_below = check.ret_below;
   *ret_disk_bytes = check.disk_bytes;
   return TRUE;
 }

@@ -1,10 +1,12 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
 // Export: a machine as one file. The layers of its disk are made one, in a volume of the pool that
 // is there meanwhile, since only libvirt's side may read them; the file takes its name when it is
-// whole.
+// whole. With snapshots that is done with the lowest layer and what is below it, and each one above
+// is packed by ourselves while it is read: libvirt copies no single layer.
 #include "facade/export.h"
 
 #include "base/new-file.h"
+#include "base/qcow2-pack.h"
 #include "guest/archive.h"
 
 #include <fcntl.h>
@@ -16,17 +18,18 @@
 struct _SandboxExport
 {
   const char *path;
-  gboolean replace;
+  gboolean replace, layers;
   int dir_fd;
   char *name; /* of the file, in its directory */
   SandboxNewFile file;
-  char *source; /* the volume that is the disk now */
-  char *flat;   /* the volume that it becomes */
+  GPtrArray *order; /* of SandboxLayer */
+  char *flat;       /* the volume that the first of them becomes */
   gboolean made_flat;
-  guint64 flat_bytes;
+  const SandboxLayer *layer; /* of the others, that which is written */
+  SandboxQcow2Pack *pack;    /* of it */
   SandboxArchiveWriter writer;
   SandboxWork *work; /* whose report is told of progress */
-  guint64 done;
+  guint64 done, total;
 };
 
 char *
@@ -92,11 +95,15 @@ find_disk (gpointer data, GCancellable *cancellable, GError **error)
 
   if (!_sandbox_snapshot_find_top (work, cancellable, error))
     return FALSE;
-  export->source = g_strdup (work->snapshot->layers->top->volume);
-  return TRUE;
+  export->order = _sandbox_export_order (work->snapshot->layers, export->layers);
+  return export->order->len <= SANDBOX_ARCHIVE_LAYERS_MAX
+         || sandbox_fail (error, SANDBOX_ERROR_WRONG_STATE,
+                          "export %s: its disk has %u layers, and a file no more than %d; delete "
+                          "some of its snapshots, or leave out --layers",
+                          work->machine->name, export->order->len, SANDBOX_ARCHIVE_LAYERS_MAX);
 }
 
-/* All layers, were none of what they have hidden by others. */
+/* All layers that become one, were none of what they have hidden by others. */
 static gboolean
 check_room (SandboxWork *work, GError **error)
 {
@@ -109,7 +116,8 @@ check_room (SandboxWork *work, GError **error)
     return FALSE;
   bytes = image->allocation_bytes;
   _sandbox_virt_volume_free (image);
-  for (const SandboxLayer *layer = work->snapshot->layers->top; layer != NULL; layer = layer->below)
+  for (const SandboxLayer *layer = work->export->order->pdata[0]; layer != NULL;
+       layer = layer->below)
     bytes += layer->allocation_bytes;
   return _sandbox_host_check_room (work->host, doing, bytes, error);
 }
@@ -145,23 +153,16 @@ flatten (gpointer data, GCancellable *cancellable, GError **error)
   SandboxWork *work = data;
   SandboxExport *export = work->export;
   SandboxVirt *virt = work->host->virt;
-  SandboxVirtVolume *volume;
+  const SandboxLayer *layer = export->order->pdata[0];
   g_autofree char *xml = NULL;
 
   export->flat = _sandbox_export_volume (work->machine);
-  xml = _sandbox_xml_layer_volume (export->flat, work->snapshot->layers->top->capacity_bytes, "");
+  xml = _sandbox_xml_layer_volume (export->flat, layer->capacity_bytes, "");
   if (!_sandbox_virt_volume_remove (virt, export->flat, error)
       || g_cancellable_set_error_if_cancelled (cancellable, error))
     return FALSE;
   export->made_flat = TRUE;
-  if (!_sandbox_virt_volume_flatten (virt, export->source, xml, error))
-    return FALSE;
-  volume = _sandbox_virt_volume_get (virt, export->flat, error);
-  if (volume == NULL)
-    return FALSE;
-  export->flat_bytes = volume->physical_bytes;
-  _sandbox_virt_volume_free (volume);
-  return TRUE;
+  return _sandbox_virt_volume_flatten (virt, layer->volume, xml, error);
 }
 
 static gboolean
@@ -187,21 +188,30 @@ static gboolean
 open_file (SandboxWork *work, GError **error)
 {
   SandboxExport *export = work->export;
-  struct statvfs info;
 
-  if (!sandbox_new_file_open (&export->file, export->dir_fd, export->name, export->replace, error))
+  if (sandbox_new_file_open (&export->file, export->dir_fd, export->name, export->replace, error))
+    return TRUE;
+  g_prefix_error (error, "export %s to %s: ", work->machine->name, export->path);
+  return FALSE;
+}
+
+static gboolean
+check_file_room (SandboxWork *work, guint64 bytes, GError **error)
+{
+  struct statvfs info;
+  guint64 have;
+
+  if (fstatvfs (work->export->file.fd, &info) != 0)
+    return TRUE;
+  have = (guint64)info.f_bavail * info.f_frsize;
+  if (have < bytes)
     {
-      g_prefix_error (error, "export %s to %s: ", work->machine->name, export->path);
-      return FALSE;
-    }
-  if (fstatvfs (export->file.fd, &info) == 0
-      && (guint64)info.f_bavail * info.f_frsize < export->flat_bytes)
-    {
-      g_autofree char *left = sandbox_size_human ((guint64)info.f_bavail * info.f_frsize);
-      g_autofree char *need = sandbox_size_human (export->flat_bytes);
+      g_autofree char *left = sandbox_size_human (have);
+      g_autofree char *need = sandbox_size_human (bytes);
 
       return sandbox_fail (error, SANDBOX_ERROR_HOST,
-                           "export %s: the file takes %s, and where it shall be there are %s left",
+                           "export %s: the file takes %s more, and where it shall be there are %s "
+                           "left",
                            work->machine->name, need, left);
     }
   return TRUE;
@@ -227,7 +237,8 @@ write_texts (SandboxWork *work, GError **error)
   SandboxArchiveNote note = { .name = work->machine->name,
                               .image = work->image->id,
                               .created = created,
-                              .version = (char *)sandbox_version () };
+                              .version = (char *)sandbox_version (),
+                              .layered = work->export->order->len > 1 };
   g_autofree char *text = _sandbox_archive_note_format (&note);
   g_autofree char *profile = format_profile (work, error);
 
@@ -243,30 +254,28 @@ on_data (const void *data, gsize length, gpointer user_data, GError **error)
   SandboxExport *export = user_data;
 
   export->done += length;
-  if (export->writer.next == SANDBOX_MEMBER_DISK)
+  if (export->writer.next == SANDBOX_MEMBER_DISK || export->writer.next == SANDBOX_MEMBER_LAYER)
     _sandbox_report (&export->work->report, "write", "writing the file", export->done,
-                     export->flat_bytes);
+                     export->total);
   return _sandbox_archive_write (&export->writer, data, length, error);
 }
 
 static gboolean
-write_volume (SandboxWork *work, const char *volume, guint64 bytes, GCancellable *cancellable,
-              GError **error)
+begin (SandboxWork *work, guint64 bytes, GError **error)
 {
   SandboxExport *export = work->export;
 
   export->done = 0;
-  return _sandbox_archive_begin (&export->writer, bytes, error)
-         && _sandbox_virt_volume_receive (work->host->virt, volume, on_data, export, cancellable,
-                                          error)
-         && _sandbox_archive_end (&export->writer, error);
+  export->total = bytes;
+  return check_file_room (work, bytes, error)
+         && _sandbox_archive_begin (&export->writer, bytes, error);
 }
 
-/* A file beside the image's disk, as it is. */
+/* As it is. */
 static gboolean
-write_part (SandboxWork *work, const char *path, GCancellable *cancellable, GError **error)
+write_volume (SandboxWork *work, const char *name, GCancellable *cancellable, GError **error)
 {
-  g_autofree char *name = g_path_get_basename (path);
+  SandboxExport *export = work->export;
   SandboxVirtVolume *volume = _sandbox_virt_volume_get (work->host->virt, name, error);
   guint64 bytes;
 
@@ -274,7 +283,19 @@ write_part (SandboxWork *work, const char *path, GCancellable *cancellable, GErr
     return FALSE;
   bytes = volume->physical_bytes != 0 ? volume->physical_bytes : volume->capacity_bytes;
   _sandbox_virt_volume_free (volume);
-  return write_volume (work, name, bytes, cancellable, error);
+  return begin (work, bytes, error)
+         && _sandbox_virt_volume_receive (work->host->virt, name, on_data, export, cancellable,
+                                          error)
+         && _sandbox_archive_end (&export->writer, error);
+}
+
+/* A file beside the image's disk. */
+static gboolean
+write_part (SandboxWork *work, const char *path, GCancellable *cancellable, GError **error)
+{
+  g_autofree char *name = g_path_get_basename (path);
+
+  return write_volume (work, name, cancellable, error);
 }
 
 static gboolean
@@ -285,11 +306,90 @@ write_file (gpointer data, GCancellable *cancellable, GError **error)
 
   if (!open_file (work, error))
     return FALSE;
-  _sandbox_archive_writer_init (&export->writer, export->file.fd);
+  _sandbox_archive_writer_init (&export->writer, export->file.fd, export->order->len - 1);
   return write_texts (work, error) && write_part (work, work->image->kernel, cancellable, error)
          && write_part (work, work->image->initrd, cancellable, error)
-         && write_volume (work, export->flat, export->flat_bytes, cancellable, error)
-         && _sandbox_archive_finish (&export->writer, error);
+         && write_volume (work, export->flat, cancellable, error);
+}
+
+/* --- the layers above the first */
+
+static gboolean
+read_layer (guint64 offset, void *data, gsize length, gpointer user_data, GError **error)
+{
+  const SandboxExport *export = user_data;
+
+  return _sandbox_virt_volume_read (export->work->host->virt, export->layer->volume, offset, data,
+                                    length, error);
+}
+
+static gboolean
+on_layer_data (const void *data, gsize length, gpointer user_data, GError **error)
+{
+  SandboxExport *export = user_data;
+
+  return sandbox_qcow2_pack_feed (export->pack, data, length, on_data, export, error);
+}
+
+/* The name of what it stands on is one in the file: that here says nothing elsewhere, and is
+ * nobody's business there. */
+static gboolean
+open_layer (SandboxWork *work, const SandboxLayer *layer, GError **error)
+{
+  SandboxExport *export = work->export;
+  SandboxVirtVolume *volume = _sandbox_virt_volume_get (work->host->virt, layer->volume, error);
+  g_autofree char *name = NULL;
+  guint64 bytes;
+  guint below = 0;
+
+  if (volume == NULL)
+    return FALSE;
+  bytes = volume->physical_bytes;
+  _sandbox_virt_volume_free (volume);
+  g_ptr_array_find (export->order, layer->below, &below);
+  name = _sandbox_archive_layer_name (below);
+  g_clear_pointer (&export->pack, sandbox_qcow2_pack_free);
+  export->layer = layer;
+  export->pack = sandbox_qcow2_pack_new (read_layer, export, bytes, name, error);
+  if (export->pack == NULL)
+    g_prefix_error (error, "export %s: %s: ", work->machine->name, layer->volume);
+  return export->pack != NULL;
+}
+
+static gboolean
+write_layer (SandboxWork *work, const SandboxLayer *layer, GCancellable *cancellable,
+             GError **error)
+{
+  SandboxExport *export = work->export;
+
+  return open_layer (work, layer, error)
+         && begin (work, sandbox_qcow2_pack_get_bytes (export->pack), error)
+         && _sandbox_virt_volume_receive (work->host->virt, layer->volume, on_layer_data, export,
+                                          cancellable, error)
+         && sandbox_qcow2_pack_end (export->pack, on_data, export, error)
+         && _sandbox_archive_end (&export->writer, error);
+}
+
+static gboolean
+write_layers (gpointer data, GCancellable *cancellable, GError **error)
+{
+  SandboxWork *work = data;
+  SandboxExport *export = work->export;
+  g_autofree char *list = _sandbox_export_snapshots (work->snapshot->layers, export->order);
+
+  if (export->order->len == 1)
+    return TRUE;
+  if (!_sandbox_archive_put (&export->writer, list, strlen (list), error))
+    return FALSE;
+  for (guint i = 1; i < export->order->len; i++)
+    {
+      g_autofree char *note = g_strdup_printf ("writing layer %u of %u", i + 1, export->order->len);
+
+      _sandbox_report (&work->report, "layers", note, 0, 0);
+      if (!write_layer (work, export->order->pdata[i], cancellable, error))
+        return FALSE;
+    }
+  return TRUE;
 }
 
 static void
@@ -306,7 +406,8 @@ publish (gpointer data, GCancellable *cancellable, GError **error)
   SandboxWork *work = data;
   SandboxExport *export = work->export;
 
-  if (sandbox_new_file_publish (&export->file, error))
+  if (_sandbox_archive_finish (&export->writer, error)
+      && sandbox_new_file_publish (&export->file, error))
     return TRUE;
   g_prefix_error (error, "export %s to %s: ", work->machine->name, export->path);
   return FALSE;
@@ -338,6 +439,7 @@ static const SandboxRow export_rows[] = {
   { { "define", "writing to the new layer", define, NULL }, SANDBOX_ROW_REAL },
   { { "flatten", "making one layer of its disk", flatten, undo_flatten }, SANDBOX_ROW_REAL },
   { { "write", "writing the file", write_file, undo_write }, SANDBOX_ROW_REAL },
+  { { "layers", "writing its snapshots", write_layers, NULL }, SANDBOX_ROW_REAL },
   { { "publish", "giving the file its name", publish, NULL }, SANDBOX_ROW_REAL },
   { { "clean", "removing the copy of the disk", clean, NULL }, SANDBOX_ROW_REAL },
 };
@@ -350,8 +452,9 @@ export_clear (SandboxExport *export)
   sandbox_new_file_clear (&export->file);
   sandbox_close_fd (&export->dir_fd);
   g_free (export->name);
-  g_free (export->source);
   g_free (export->flat);
+  g_clear_pointer (&export->order, g_ptr_array_unref);
+  g_clear_pointer (&export->pack, sandbox_qcow2_pack_free);
 }
 G_DEFINE_AUTO_CLEANUP_CLEAR_FUNC (SandboxExport, export_clear)
 
@@ -370,6 +473,7 @@ sandbox_machine_export (SandboxMachine *machine, const char *path,
     return FALSE;
   _sandbox_work_init (&work, machine, progress, user_data);
   export.replace = own.replace;
+  export.layers = own.layers;
   work.export = &export;
   work.snapshot = _sandbox_snapshot_work_new ();
   work.snapshot->name = g_strdup (""); /* a frozen layer without a name */

@@ -9,19 +9,6 @@
 #include <fcntl.h>
 #include <string.h>
 
-struct _SandboxImport
-{
-  SandboxPinned *pinned;
-  SandboxArchive archive;
-  char *id; /* of the image */
-  gboolean made_image;
-  int build_fd;
-  SandboxLock *lock; /* of images: from the first volume until the image is whole */
-  char *journal;
-  SandboxMember member; /* that is sent */
-  SandboxWork *work;
-};
-
 static const char *const suffixes[SANDBOX_N_MEMBERS] = {
   [SANDBOX_MEMBER_CMDLINE] = ".cmdline",
   [SANDBOX_MEMBER_KERNEL] = ".vmlinuz",
@@ -35,6 +22,15 @@ static void
 on_read (guint64 done, guint64 total, gpointer user_data)
 {
   _sandbox_report (user_data, "read", "reading the file", done, total);
+}
+
+static gboolean
+read_snapshots (SandboxImport *import, GError **error)
+{
+  if (import->archive.layers == NULL)
+    return TRUE;
+  import->snapshots = _sandbox_import_snapshots (&import->archive, error);
+  return import->snapshots != NULL;
 }
 
 /* A FIFO must not make it wait, nor a terminal become its own. */
@@ -53,7 +49,8 @@ read_file (SandboxImport *import, const char *path, guint64 max_disk_bytes,
     _sandbox_report (report, "check", "checking what is in it", 0, 0);
   if (import->pinned != NULL
       && _sandbox_archive_read (&import->archive, import->pinned, max_disk_bytes, cancellable,
-                                error))
+                                error)
+      && read_snapshots (import, error))
     return TRUE;
   g_prefix_error (error, "import %s: ", shown);
   return FALSE;
@@ -109,6 +106,16 @@ send_member (SandboxWork *work, SandboxMember member, GCancellable *cancellable,
                                        error);
 }
 
+static guint64
+count_disks (const SandboxArchive *archive)
+{
+  guint64 bytes = archive->bytes[SANDBOX_MEMBER_DISK];
+
+  for (guint i = 0; archive->layers != NULL && i < archive->layers->len; i++)
+    bytes += g_array_index (archive->layers, SandboxArchiveLayer, i).bytes;
+  return bytes;
+}
+
 static gboolean
 check_room (gpointer data, GCancellable *cancellable, GError **error)
 {
@@ -118,8 +125,7 @@ check_room (gpointer data, GCancellable *cancellable, GError **error)
 
   return _sandbox_virt_pool_ensure (work->host->virt, error)
          && _sandbox_host_check_room (work->host, doing,
-                                      archive->bytes[SANDBOX_MEMBER_DISK]
-                                          + archive->bytes[SANDBOX_MEMBER_KERNEL]
+                                      count_disks (archive) + archive->bytes[SANDBOX_MEMBER_KERNEL]
                                           + archive->bytes[SANDBOX_MEMBER_INITRD],
                                       error);
 }
@@ -202,14 +208,28 @@ static gboolean
 make_disk (gpointer data, GCancellable *cancellable, GError **error)
 {
   SandboxWork *work = data;
+  const SandboxImport *import = work->import;
   g_autofree char *xml = NULL;
 
   /* what it stands on is not, and there is no passphrase: a profile that wants it is told at start
    */
   work->plan->encrypted = FALSE;
+  /* one that is frozen from the beginning has the size that it had */
+  if (import->snapshots != NULL)
+    work->plan->disk_bytes = import->archive.disk_bytes;
   xml = _sandbox_xml_disk_volume (work->plan);
   return _sandbox_virt_volume_create (work->host->virt, xml, &work->made.disk, error)
-         && _sandbox_work_forget_snapshots (work, error);
+         && (import->snapshots != NULL ? _sandbox_import_save_names (work, error)
+                                       : _sandbox_work_forget_snapshots (work, error));
+}
+
+/* A name without its layer says nothing; but on the test driver there is a place for keys only
+ * because of the names. */
+static void
+undo_disk (gpointer data)
+{
+  _sandbox_undo_disk (data);
+  _sandbox_undo_keys (data);
 }
 
 static const SandboxRow import_rows[] = {
@@ -219,8 +239,10 @@ static const SandboxRow import_rows[] = {
   { { "keys", "making keys", _sandbox_step_new_keys, _sandbox_undo_keys }, SANDBOX_ROW_REAL },
   { { "network", "making the network", _sandbox_step_network, _sandbox_undo_network },
     SANDBOX_ROW_ALWAYS },
-  { { "disk", "making its disk", make_disk, _sandbox_undo_disk }, SANDBOX_ROW_ALWAYS },
+  { { "disk", "making its disk", make_disk, undo_disk }, SANDBOX_ROW_ALWAYS },
   { { "manifest", "completing what it stands on", write_manifest, NULL }, SANDBOX_ROW_REAL },
+  { { "layers", "copying its snapshots", _sandbox_import_make_layers, _sandbox_import_undo_layers },
+    SANDBOX_ROW_ALWAYS },
   { { "domain", "defining the machine", _sandbox_step_domain, _sandbox_undo_domain },
     SANDBOX_ROW_ALWAYS },
   { { "idle", "taking the network down", _sandbox_step_stop_network, NULL }, SANDBOX_ROW_ALWAYS },
@@ -237,19 +259,24 @@ import_clear (SandboxImport *import)
   g_clear_pointer (&import->lock, sandbox_lock_release);
   g_clear_pointer (&import->journal, g_free);
   g_clear_pointer (&import->id, g_free);
+  g_clear_pointer (&import->snapshots, g_ptr_array_unref);
   sandbox_close_fd (&import->build_fd);
 }
 G_DEFINE_AUTO_CLEANUP_CLEAR_FUNC (SandboxImport, import_clear)
 
 static char *
-describe (const SandboxArchive *archive)
+describe (const SandboxImport *import)
 {
+  const SandboxArchive *archive = &import->archive;
+  guint n = import->snapshots != NULL ? import->snapshots->len : 0;
   g_autofree char *size = sandbox_size_human (archive->disk_bytes);
-  g_autofree char *bytes = sandbox_size_human (archive->bytes[SANDBOX_MEMBER_DISK]);
+  g_autofree char *bytes = sandbox_size_human (count_disks (archive));
+  g_autofree char *with =
+      n > 0 ? g_strdup_printf (", with %u snapshot%s", n, n > 1 ? "s" : "") : g_strdup ("");
 
-  return g_strdup_printf ("exported from \"%s\" on %s, made from %s, disk %s of %s\n",
+  return g_strdup_printf ("exported from \"%s\" on %s, made from %s, disk %s of %s%s\n",
                           archive->note.name, archive->note.created, archive->note.image, bytes,
-                          size);
+                          size, with);
 }
 
 /* Both locks of names are taken after all that can be refused was. */
@@ -301,7 +328,7 @@ sandbox_host_import (SandboxHost *host, const char *path, const SandboxImportOpt
   name = own.name != NULL ? own.name : import.archive.note.name;
   if (!_sandbox_new_name_is_free (host, "import", name, error))
     return NULL;
-  first = describe (&import.archive);
+  first = describe (&import);
   report = g_string_new (first);
   target = _sandbox_machine_new (host, name);
   _sandbox_work_init (&work, target, progress, user_data);

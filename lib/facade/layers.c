@@ -48,6 +48,13 @@ _sandbox_layer_parse (const char *object, const char *volume, guint *ret_number)
   return TRUE;
 }
 
+char *
+_sandbox_layer_volume (const char *object, guint number)
+{
+  return number == 0 ? g_strconcat (object, SUFFIX, NULL)
+                     : g_strdup_printf ("%s.%u" SUFFIX, object, number);
+}
+
 /* Machine names begin with a letter, so a part of digits is always a number. */
 char *
 _sandbox_layer_object (const char *volume)
@@ -233,8 +240,7 @@ _sandbox_layers_next (const SandboxLayers *layers, gboolean fresh)
   /* nor one that had a name, should its volume be gone */
   for (guint i = 0; !fresh && i < layers->entries->len; i++)
     number = MAX (number, ((SandboxSnapshotEntry *)layers->entries->pdata[i])->layer + 1);
-  return number == 0 ? g_strconcat (layers->object, SUFFIX, NULL)
-                     : g_strdup_printf ("%s.%u" SUFFIX, layers->object, number);
+  return _sandbox_layer_volume (layers->object, number);
 }
 
 const char **

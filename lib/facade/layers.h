@@ -38,6 +38,9 @@ typedef struct
 } SandboxSnapshotEntry;
 void _sandbox_snapshot_entry_free (SandboxSnapshotEntry *entry);
 GPtrArray *_sandbox_snapshots_new (void); /* of SandboxSnapshotEntry */
+/* As they stand in the file. NULL: it is damaged. */
+GPtrArray *_sandbox_snapshots_parse (const char *text, gsize length);
+char *_sandbox_snapshots_format (const GPtrArray *entries, gsize *ret_length);
 /* In the order in which they were made. @ret_known FALSE: there is no such file. */
 GPtrArray *_sandbox_snapshots_read (int state_fd, gboolean *ret_known, GError **error);
 gboolean _sandbox_snapshots_write (int state_fd, const GPtrArray *entries, GError **error);
@@ -92,6 +95,8 @@ SandboxLayers *_sandbox_layers_new (const char *object, const GPtrArray *volumes
                                     const SandboxMerge *merge, GError **error);
 /* TRUE for "OBJECT.qcow2" (0) and "OBJECT.N.qcow2" (N). */
 gboolean _sandbox_layer_parse (const char *object, const char *volume, guint *ret_number);
+/* The name of that volume. (transfer full) */
+char *_sandbox_layer_volume (const char *object, guint number);
 /* The object of which @volume is a layer; NULL when it is none. (transfer full) */
 char *_sandbox_layer_object (const char *volume);
 /* The name for a new layer. @fresh: of a disk that is made anew when all others that can go are

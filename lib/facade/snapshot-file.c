@@ -46,8 +46,8 @@ read_entry (GKeyFile *file, const char *group, SandboxSnapshotEntry *entry)
   return error == NULL;
 }
 
-static GPtrArray *
-parse (const char *text, gsize length)
+GPtrArray *
+_sandbox_snapshots_parse (const char *text, gsize length)
 {
   g_autoptr (GPtrArray) entries = _sandbox_snapshots_new ();
   g_autoptr (GKeyFile) file = g_key_file_new ();
@@ -85,7 +85,7 @@ _sandbox_snapshots_read (int state_fd, gboolean *ret_known, GError **error)
       *ret_known = FALSE;
       return _sandbox_snapshots_new ();
     }
-  entries = parse (text, length);
+  entries = _sandbox_snapshots_parse (text, length);
   if (entries == NULL)
     sandbox_fail (
         error, SANDBOX_ERROR_INVALID,
@@ -97,12 +97,10 @@ _sandbox_snapshots_read (int state_fd, gboolean *ret_known, GError **error)
   return entries;
 }
 
-gboolean
-_sandbox_snapshots_write (int state_fd, const GPtrArray *entries, GError **error)
+char *
+_sandbox_snapshots_format (const GPtrArray *entries, gsize *ret_length)
 {
   g_autoptr (GKeyFile) file = g_key_file_new ();
-  g_autofree char *text = NULL;
-  gsize length;
 
   for (guint i = 0; i < entries->len; i++)
     {
@@ -114,7 +112,15 @@ _sandbox_snapshots_write (int state_fd, const GPtrArray *entries, GError **error
       g_key_file_set_boolean (file, entry->name, "running", entry->running);
       g_key_file_set_string (file, entry->name, "note", entry->note);
     }
-  text = g_key_file_to_data (file, &length, NULL);
+  return g_key_file_to_data (file, ret_length, NULL);
+}
+
+gboolean
+_sandbox_snapshots_write (int state_fd, const GPtrArray *entries, GError **error)
+{
+  gsize length;
+  g_autofree char *text = _sandbox_snapshots_format (entries, &length);
+
   return sandbox_file_write_at (state_fd, FILE_NAME, text, length, 0600, error);
 }
 

@@ -12,12 +12,26 @@
 /* the header of a kernel, and what is before it */
 #define KERNEL_HEAD 0x300
 
+/* One that was found. */
+typedef struct
+{
+  char *name;
+  guint64 offset, bytes;
+} Part;
+
 typedef struct
 {
   SandboxPinned *pinned;
   guint64 at;
   GByteArray *seen; /* the header as it was read */
+  GArray *parts;    /* of Part */
 } Reader;
+
+static void
+part_clear (gpointer data)
+{
+  g_free (((Part *)data)->name);
+}
 
 static gboolean
 read_header (void *data, gsize length, gpointer user_data, GError **error)
@@ -32,12 +46,12 @@ read_header (void *data, gsize length, gpointer user_data, GError **error)
 }
 
 static gboolean
-fail_form (SandboxMember member, GError **error)
+fail_form (const char *name, GError **error)
 {
   return sandbox_fail (error, SANDBOX_ERROR_INVALID,
                        "it is no file of `vms export`, or a damaged one: what should be its \"%s\" "
                        "is something else",
-                       _sandbox_member_name (member));
+                       name);
 }
 
 static gboolean
@@ -49,48 +63,119 @@ is_zero (const guint8 *data, gsize length)
   return TRUE;
 }
 
-/* The header of @member, byte for byte as we write it. */
+/* Whether the header that was read is, byte for byte, that which we write for @name. */
 static gboolean
-find_member (Reader *reader, SandboxArchive *archive, SandboxMember member, GError **error)
+is_header_of (const Reader *reader, const SandboxTarEntry *entry, const char *name)
 {
-  g_auto (SandboxTarEntry) entry = { 0 };
   g_autoptr (GByteArray) want = g_byte_array_new ();
-  g_autoptr (GError) local = NULL;
-  SandboxTarEntry same = { .type = SANDBOX_TAR_FILE, .mode = 0600 };
-  gboolean end = FALSE;
+  const SandboxTarEntry same = {
+    .type = SANDBOX_TAR_FILE, .name = (char *)name, .mode = 0600, .size_bytes = entry->size_bytes
+  };
 
-  g_byte_array_set_size (reader->seen, 0);
-  if (!sandbox_tar_read_header (read_header, reader, &entry, &end, &local) || end)
-    return fail_form (member, error);
-  same.name = (char *)_sandbox_member_name (member);
-  same.size_bytes = entry.size_bytes;
   sandbox_tar_append_header (want, &same);
-  if (entry.type != SANDBOX_TAR_FILE || want->len != reader->seen->len
-      || memcmp (want->data, reader->seen->data, want->len) != 0)
-    return fail_form (member, error);
-  if (entry.size_bytes > _sandbox_member_max (member))
-    return sandbox_fail (error, SANDBOX_ERROR_INVALID, "its \"%s\" is larger than it may be",
-                         same.name);
-  archive->offset[member] = reader->at;
-  archive->bytes[member] = entry.size_bytes;
-  return TRUE;
+  return entry->type == SANDBOX_TAR_FILE && want->len == reader->seen->len
+         && memcmp (want->data, reader->seen->data, want->len) == 0;
 }
 
 /* Past the content, and past the zeros that fill its last block. */
 static gboolean
-skip_content (Reader *reader, const SandboxArchive *archive, SandboxMember member, GError **error)
+skip_content (Reader *reader, const Part *part, GError **error)
 {
   guint8 fill[SANDBOX_TAR_BLOCK];
-  guint64 end = archive->offset[member] + archive->bytes[member];
+  guint64 end = part->offset + part->bytes;
   gsize length = (gsize)((SANDBOX_TAR_BLOCK - end % SANDBOX_TAR_BLOCK) % SANDBOX_TAR_BLOCK);
 
   if (!sandbox_pinned_read (reader->pinned, end, fill, length, NULL))
     return sandbox_fail (error, SANDBOX_ERROR_INVALID,
-                         "it ends within its \"%s\": it was cut short",
-                         _sandbox_member_name (member));
+                         "it ends within its \"%s\": it was cut short", part->name);
   if (!is_zero (fill, length))
-    return fail_form (member, error);
+    return fail_form (part->name, error);
   reader->at = end + length;
+  return TRUE;
+}
+
+/* Takes @name. */
+static gboolean
+add_part (Reader *reader, char *name, guint64 bytes, guint64 max, GError **error)
+{
+  Part part = { name, reader->at, bytes };
+
+  g_array_append_val (reader->parts, part);
+  if (bytes > max)
+    return sandbox_fail (error, SANDBOX_ERROR_INVALID, "its \"%s\" is larger than it may be", name);
+  return skip_content (reader, &part, error);
+}
+
+/* The next member is @member, or, when that is given, @other. */
+static gboolean
+find_member (Reader *reader, SandboxMember member, guint layer, const SandboxMember *other,
+             SandboxMember *ret_member, GError **error)
+{
+  g_auto (SandboxTarEntry) entry = { 0 };
+  g_autofree char *name = _sandbox_member_name (member, layer);
+  gboolean end = FALSE;
+
+  g_byte_array_set_size (reader->seen, 0);
+  if (!sandbox_tar_read_header (read_header, reader, &entry, &end, NULL) || end)
+    return fail_form (name, error);
+  if (other != NULL && !is_header_of (reader, &entry, name))
+    {
+      member = *other;
+      g_free (name);
+      name = _sandbox_member_name (member, layer);
+    }
+  if (!is_header_of (reader, &entry, name))
+    return fail_form (name, error);
+  *ret_member = member;
+  return add_part (reader, g_steal_pointer (&name), entry.size_bytes, _sandbox_member_max (member),
+                   error);
+}
+
+/* One of which there is one, and no other can be. */
+static gboolean
+find_one (Reader *reader, SandboxArchive *archive, SandboxMember member, GError **error)
+{
+  SandboxMember found;
+  const Part *part;
+
+  if (!find_member (reader, member, 0, NULL, &found, error))
+    return FALSE;
+  part = &g_array_index (reader->parts, Part, reader->parts->len - 1);
+  archive->offset[member] = part->offset;
+  archive->bytes[member] = part->bytes;
+  return TRUE;
+}
+
+/* As many layers as there are, and the checksums behind them. */
+static gboolean
+find_layers (Reader *reader, SandboxArchive *archive, GError **error)
+{
+  static const SandboxMember sums = SANDBOX_MEMBER_SUMS;
+  SandboxMember found = SANDBOX_MEMBER_LAYER;
+
+  archive->layers = g_array_new (FALSE, TRUE, sizeof (SandboxArchiveLayer));
+  while (found == SANDBOX_MEMBER_LAYER)
+    {
+      guint number = archive->layers->len + 1;
+      SandboxArchiveLayer layer = { 0 };
+      const Part *part;
+
+      if (number > SANDBOX_ARCHIVE_LAYERS_MAX + 1)
+        return sandbox_fail (error, SANDBOX_ERROR_INVALID, "it has more than %d layers",
+                             SANDBOX_ARCHIVE_LAYERS_MAX);
+      if (!find_member (reader, SANDBOX_MEMBER_LAYER, number, number > 1 ? &sums : NULL, &found,
+                        error))
+        return FALSE;
+      part = &g_array_index (reader->parts, Part, reader->parts->len - 1);
+      layer.offset = part->offset;
+      layer.bytes = part->bytes;
+      if (found == SANDBOX_MEMBER_LAYER)
+        g_array_append_val (archive->layers, layer);
+    }
+  archive->offset[SANDBOX_MEMBER_SUMS] =
+      g_array_index (reader->parts, Part, reader->parts->len - 1).offset;
+  archive->bytes[SANDBOX_MEMBER_SUMS] =
+      g_array_index (reader->parts, Part, reader->parts->len - 1).bytes;
   return TRUE;
 }
 
@@ -105,22 +190,22 @@ read_end (Reader *reader, GError **error)
                          "was added");
   if (!sandbox_pinned_read (reader->pinned, reader->at, zeros, sizeof zeros, error))
     return FALSE;
-  return is_zero (zeros, sizeof zeros) || fail_form (SANDBOX_MEMBER_SUMS, error);
+  return is_zero (zeros, sizeof zeros) || fail_form ("SHA256SUMS", error);
 }
 
 static char *
 read_text (Reader *reader, const SandboxArchive *archive, SandboxMember member, GError **error)
 {
   gsize length = (gsize)archive->bytes[member];
-  g_autofree char *text = g_malloc (length + 1);
+  g_autofree char *text = g_malloc (length + 1), *name = NULL;
 
   if (!sandbox_pinned_read (reader->pinned, archive->offset[member], text, length, error))
     return NULL;
   text[length] = '\0';
   if (strlen (text) == length && g_utf8_validate (text, (gssize)length, NULL))
     return g_steal_pointer (&text);
-  sandbox_fail (error, SANDBOX_ERROR_INVALID, "its \"%s\" is no text",
-                _sandbox_member_name (member));
+  name = _sandbox_member_name (member, 0);
+  sandbox_fail (error, SANDBOX_ERROR_INVALID, "its \"%s\" is no text", name);
   return NULL;
 }
 
@@ -128,27 +213,29 @@ read_text (Reader *reader, const SandboxArchive *archive, SandboxMember member, 
 static gboolean
 check_sums (Reader *reader, SandboxArchive *archive, GCancellable *cancellable, GError **error)
 {
+  guint n = reader->parts->len - 1; /* not of itself */
   g_autofree char *listed = read_text (reader, archive, SANDBOX_MEMBER_SUMS, error);
-  g_auto (GStrv) lines = listed != NULL ? g_strsplit (listed, "\n", SANDBOX_N_MEMBERS + 1) : NULL;
+  g_auto (GStrv) lines = listed != NULL ? g_strsplit (listed, "\n", (gint)n + 2) : NULL;
 
   if (listed == NULL)
     return FALSE;
-  if (g_strv_length (lines) != SANDBOX_N_MEMBERS || *lines[SANDBOX_MEMBER_SUMS] != '\0')
-    return fail_form (SANDBOX_MEMBER_SUMS, error);
-  for (SandboxMember member = 0; member < SANDBOX_MEMBER_SUMS; member++)
+  if (g_strv_length (lines) != n + 1 || *lines[n] != '\0')
+    return fail_form ("SHA256SUMS", error);
+  for (guint i = 0; i < n; i++)
     {
-      g_autofree char *sum = sandbox_pinned_sha256 (reader->pinned, archive->offset[member],
-                                                    archive->bytes[member], cancellable, error);
+      const Part *part = &g_array_index (reader->parts, Part, i);
+      g_autofree char *sum =
+          sandbox_pinned_sha256 (reader->pinned, part->offset, part->bytes, cancellable, error);
       g_autofree char *want = NULL;
 
       if (sum == NULL)
         return FALSE;
-      want = g_strdup_printf ("%s  %s", sum, _sandbox_member_name (member));
-      if (strcmp (want, lines[member]) != 0)
+      want = g_strdup_printf ("%s  %s", sum, part->name);
+      if (strcmp (want, lines[i]) != 0)
         return sandbox_fail (error, SANDBOX_ERROR_INVALID,
                              "the checksum of its \"%s\" does not match: it is damaged",
-                             _sandbox_member_name (member));
-      if (member == SANDBOX_MEMBER_DISK)
+                             part->name);
+      if (i == SANDBOX_MEMBER_DISK)
         archive->disk_sha256 = g_steal_pointer (&sum);
     }
   return TRUE;
@@ -178,28 +265,28 @@ read_note (Reader *reader, SandboxArchive *archive, GError **error)
 
   if (text == NULL)
     return FALSE;
-  if (g_str_has_prefix (text, "format=") && !g_str_has_prefix (text, "format=1\n"))
+  note->layered = g_str_has_prefix (text, "format=2\n");
+  if (g_str_has_prefix (text, "format=") && !g_str_has_prefix (text, "format=1\n")
+      && !note->layered)
     return sandbox_fail (error, SANDBOX_ERROR_UNSUPPORTED,
                          "it was written by a newer version of vms: import it with that");
   if (g_strv_length (lines) != G_N_ELEMENTS (keys) + 1)
-    return fail_form (SANDBOX_MEMBER_MANIFEST, error);
+    return fail_form ("vms-export", error);
   for (gsize i = 1; i < G_N_ELEMENTS (keys); i++)
     {
       if (!g_str_has_prefix (lines[i], keys[i]) || !is_plain (lines[i], TEXT_MAX))
-        return fail_form (SANDBOX_MEMBER_MANIFEST, error);
+        return fail_form ("vms-export", error);
       *values[i] = g_strdup (lines[i] + strlen (keys[i]));
     }
   again = _sandbox_archive_note_format (note);
   if (strcmp (again, text) != 0 || !sandbox_name_check ("machine", note->name, NULL))
-    return fail_form (SANDBOX_MEMBER_MANIFEST, error);
+    return fail_form ("vms-export", error);
   return TRUE;
 }
 
 static gboolean
 read_texts (Reader *reader, SandboxArchive *archive, GError **error)
 {
-  if (!read_note (reader, archive, error))
-    return FALSE;
   archive->profile = read_text (reader, archive, SANDBOX_MEMBER_PROFILE, error);
   if (archive->profile == NULL)
     return FALSE;
@@ -207,6 +294,12 @@ read_texts (Reader *reader, SandboxArchive *archive, GError **error)
   if (archive->cmdline == NULL)
     return FALSE;
   g_strchomp (archive->cmdline);
+  if (archive->note.layered)
+    {
+      archive->snapshots = read_text (reader, archive, SANDBOX_MEMBER_SNAPSHOTS, error);
+      if (archive->snapshots == NULL)
+        return FALSE;
+    }
   return is_plain (archive->cmdline, 4096)
          || sandbox_fail (error, SANDBOX_ERROR_INVALID,
                           "its command line of the kernel is no line");
@@ -254,22 +347,73 @@ read_disk (guint64 offset, void *data, gsize length, gpointer user_data, GError 
   return sandbox_pinned_read (disk->pinned, disk->offset + offset, data, length, error);
 }
 
+/* @names: of the disk and the layers before it. */
+static gboolean
+check_layer (Reader *reader, SandboxArchive *archive, guint number, const char *const *names,
+             guint64 max_disk_bytes, GError **error)
+{
+  SandboxArchiveLayer *layer = &g_array_index (archive->layers, SandboxArchiveLayer, number - 1);
+  Disk disk = { reader->pinned, layer->offset };
+  guint64 least = archive->disk_bytes;
+
+  if (!sandbox_qcow2_check_layer (read_disk, &disk, layer->bytes, max_disk_bytes, names,
+                                  &layer->below, &layer->disk_bytes, error))
+    {
+      g_prefix_error (error, "its \"layer-%u.qcow2\": ", number);
+      return FALSE;
+    }
+  if (layer->below > 0)
+    least = g_array_index (archive->layers, SandboxArchiveLayer, layer->below - 1).disk_bytes;
+  return layer->disk_bytes >= least
+         || sandbox_fail (error, SANDBOX_ERROR_INVALID,
+                          "its \"layer-%u.qcow2\" is a smaller disk than what it stands on",
+                          number);
+}
+
+static gboolean
+check_disks (Reader *reader, SandboxArchive *archive, guint64 max_disk_bytes, GError **error)
+{
+  Disk disk = { reader->pinned, archive->offset[SANDBOX_MEMBER_DISK] };
+  g_autoptr (GPtrArray) names = g_ptr_array_new_with_free_func (g_free);
+
+  if (!sandbox_qcow2_check (read_disk, &disk, archive->bytes[SANDBOX_MEMBER_DISK], max_disk_bytes,
+                            &archive->disk_bytes, error))
+    return FALSE;
+  g_ptr_array_add (names, NULL);
+  for (guint i = 1; archive->layers != NULL && i <= archive->layers->len; i++)
+    {
+      g_ptr_array_insert (names, (gint)i - 1, _sandbox_archive_layer_name (i - 1));
+      if (!check_layer (reader, archive, i, (const char *const *)names->pdata, max_disk_bytes,
+                        error))
+        return FALSE;
+    }
+  return TRUE;
+}
+
+static gboolean
+find_all (Reader *reader, SandboxArchive *archive, GError **error)
+{
+  /* what comes then, its first line says */
+  if (!find_one (reader, archive, SANDBOX_MEMBER_MANIFEST, error)
+      || !read_note (reader, archive, error))
+    return FALSE;
+  for (SandboxMember member = SANDBOX_MEMBER_PROFILE; member <= SANDBOX_MEMBER_DISK; member++)
+    if (!find_one (reader, archive, member, error))
+      return FALSE;
+  if (!archive->note.layered)
+    return find_one (reader, archive, SANDBOX_MEMBER_SUMS, error);
+  return find_one (reader, archive, SANDBOX_MEMBER_SNAPSHOTS, error)
+         && find_layers (reader, archive, error);
+}
+
 static gboolean
 read_all (Reader *reader, SandboxArchive *archive, guint64 max_disk_bytes,
           GCancellable *cancellable, GError **error)
 {
-  Disk disk;
-
-  for (SandboxMember member = 0; member < SANDBOX_N_MEMBERS; member++)
-    if (!find_member (reader, archive, member, error)
-        || !skip_content (reader, archive, member, error))
-      return FALSE;
-  disk = (Disk){ reader->pinned, archive->offset[SANDBOX_MEMBER_DISK] };
-  /* the form of the disk before the long sums */
-  return read_end (reader, error) && read_texts (reader, archive, error)
-         && check_kernel (reader, archive, error)
-         && sandbox_qcow2_check (read_disk, &disk, archive->bytes[SANDBOX_MEMBER_DISK],
-                                 max_disk_bytes, &archive->disk_bytes, error)
+  /* the form of the disks before the long sums */
+  return find_all (reader, archive, error) && read_end (reader, error)
+         && read_texts (reader, archive, error) && check_kernel (reader, archive, error)
+         && check_disks (reader, archive, max_disk_bytes, error)
          && check_sums (reader, archive, cancellable, error);
 }
 
@@ -279,7 +423,9 @@ _sandbox_archive_clear (SandboxArchive *archive)
   _sandbox_archive_note_clear (&archive->note);
   g_free (archive->profile);
   g_free (archive->cmdline);
+  g_free (archive->snapshots);
   g_free (archive->disk_sha256);
+  g_clear_pointer (&archive->layers, g_array_unref);
   *archive = (SandboxArchive){ .profile = NULL };
 }
 
@@ -288,9 +434,12 @@ _sandbox_archive_read (SandboxArchive *archive, SandboxPinned *pinned, guint64 m
                        GCancellable *cancellable, GError **error)
 {
   g_autoptr (GByteArray) seen = g_byte_array_new ();
-  Reader reader = { .pinned = pinned, .seen = seen };
-  gboolean done = read_all (&reader, archive, max_disk_bytes, cancellable, error);
+  g_autoptr (GArray) parts = g_array_new (FALSE, FALSE, sizeof (Part));
+  Reader reader = { .pinned = pinned, .seen = seen, .parts = parts };
+  gboolean done;
 
+  g_array_set_clear_func (parts, part_clear);
+  done = read_all (&reader, archive, max_disk_bytes, cancellable, error);
   if (!done)
     _sandbox_archive_clear (archive);
   return done;

@@ -23,13 +23,23 @@ static const struct
   [SANDBOX_MEMBER_KERNEL] = { "kernel", 128 * MIB },
   [SANDBOX_MEMBER_INITRD] = { "initrd", 512 * MIB },
   [SANDBOX_MEMBER_DISK] = { "disk.qcow2", SANDBOX_ARCHIVE_MAX },
-  [SANDBOX_MEMBER_SUMS] = { "SHA256SUMS", 4096 },
+  [SANDBOX_MEMBER_SNAPSHOTS] = { "snapshots", 512 * 1024 },
+  [SANDBOX_MEMBER_LAYER] = { NULL, SANDBOX_ARCHIVE_MAX },
+  [SANDBOX_MEMBER_SUMS] = { "SHA256SUMS", 64 * 1024 },
 };
 
-const char *
-_sandbox_member_name (SandboxMember member)
+char *
+_sandbox_archive_layer_name (guint layer)
 {
-  return members[member].name;
+  return layer == 0 ? g_strdup (members[SANDBOX_MEMBER_DISK].name)
+                    : g_strdup_printf ("layer-%u.qcow2", layer);
+}
+
+char *
+_sandbox_member_name (SandboxMember member, guint layer)
+{
+  return member == SANDBOX_MEMBER_LAYER ? _sandbox_archive_layer_name (layer)
+                                        : g_strdup (members[member].name);
 }
 
 guint64
@@ -42,8 +52,8 @@ char *
 _sandbox_archive_note_format (const SandboxArchiveNote *note)
 {
   return g_strdup_printf ("format=%d\nname=%s\nimage=%s\ncreated=%s\nversion=%s\n",
-                          SANDBOX_ARCHIVE_FORMAT, note->name, note->image, note->created,
-                          note->version);
+                          note->layered ? SANDBOX_ARCHIVE_FORMAT_LAYERED : SANDBOX_ARCHIVE_FORMAT,
+                          note->name, note->image, note->created, note->version);
 }
 
 void
@@ -56,9 +66,11 @@ _sandbox_archive_note_clear (SandboxArchiveNote *note)
 }
 
 void
-_sandbox_archive_writer_init (SandboxArchiveWriter *writer, int fd)
+_sandbox_archive_writer_init (SandboxArchiveWriter *writer, int fd, guint n_layers)
 {
   *writer = (SandboxArchiveWriter){ .fd = fd,
+                                    .n_layers = n_layers,
+                                    .layer = 1,
                                     .sum = g_checksum_new (G_CHECKSUM_SHA256),
                                     .sums = g_string_new (NULL) };
 }
@@ -69,6 +81,7 @@ _sandbox_archive_writer_clear (SandboxArchiveWriter *writer)
   g_clear_pointer (&writer->sum, g_checksum_free);
   if (writer->sums != NULL)
     g_string_free (g_steal_pointer (&writer->sums), TRUE);
+  g_clear_pointer (&writer->name, g_free);
 }
 
 static gboolean
@@ -94,12 +107,14 @@ gboolean
 _sandbox_archive_begin (SandboxArchiveWriter *writer, guint64 bytes, GError **error)
 {
   g_autoptr (GByteArray) header = g_byte_array_new ();
-  const char *name = members[writer->next].name;
-  SandboxTarEntry entry = { .type = SANDBOX_TAR_FILE, .name = (char *)name, .mode = 0600 };
+  SandboxTarEntry entry = { .type = SANDBOX_TAR_FILE, .mode = 0600 };
 
+  g_free (writer->name);
+  writer->name = entry.name = _sandbox_member_name (writer->next, writer->layer);
   if (bytes > members[writer->next].max)
     return sandbox_fail (error, SANDBOX_ERROR_FAILED,
-                         "writing the export: its %s is larger than an export may have it", name);
+                         "writing the export: its %s is larger than an export may have it",
+                         writer->name);
   entry.size_bytes = bytes;
   sandbox_tar_append_header (header, &entry);
   writer->left = bytes;
@@ -113,10 +128,23 @@ _sandbox_archive_write (SandboxArchiveWriter *writer, const void *data, gsize le
 {
   if (length > writer->left)
     return sandbox_fail (error, SANDBOX_ERROR_FAILED, "writing the export: its %s grew meanwhile",
-                         members[writer->next].name);
+                         writer->name);
   writer->left -= length;
   g_checksum_update (writer->sum, data, (gssize)length);
   return write_all (writer->fd, data, length, error);
+}
+
+/* After the disk. */
+static void
+go_on (SandboxArchiveWriter *writer)
+{
+  gboolean layer = writer->next == SANDBOX_MEMBER_LAYER;
+
+  if (writer->next == SANDBOX_MEMBER_DISK && writer->n_layers == 0)
+    writer->next = SANDBOX_MEMBER_SUMS;
+  else if (!layer || writer->layer == writer->n_layers)
+    writer->next++;
+  writer->layer += layer;
 }
 
 gboolean
@@ -124,15 +152,15 @@ _sandbox_archive_end (SandboxArchiveWriter *writer, GError **error)
 {
   static const guint8 zeros[SANDBOX_TAR_BLOCK];
   off_t at = lseek (writer->fd, 0, SEEK_CUR);
-  const char *name = members[writer->next].name;
 
   if (writer->left > 0)
     return sandbox_fail (error, SANDBOX_ERROR_FAILED, "writing the export: its %s ended early",
-                         name);
+                         writer->name);
   if (at < 0)
     return sandbox_fail_errno (error, errno, "writing the export");
-  g_string_append_printf (writer->sums, "%s  %s\n", g_checksum_get_string (writer->sum), name);
-  writer->next++;
+  g_string_append_printf (writer->sums, "%s  %s\n", g_checksum_get_string (writer->sum),
+                          writer->name);
+  go_on (writer);
   return at % SANDBOX_TAR_BLOCK == 0
          || write_all (writer->fd, zeros, SANDBOX_TAR_BLOCK - (gsize)(at % SANDBOX_TAR_BLOCK),
                        error);

@@ -295,6 +295,45 @@ _sandbox_virt_volume_flatten (SandboxVirt *virt, const char *source_name, const 
   return copy || _sandbox_virt_fail (error, "Cannot make one layer of volume %s", source_name);
 }
 
+/* Until there are @length bytes. */
+static gboolean
+receive_exactly (virStreamPtr stream, const char *name, char *data, gsize length, GError **error)
+{
+  while (length > 0)
+    {
+      int got = virStreamRecv (stream, data, MIN (length, CHUNK_BYTES));
+
+      if (got < 0)
+        return _sandbox_virt_fail (error, "Cannot read volume %s", name);
+      if (got == 0)
+        return sandbox_fail (error, SANDBOX_ERROR_FAILED,
+                             "Cannot read volume %s: it ends before it should", name);
+      data += got;
+      length -= (gsize)got;
+    }
+  return TRUE;
+}
+
+gboolean
+_sandbox_virt_volume_read (SandboxVirt *virt, const char *name, guint64 offset, void *data,
+                           gsize length, GError **error)
+{
+  g_autoptr (virConnect) conn = _sandbox_virt_connection (virt, error);
+  g_autoptr (virStorageVol) volume = conn ? need_volume (conn, name, "read", error) : NULL;
+  g_autoptr (virStream) stream = volume ? virStreamNew (conn, 0) : NULL;
+
+  if (!volume)
+    return FALSE;
+  if (!stream || virStorageVolDownload (volume, stream, offset, length, 0) < 0)
+    return _sandbox_virt_fail (error, "Cannot read volume %s", name);
+  if (!receive_exactly (stream, name, data, length, error))
+    {
+      virStreamAbort (stream);
+      return FALSE;
+    }
+  return virStreamFinish (stream) == 0 || _sandbox_virt_fail (error, "Cannot read volume %s", name);
+}
+
 /* *ret_done: that was the end. */
 static gboolean
 receive_piece (virStreamPtr stream, const char *name, GByteArray *buffer, SandboxVirtSinkFunc func,

@@ -234,6 +234,9 @@ gboolean _sandbox_virt_volume_download (SandboxVirt *virt, const char *name, gsi
  * it stands on have: one layer that stands on nothing. Cannot be interrupted. */
 gboolean _sandbox_virt_volume_flatten (SandboxVirt *virt, const char *source_name, const char *xml,
                                        GError **error);
+/* All @length bytes of the file at @offset. */
+gboolean _sandbox_virt_volume_read (SandboxVirt *virt, const char *name, guint64 offset, void *data,
+                                    gsize length, GError **error);
 /* All bytes of @name to @func, in order, until it fails. */
 typedef gboolean (*SandboxVirtSinkFunc) (const void *data, gsize length, gpointer user_data,
                                          GError **error);

@@ -4,6 +4,8 @@
 #include "facade/export.h"
 #include "facade-driver.h"
 
+#include "base/qcow2.h"
+
 #include "../unit/disk-image.h"
 
 #define FULL                                                                                       \
@@ -13,14 +15,40 @@
   "setup=/tmp/x.sh\nfiles=~/.ssh/id_ed25519:~/k\nenv=A=b\n[policy]\nforbid=docker*\n"              \
   "[share:all]\nsource=~/src\ntarget=~/src\nmode=rw\n"
 
+/* Two branches on the first; what the machine wrote to is on the second of them. */
+#define ENTRY(name, layer, automatic)                                                              \
+  "[" name "]\nlayer=" layer "\ncreated=1795341600000000\nautomatic=" automatic                    \
+  "\nrunning=true\nnote=of " name "\n"
+#define LIST                                                                                       \
+  ENTRY ("one", "0", "false") "\n" ENTRY ("two", "2", "false") "\n" ENTRY ("auto-x", "1", "true")
+
 static guint disk_gib = 1;
+/* Names of what the layers of the next file stand on; NULL: it has none. */
+static const char *const *layers;
+static const char *list = LIST;
+
+static void
+write_layers (SandboxArchiveWriter *writer)
+{
+  g_assert_true (_sandbox_archive_put (writer, list, strlen (list), NULL));
+  for (const char *const *below = layers; *below != NULL; below++)
+    {
+      g_auto (Image) image;
+
+      make_image (&image);
+      g_assert_true (sandbox_qcow2_stand_on (image.data, *below, NULL));
+      g_assert_true (_sandbox_archive_put (writer, image.data, image.length, NULL));
+    }
+}
 
 static char *
 write_file (const char *name, const char *profile, gboolean spoil)
 {
   char *path = g_build_filename (g_get_home_dir (), "file.vms", NULL);
+  guint n_layers = layers != NULL ? g_strv_length ((char **)layers) : 0;
   g_autofree char *note = g_strdup_printf (
-      "format=1\nname=%s\nimage=debian-13-x\ncreated=2026-11-21T20:00:00Z\nversion=0.1.0\n", name);
+      "format=%d\nname=%s\nimage=debian-13-x\ncreated=2026-11-21T20:00:00Z\nversion=0.1.0\n",
+      n_layers > 0 ? 2 : 1, name);
   int fd = g_open (path, O_RDWR | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
   g_auto (SandboxArchiveWriter) writer;
   g_auto (Image) image;
@@ -32,13 +60,15 @@ write_file (const char *name, const char *profile, gboolean spoil)
   put32 (&image, 36, disk_gib * 2);
   if (spoil)
     put64 (&image, 8, 4096);
-  _sandbox_archive_writer_init (&writer, fd);
+  _sandbox_archive_writer_init (&writer, fd, n_layers);
   g_assert_true (_sandbox_archive_put (&writer, note, strlen (note), NULL));
   g_assert_true (_sandbox_archive_put (&writer, profile, strlen (profile), NULL));
   g_assert_true (_sandbox_archive_put (&writer, "quiet", 5, NULL));
   g_assert_true (_sandbox_archive_put (&writer, kernel, sizeof kernel, NULL));
   g_assert_true (_sandbox_archive_put (&writer, "initrd", 6, NULL));
   g_assert_true (_sandbox_archive_put (&writer, image.data, image.length, NULL));
+  if (n_layers > 0)
+    write_layers (&writer);
   g_assert_true (_sandbox_archive_finish (&writer, NULL));
   close (fd);
   return path;
@@ -226,11 +256,161 @@ test_disk_limit (void)
   g_unlink (file);
 }
 
-static void
-test_faults (void)
-{
-  g_autofree char *path = write_file ("old", FULL, FALSE);
+static const char *const tree[] = { "disk.qcow2", "disk.qcow2", "layer-2.qcow2", NULL };
 
+/* "one<of one! two<one:of two <two": "!": automatic; the last is the present state. */
+static void
+assert_tree (SandboxMachine *machine, const char *want)
+{
+  g_autoptr (GError) error = NULL;
+  g_autoptr (GPtrArray) snapshots = sandbox_machine_snapshot_list (machine, NULL, &error);
+  g_autoptr (GString) text = g_string_new (NULL);
+
+  g_assert_no_error (error);
+  for (guint i = 0; i < snapshots->len; i++)
+    {
+      const SandboxSnapshot *snapshot = snapshots->pdata[i];
+
+      g_string_append_printf (text, "%s%s<%s:%s%s", i > 0 ? " " : "", snapshot->name,
+                              snapshot->parent, snapshot->note, snapshot->automatic ? "!" : "");
+      g_assert_true (*snapshot->name == '\0'
+                     || snapshot->created_usec == G_GINT64_CONSTANT (1795341600000000));
+    }
+  g_assert_cmpstr (text->str, ==, want);
+}
+
+static guint
+count_layers (SandboxMachine *machine)
+{
+  g_autoptr (GPtrArray) volumes =
+      _sandbox_virt_list_volumes (machine->host->virt, machine->object, FALSE, NULL);
+
+  return volumes->len;
+}
+
+/* Its snapshots are there, and can be gone back to. */
+static void
+test_layers (void)
+{
+  static const char want[] = "one<:of one two<one:of two <two: auto-x<one:of auto-x!";
+  static const char back[] = "one<:of one two<one:of two auto-x<one:of auto-x! <auto-x:";
+  g_autoptr (SandboxHost) host = driver_test_open (TEST_URI, NULL);
+  g_autofree char *path = NULL, *report = NULL;
+  g_autoptr (GError) error = NULL;
+  g_autoptr (SandboxMachine) machine = NULL;
+  SandboxRevertOptions options = SANDBOX_REVERT_OPTIONS_INIT;
+
+  layers = tree;
+  path = write_file ("old", "[profile]\ninherits=base\n[machine]\ndisk=8GiB\n", FALSE);
+  layers = NULL;
+  machine = import (host, path, "new", &report, &error);
+  g_assert_no_error (error);
+  g_assert_nonnull (strstr (report, "with 3 snapshots\n"));
+  g_assert_cmpuint (count_layers (machine), ==, 4);
+  assert_tree (machine, want);
+  options.snapshot = "auto-x";
+  options.discard = TRUE;
+  g_assert_true (sandbox_machine_revert (machine, &options, NULL, NULL, NULL, NULL, &error));
+  g_assert_no_error (error);
+  assert_tree (machine, back);
+  driver_test_start (machine);
+  driver_test_destroy (machine, TRUE);
+  g_assert_cmpuint (count_layers (machine), ==, 0);
+  driver_test_assert_nothing (machine);
+}
+
+/* What libvirt is told that the disk stands on. */
+static void
+assert_chain (SandboxMachine *machine, const char *const *volumes)
+{
+  g_autofree char *xml =
+      _sandbox_virt_domain_xml (machine->host->virt, machine->object, FALSE, NULL);
+  const char *at = xml;
+
+  for (; *volumes != NULL; volumes++)
+    {
+      g_autofree char *name = g_strconcat (machine->object, *volumes, "'", NULL);
+
+      at = strstr (at, name);
+      g_assert_nonnull (at);
+    }
+}
+
+/* A layer of an earlier machine of that name is there, for a copy of it: it keeps its number. */
+static void
+test_layers_beside (void)
+{
+  static const char *const chain[] = { ".4.qcow2", ".3.qcow2", ".1.qcow2", NULL };
+  static const char want[] = "one<:of one two<one:of two <two: auto-x<one:of auto-x!";
+  SandboxSnapshotOptions options = SANDBOX_SNAPSHOT_OPTIONS_INIT;
+  g_autoptr (SandboxHost) host = driver_test_open (TEST_URI, NULL);
+  g_autoptr (GError) error = NULL;
+  g_autoptr (SandboxMachine) old = sandbox_host_create (host, "new", "work", NULL, NULL, &error);
+  g_autoptr (SandboxMachine) copy = NULL, machine = NULL;
+  g_autofree char *made = NULL, *path = NULL;
+
+  g_assert_no_error (error);
+  driver_test_start (old);
+  g_assert_true (sandbox_machine_stop (old, TRUE, 0, NULL, NULL, NULL, &error));
+  options.name = "first";
+  made = sandbox_machine_snapshot_create (old, &options, NULL, NULL, NULL, &error);
+  g_assert_no_error (error);
+  copy = sandbox_machine_clone (old, "copy", NULL, NULL, NULL, &error);
+  g_assert_no_error (error);
+  driver_test_destroy (old, TRUE);
+  g_assert_cmpuint (count_layers (old), ==, 1);
+  layers = tree;
+  path = write_file ("old", "[profile]\ninherits=base\n", FALSE);
+  layers = NULL;
+  machine = import (host, path, "new", NULL, &error);
+  g_assert_no_error (error);
+  assert_tree (machine, want);
+  assert_chain (machine, chain);
+  driver_test_destroy (machine, TRUE);
+  g_assert_cmpuint (count_layers (old), ==, 1);
+  driver_test_destroy (copy, TRUE);
+  g_assert_cmpuint (count_layers (old), ==, 0);
+}
+
+/* Whatever is wrong with them, before anything is made. */
+static void
+test_layers_refused (void)
+{
+  static const char *const bad[][3] = {
+    { "/etc/passwd", LIST, "its backing file is \"/etc/passwd\"" },
+    { "layer-1.qcow2", LIST, "its backing file is \"layer-1.qcow2\"" },
+    { "disk.qcow2", LIST, "names a layer that is not in the file" },
+    { "disk.qcow2", "", NULL },
+    { "disk.qcow2", "x", "list of snapshots is none" },
+    { "disk.qcow2", ENTRY ("a", "0", "false") "\n" ENTRY ("b", "0", "false"), "twice" },
+  };
+  g_autoptr (SandboxHost) host = driver_test_open (TEST_URI, NULL);
+
+  for (gsize i = 0; i < G_N_ELEMENTS (bad); i++)
+    {
+      const char *const one[] = { bad[i][0], NULL };
+      g_autoptr (SandboxMachine) machine = NULL;
+      g_autofree char *path = NULL;
+
+      layers = one;
+      list = bad[i][1];
+      path = write_file ("old", "[profile]\ninherits=base\n", FALSE);
+      layers = NULL;
+      list = LIST;
+      if (bad[i][2] != NULL)
+        {
+          assert_refused (host, path, "new", bad[i][2]);
+          continue;
+        }
+      machine = import (host, path, "new", NULL, NULL);
+      g_assert_nonnull (machine);
+      driver_test_destroy (machine, TRUE);
+    }
+}
+
+static void
+try_faults (const char *path, guint n_layers)
+{
   for (const char *const *step = sandbox_machine_step_ids ("import"); *step != NULL; step++)
     for (guint after = 0; after < 2; after++)
       {
@@ -238,7 +418,7 @@ test_faults (void)
         g_autofree char *fault =
             g_strdup_printf ("import:%s:%s:fail", *step, after ? "after" : "before");
         g_autoptr (SandboxMachine) machine = NULL, none = NULL;
-        g_autoptr (GPtrArray) list = NULL;
+        g_autoptr (GPtrArray) machines = NULL;
         g_autoptr (GError) error = NULL;
 
         g_setenv ("SANDBOX_FAULT", fault, TRUE);
@@ -252,14 +432,27 @@ test_faults (void)
             driver_test_destroy (none, TRUE);
             continue;
           }
-        list = sandbox_host_list (host, SANDBOX_LIST_DEFAULT, NULL, NULL);
-        g_assert_cmpuint (list->len, ==, 0);
+        machines = sandbox_host_list (host, SANDBOX_LIST_DEFAULT, NULL, NULL);
+        g_assert_cmpuint (machines->len, ==, 0);
         g_clear_error (&error);
         machine = import (host, path, "new", NULL, &error);
         g_assert_no_error (error);
+        g_assert_cmpuint (count_layers (machine), ==, n_layers);
         driver_test_destroy (machine, TRUE);
         driver_test_assert_nothing (machine);
       }
+}
+
+static void
+test_faults (void)
+{
+  g_autofree char *flat = write_file ("old", FULL, FALSE), *layered = NULL;
+
+  try_faults (flat, 1);
+  layers = tree;
+  layered = write_file ("old", FULL, FALSE);
+  layers = NULL;
+  try_faults (layered, 4);
 }
 
 static void
@@ -300,6 +493,9 @@ main (int argc, char **argv)
   g_test_add_func ("/export/not-wider", test_not_wider);
   g_test_add_func ("/export/refuses", test_refuses);
   g_test_add_func ("/export/disk-limit", test_disk_limit);
+  g_test_add_func ("/export/layers", test_layers);
+  g_test_add_func ("/export/layers-beside", test_layers_beside);
+  g_test_add_func ("/export/layers-refused", test_layers_refused);
   g_test_add_func ("/export/faults", test_faults);
   g_test_add_func ("/export/export-refuses", test_export_refuses);
   result = g_test_run ();

@@ -6,6 +6,8 @@
 . "$(dirname "$0")/lib.sh"
 # shellcheck source=tests/vm/identity-lib.sh
 . "$(dirname "$0")/identity-lib.sh"
+# shellcheck source=tests/vm/export-lib.sh
+. "$(dirname "$0")/export-lib.sh"
 
 need_image
 vms destroy --yes --if-exists exp imp >/dev/null 2>&1
@@ -62,54 +64,6 @@ exports_while_it_is_off() {
 	lacks "$(volumes)" '\.export$'
 }
 
-# spoil KIND: a file like the exported one, spoilt
-spoil() {
-	python3 - "$1" "$FILE" "$T/bad.vms" <<'PYTHON'
-import hashlib, struct, sys, tarfile, io
-kind, source, target = sys.argv[1:]
-disk = bytearray(1 << 19)
-def put(at, form, value): struct.pack_into(form, disk, at, value)
-C = 1 << 16
-disk[0:4] = b"QFI\xfb"; put(4, ">I", 3); put(20, ">I", 16); put(24, ">Q", 1 << 30); put(36, ">I", 2); put(40, ">Q", 3 * C)
-put(48, ">Q", C); put(56, ">I", 1); put(96, ">I", 4); put(100, ">I", 104); put(C, ">Q", 2 * C); put(3 * C, ">Q", 4 * C | 1 << 63)
-for i in range(5): put(2 * C + 2 * i, ">H", 1)
-disk = disk[:5 * C]
-if kind == "backing":
-    put(8, ">Q", 256); put(16, ">I", 13); disk[256:269] = b"/etc/hostname"
-if kind == "data-file":
-    put(72, ">Q", 4); put(104, ">I", 0x44415441); put(108, ">I", 13); disk[112:125] = b"/etc/hostname"
-if kind == "huge":
-    put(24, ">Q", 1 << 60)
-if kind == "vmdk":
-    disk[0:512] = b"# Disk DescriptorFile\nversion=1\nRW 1 FLAT \"/etc/hostname\" 0\n".ljust(512, b"\0")
-kernel = bytearray(4096); kernel[0x1f1] = 3; kernel[0x1fe:0x200] = b"\x55\xaa"; kernel[0x202:0x208] = b"HdrS\x0f\x02"
-if kind == "multiboot":
-    kernel[0:0x300] = struct.pack("<III", 0x1badb002, 0x10000, -(0x1badb002 + 0x10000) & 0xffffffff).ljust(0x300, b"\0")
-if kind == "setup":
-    kernel[0x1f1] = 255
-profile = open("/dev/null", "rb").read() + b"[profile]\ninherits=base\n"
-if kind == "profile":
-    profile += b"[machine]\nqemu=-drive file=/etc/hostname\n"
-members = [("vms-export", b"format=1\nname=bad\nimage=x\ncreated=y\nversion=z\n"), ("profile", profile), ("cmdline", b"quiet"),
-           ("kernel", bytes(kernel)), ("initrd", b"i"), ("disk.qcow2", bytes(disk))]
-if kind == "link":
-    members[5] = ("disk.qcow2", None)
-sums = "".join("%s  %s\n" % (hashlib.sha256(data or b"").hexdigest(), name) for name, data in members)
-def header(name, size, type):
-    block = bytearray(512)
-    block[:len(name)] = name.encode(); block[100:108] = b"0000600\0"; block[108:116] = block[116:124] = b"0000000\0"
-    block[124:136] = b"%011o\0" % size; block[136:148] = b"00000000000\0"; block[156:157] = type; block[257:265] = b"ustar\x0000"
-    if type == b"2": block[157:170] = b"/etc/hostname"
-    block[148:156] = b"        "; block[148:156] = b"%06o\0 " % sum(block)
-    return bytes(block)
-out = b""
-for name, data in members + [("SHA256SUMS", sums.encode())]:
-    out += header(name, len(data or b""), b"0" if data is not None else b"2") + (data or b"") + b"\0" * (-len(data or b"") % 512)
-open(target, "wb").write(out + b"\0" * 1024)
-PYTHON
-	chmod 644 "$T/bad.vms"
-}
-
 # Refused with its own reason, in little time and memory; no other file opened than libraries, our own and this one; nothing made.
 hostile_files() {
 	local before kind out opened pattern limit="ulimit -v 1500000"
@@ -117,7 +71,7 @@ hostile_files() {
 	! grep -q __asan_init "$VMS_TESTS_PREFIX"/lib*/libsandbox-1.so.0 || limit="export ASAN_OPTIONS=detect_leaks=0"
 	before=$(volumes)
 	while read -r kind pattern; do
-		spoil "$kind"
+		write_small "$kind" "$T/bad.vms"
 		out=$(status 2 as_user timeout 20 bash -c "$limit; exec strace -f -qq -e trace=open,openat,openat2,execve -o ~/trace vms import '$T/bad.vms'" 2>&1)
 		contains "$out" "$pattern"
 		opened=$(grep -oE '"[^"]*"' "$TEST_HOME/trace" | tr -d '"' | sort -u)
@@ -132,10 +86,46 @@ hostile_files() {
 		link "disk.qcow2" is something else
 		multiboot "kernel" is no kernel of Linux
 		setup "kernel" ends within
+		layer-passwd "layer-1.qcow2": .*backing file is "/etc/passwd"
+		layer-absolute "layer-1.qcow2": .*backing file is "/etc/hostname"
+		layer-9 "layer-1.qcow2": .*backing file is "layer-9.qcow2"
+		layer-itself "layer-1.qcow2": .*backing file is "layer-1.qcow2"
+		layer-later "layer-1.qcow2": .*backing file is "layer-2.qcow2"
+		layer-data-file "layer-1.qcow2": .*it has a data file
+		layer-nothing "layer-1.qcow2": .*stands on nothing
+		layer-more "layer-1.qcow2": .*says more than
+		layer-smaller "layer-2.qcow2" is a smaller disk
+		layer-huge "layer-2.qcow2": .*no more than
+		layer-names list of snapshots names a layer that is not in the file
+		layer-twice list of snapshots names a layer twice
+		layer-list list of snapshots is none
+		layer-useless number 1 is of no use
+		layer-none "layer-1.qcow2" is something else
+		layer-old "SHA256SUMS" is something else
 	EOL
 	rm -f "$TEST_HOME/trace" "$T/bad.vms"
 	eq "$(volumes)" "$before" "volumes"
 	lacks "$(vms list)" bad
+}
+
+# Small layers, which nobody can start: what the pool has of them, and that all of it goes again.
+layered_file() {
+	local pool=/var/lib/libvirt/images/vms name
+	name=$(object imp)
+	write_small layer-good "$T/good.vms"
+	contains "$(vms import "$T/good.vms" --name imp 2>&1)" 'with 1 snapshot$'
+	eq "$(volumes | grep -c "^$name")" 3 "layers"
+	contains "$(vms snapshot list imp)" 'first .*a note'
+	eq "$(snapshots imp)" "first<:a note:2026-11-22T10:00:00Z:False:True now<first"
+	contains "$(qemu-img info -U "$pool/$name.1.qcow2")" "backing file: $pool/$name.qcow2"
+	contains "$(qemu-img info -U "$pool/$name.2.qcow2")" "backing file: $pool/$name.1.qcow2"
+	contains "$(qemu-img info -U "$pool/$name.2.qcow2")" "backing file format: qcow2"
+	qemu-img check -q "$pool/$name.2.qcow2"
+	eq "$(root_virsh vol-dumpxml --pool vms "$name.2.qcow2" | grep -c "<path>$pool/$name.1.qcow2</path>")" 1
+	vms destroy --yes imp
+	nothing_remains imp
+	vms image remove imported
+	rm "$T/good.vms"
 }
 
 imports() {
@@ -225,6 +215,7 @@ else
 	vms stop --force --timeout 20s exp >/dev/null 2>&1
 fi
 t "hostile files: refused, nothing else opened, nothing made" hostile_files
+t "a small file with layers: they stand on one another here, and go again" layered_file
 t "killed at steps of export and import" killed_anywhere
 if command -v sshfs >/dev/null; then
 	t "killed, and interrupted, where no file is without a name" killed_beside_its_target

@@ -3,6 +3,8 @@
 // else is, wherever it is cut, changed or added to.
 #include "guest/archive.h"
 
+#include "base/qcow2.h"
+
 #include "../disk-image.h"
 
 #include <fcntl.h>
@@ -13,7 +15,10 @@
 #include <unistd.h>
 
 #define LIMIT (4 * GIB)
-#define NOTE  "format=1\nname=work\nimage=debian-13\ncreated=2026-11-21T20:00:00Z\nversion=0.1.0\n"
+#define REST  "name=work\nimage=debian-13\ncreated=2026-11-21T20:00:00Z\nversion=0.1.0\n"
+#define NOTE  "format=1\n" REST
+#define NOTE2 "format=2\n" REST
+#define LIST  "[one]\nlayer=0\n"
 
 static char *dir;
 
@@ -36,6 +41,25 @@ put_file (const char *data, gsize length)
 
 static guint8 kernel[KERNEL_LENGTH];
 
+/* Each layer on the one before it, but for the third, which stands on the first. */
+static void
+write_layers (SandboxArchiveWriter *writer, guint n)
+{
+  g_autoptr (GError) error = NULL;
+
+  g_assert_true (_sandbox_archive_put (writer, LIST, strlen (LIST), &error));
+  for (guint i = 1; i <= n; i++)
+    {
+      g_autofree char *below = _sandbox_archive_layer_name (i == 3 ? 1 : i - 1);
+      g_auto (Image) image;
+
+      make_image (&image);
+      g_assert_true (sandbox_qcow2_stand_on (image.data, below, &error));
+      g_assert_true (_sandbox_archive_put (writer, image.data, image.length, &error));
+      g_assert_no_error (error);
+    }
+}
+
 static void
 write_members (SandboxArchiveWriter *writer, const char *note)
 {
@@ -49,22 +73,30 @@ write_members (SandboxArchiveWriter *writer, const char *note)
   g_assert_true (_sandbox_archive_put (writer, kernel, sizeof kernel, &error));
   g_assert_true (_sandbox_archive_put (writer, "initrd", 6, &error));
   g_assert_true (_sandbox_archive_put (writer, image.data, image.length, &error));
+  if (writer->n_layers > 0)
+    write_layers (writer, writer->n_layers);
   g_assert_true (_sandbox_archive_finish (writer, &error));
   g_assert_no_error (error);
 }
 
 static void
-make_archive (const char *note, char **ret_data, gsize *ret_length)
+make_layered (const char *note, guint n_layers, char **ret_data, gsize *ret_length)
 {
   g_autofree char *path = path_of ("made");
   int fd = g_open (path, O_RDWR | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
   g_auto (SandboxArchiveWriter) writer;
 
   g_assert_cmpint (fd, >=, 0);
-  _sandbox_archive_writer_init (&writer, fd);
+  _sandbox_archive_writer_init (&writer, fd, n_layers);
   write_members (&writer, note);
   close (fd);
   g_assert_true (g_file_get_contents (path, ret_data, ret_length, NULL));
+}
+
+static void
+make_archive (const char *note, char **ret_data, gsize *ret_length)
+{
+  make_layered (note, 0, ret_data, ret_length);
 }
 
 static gboolean
@@ -177,7 +209,7 @@ test_notes (void)
 {
   static const char *const notes[][2] = {
     { "", "\"vms-export\" is something else" },
-    { "format=2\n", "newer version" },
+    { "format=3\n", "newer version" },
     { "format=01\n", "newer version" },
     { NOTE "more=1\n", "something else" },
     { "format=1\nname=../x\nimage=i\ncreated=c\nversion=v\n", "something else" },
@@ -326,6 +358,169 @@ test_kernel (void)
     }
 }
 
+/* --- with layers */
+
+static const SandboxArchiveLayer *
+get_layer (const SandboxArchive *archive, guint number)
+{
+  return &g_array_index (archive->layers, SandboxArchiveLayer, number - 1);
+}
+
+static void
+test_layers (void)
+{
+  static const guint below[] = { 0, 1, 1, 3 };
+
+  for (guint n = 1; n <= 4; n++)
+    {
+      g_autofree char *data = NULL;
+      gsize length = 0;
+      g_auto (SandboxArchive) archive = { .profile = NULL };
+      g_autoptr (GError) error = NULL;
+
+      make_layered (NOTE2, n, &data, &length);
+      g_assert_true (read_archive (data, length, &archive, &error));
+      g_assert_no_error (error);
+      g_assert_true (archive.note.layered);
+      g_assert_cmpstr (archive.snapshots, ==, LIST);
+      g_assert_cmpuint (archive.layers->len, ==, n);
+      for (guint i = 1; i <= n; i++)
+        {
+          const SandboxArchiveLayer *layer = get_layer (&archive, i);
+
+          g_assert_cmpuint (layer->below, ==, below[i - 1]);
+          g_assert_cmpuint (layer->disk_bytes, ==, GIB);
+          g_assert_cmpuint (layer->bytes, ==, FILE_BYTES);
+          g_assert_cmpmem (data + layer->offset, 4, "QFI\xfb", 4);
+        }
+    }
+}
+
+/* What comes after the disk, and what does not. */
+static void
+test_layers_order (void)
+{
+  static const struct
+  {
+    const char *note;
+    guint n_layers;
+    const char *message;
+  } cases[] = {
+    { NOTE, 2, "\"SHA256SUMS\" is something else" },
+    { NOTE2, 0, "\"snapshots\" is something else" },
+    { NOTE2, SANDBOX_ARCHIVE_LAYERS_MAX + 1, "more than 512 layers" },
+  };
+
+  for (gsize i = 0; i < G_N_ELEMENTS (cases); i++)
+    {
+      g_autofree char *data = NULL;
+      gsize length = 0;
+
+      make_layered (cases[i].note, cases[i].n_layers, &data, &length);
+      assert_refused (data, length, cases[i].message);
+    }
+}
+
+/* The name in a header of tar at @at, with the sum of that. */
+static void
+rename_member (char *data, gsize at, const char *name)
+{
+  guint sum = 0;
+
+  memset (data + at, 0, 100);
+  memcpy (data + at, name, strlen (name));
+  memset (data + at + 148, ' ', 8);
+  for (gsize i = 0; i < 512; i++)
+    sum += (guint8)data[at + i];
+  g_snprintf (data + at + 148, 8, "%06o", sum);
+  data[at + 155] = ' ';
+}
+
+static void
+test_layers_names (void)
+{
+  static const char *const names[] = { "layer-2.qcow2", "layer-0.qcow2",  "layer-01.qcow2",
+                                       "disk.qcow2",    "../../etc/cron", "SHA256SUMS",
+                                       "layer-1",       "snapshots" };
+  g_autofree char *data = NULL;
+  gsize length = 0, at;
+  g_auto (SandboxArchive) archive = { .profile = NULL };
+
+  make_layered (NOTE2, 1, &data, &length);
+  g_assert_true (read_archive (data, length, &archive, NULL));
+  at = get_layer (&archive, 1)->offset - 512;
+  for (gsize i = 0; i < G_N_ELEMENTS (names); i++)
+    {
+      rename_member (data, at, names[i]);
+      assert_refused (data, length, "\"layer-1.qcow2\" is something else");
+    }
+  rename_member (data, at, "layer-1.qcow2");
+  _sandbox_archive_clear (&archive);
+  g_assert_true (read_archive (data, length, &archive, NULL));
+}
+
+/* In the second of three. */
+static void
+test_layers_disks (void)
+{
+  static const struct
+  {
+    gsize at;
+    guint64 value;
+    const char *message;
+  } cases[] = {
+    { 24, GIB / 2 + 512, "is a smaller disk than what it stands on" },
+    { 24, 8 * GIB, "no more than 4.0 GiB" },
+    { 72, 4, "data file" },
+    { 8, 0, "stands on nothing" },
+    { AT_L1, 1, "bits that mean nothing" },
+  };
+  g_autofree char *data = NULL;
+  gsize length = 0;
+  g_auto (SandboxArchive) archive = { .profile = NULL };
+  Image image;
+
+  make_layered (NOTE2, 3, &data, &length);
+  g_assert_true (read_archive (data, length, &archive, NULL));
+  image = (Image){ .data = (guint8 *)data + get_layer (&archive, 2)->offset };
+  for (gsize i = 0; i < G_N_ELEMENTS (cases); i++)
+    {
+      guint64 old;
+
+      memcpy (&old, image.data + cases[i].at, 8);
+      put64 (&image, cases[i].at, cases[i].value);
+      assert_refused (data, length, "its \"layer-2.qcow2\"");
+      assert_refused (data, length, cases[i].message);
+      memcpy (image.data + cases[i].at, &old, 8);
+    }
+  /* on the one that comes after it, or itself; the same length as its name */
+  for (const char *name = "23456789"; *name != '\0'; name++)
+    {
+      image.data[128 + 6] = (guint8)*name;
+      assert_refused (data, length, "not one of the layers before it");
+    }
+  image.data[128 + 6] = '1';
+  image.data[AT_DATA] ^= 1;
+  assert_refused (data, length, "checksum of its \"layer-2.qcow2\"");
+}
+
+static void
+test_layers_cut (void)
+{
+  g_autofree char *data = NULL;
+  gsize length = 0;
+
+  make_layered (NOTE2, 2, &data, &length);
+  for (gsize cut = 0; cut < length; cut += 512 * 31)
+    assert_refused (data, cut, "");
+  for (gsize bit = 0; bit < length * 8; bit += 40961)
+    {
+      data[bit / 8] ^= (char)(1u << (bit % 8));
+      assert_refused (data, length, "");
+      data[bit / 8] ^= (char)(1u << (bit % 8));
+    }
+}
+
 int
 main (int argc, char **argv)
 {
@@ -345,6 +540,11 @@ main (int argc, char **argv)
   g_test_add_func ("/archive/pinned-changes", test_pinned_changes);
   g_test_add_func ("/archive/no-files", test_no_files);
   g_test_add_func ("/archive/kernel", test_kernel);
+  g_test_add_func ("/archive/layers", test_layers);
+  g_test_add_func ("/archive/layers-order", test_layers_order);
+  g_test_add_func ("/archive/layers-names", test_layers_names);
+  g_test_add_func ("/archive/layers-disks", test_layers_disks);
+  g_test_add_func ("/archive/layers-cut", test_layers_cut);
   result = g_test_run ();
   made = path_of ("made");
   g_unlink (made);

@@ -2,6 +2,7 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
 # A machine with snapshots on two branches, out to a file and into machines of that file, of this user and of another: the tree of
 # snapshots is the same, each can be gone back to, and has what it had; the identity is another in each of them.
+# in turns
 # shellcheck source=tests/vm/lib.sh
 . "$(dirname "$0")/lib.sh"
 # shellcheck source=tests/vm/identity-lib.sh

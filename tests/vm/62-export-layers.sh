@@ -185,10 +185,13 @@ killed_anywhere() {
 
 # Told to end when all layers are there: none of them stays.
 interrupted() {
-	local before have=0
+	local before tries have=0
 	before=$(volumes)
 	SANDBOX_FAULT=import:layers:after:stop vms import "$OFF" --name imp >/dev/null 2>&1 &
-	until pgrep -u "$TEST_UID" -x vms -r T >/dev/null; do sleep 0.2; done
+	for ((tries = 0; tries < 1500; tries++)); do
+		! pgrep -u "$TEST_UID" -x vms -r T >/dev/null || break
+		sleep 0.2
+	done
 	eq "$(volumes | grep -cE "^$(object imp)\.([0-9]+\.)?qcow2$")" 5 "layers"
 	pkill -INT -u "$TEST_UID" -x vms
 	pkill -CONT -u "$TEST_UID" -x vms

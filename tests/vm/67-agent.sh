@@ -17,7 +17,10 @@ vms destroy --yes --if-exists helper plain >/dev/null 2>&1
 builds() {
 	as_user mkdir -p -m 0700 "$PROFILES"
 	printf '[profile]\ninherits=agent\n[network]\nhost=%s\n[provision]\ntimeout=4h\n' "$SERVICE" | as_user tee "$PROFILES/helper.profile" >/dev/null
-	as_user timeout 20000 vms -v image build helper 2>&1 | grep -vE 'Unpacking|Setting up|Preparing|Selecting|Get:' | tail -n 40
+	local have=0
+	as_user timeout 20000 vms -v image build helper >"$T/built" 2>&1 || have=$?
+	grep -vE 'Unpacking|Setting up|Preparing|Selecting|Get:' "$T/built" | tail -n 40
+	eq "$have" 0 "exit status"
 	vms image list
 }
 

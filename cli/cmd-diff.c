@@ -177,6 +177,7 @@ json_change (JsonBuilder *builder, const SandboxChange *change)
   vms_json_int (builder, "new_bytes", (gint64)change->new_bytes);
   vms_json_string (builder, "link", change->link != NULL ? change->link : "");
   vms_json_bool (builder, "runnable", change->runnable);
+  vms_json_bool (builder, "ignored", change->ignored);
   json_path (builder, "renamed_from", change->renamed_from);
   json_path (builder, "renamed_to", change->renamed_to);
   json_builder_end_object (builder);
@@ -199,6 +200,7 @@ show_json (const Show *show)
       vms_json_string (builder, "share", show->review->tags[i]);
       vms_json_int (builder, "git", sandbox_changes_get_git (changes));
       vms_json_bool (builder, "unsettled", sandbox_changes_get_unsettled (changes));
+      vms_json_int (builder, "ignored", vms_review_count_ignored (show->review, changes));
       json_builder_set_member_name (builder, "changes");
       json_builder_begin_array (builder);
       for (guint k = 0; k < chosen->len; k++)

@@ -28,6 +28,7 @@ vms_cmd_discard (VmsContext *context, const VmsArgs *args, GError **error)
   if (!vms_review_read (context, &review, progress, error)
       || !vms_review_check_paths (&review, error))
     return 1;
+  vms_review_remarks (context, &review);
   for (guint i = 0; i < review.sets->len; i++)
     {
       g_autoptr (GArray) chosen = vms_review_choose (&review, g_ptr_array_index (review.sets, i));

@@ -86,6 +86,7 @@ vms_review_open (VmsContext *context, const VmsArgs *args, VmsReview *review, GE
   g_ptr_array_add (paths, NULL);
   review->paths = (char **)g_ptr_array_free (g_steal_pointer (&paths), FALSE);
   review->tags = g_steal_pointer (&tags);
+  review->ignored = vms_args_has (args, "ignored");
   return TRUE;
 }
 
@@ -128,6 +129,16 @@ path_matches (const char *wanted, const char *path)
   return fnmatch (wanted, path, 0) == 0;
 }
 
+static gboolean
+is_named (const VmsReview *review, const SandboxChange *change)
+{
+  gboolean named = review->paths[0] == NULL;
+
+  for (char **word = review->paths; *word != NULL && !named; word++)
+    named = path_matches (*word, change->path);
+  return named;
+}
+
 GArray *
 vms_review_choose (const VmsReview *review, SandboxChanges *changes)
 {
@@ -135,15 +146,26 @@ vms_review_choose (const VmsReview *review, SandboxChanges *changes)
 
   for (guint i = 0; i < sandbox_changes_get_length (changes); i++)
     {
-      const char *path = sandbox_changes_get (changes, i)->path;
-      gboolean wanted = review->paths[0] == NULL;
+      const SandboxChange *change = sandbox_changes_get (changes, i);
 
-      for (char **word = review->paths; *word != NULL && !wanted; word++)
-        wanted = path_matches (*word, path);
-      if (wanted)
+      if (is_named (review, change) && (review->ignored || !change->ignored))
         g_array_append_val (chosen, i);
     }
   return chosen;
+}
+
+guint
+vms_review_count_ignored (const VmsReview *review, SandboxChanges *changes)
+{
+  guint n = 0;
+
+  for (guint i = 0; i < sandbox_changes_get_length (changes) && !review->ignored; i++)
+    {
+      const SandboxChange *change = sandbox_changes_get (changes, i);
+
+      n += change->ignored && is_named (review, change);
+    }
+  return n;
 }
 
 gboolean
@@ -209,7 +231,12 @@ vms_review_remarks (VmsContext *context, const VmsReview *review)
                                                      "tutorial says how to get at them",
                                                      review->tags[i])
                                   : g_strdup_printf ("`vms pull %s` brings commits", name);
+      guint ignored = vms_review_count_ignored (review, changes);
 
+      if (ignored > 0)
+        vms_say ("%s: %u %s that git on this host ignores %s left out; --ignored takes %s in", name,
+                 ignored, ignored == 1 ? "change" : "changes", ignored == 1 ? "is" : "are",
+                 ignored == 1 ? "it" : "them");
       if (sandbox_changes_get_git (changes) > 0)
         vms_say ("%s: %u entries in directories of git's are left out: they are never applied, as "
                  "git on this host would run what they say; %s",

@@ -10,6 +10,7 @@
  * @sets: of SandboxChanges, one for each share
  * @tags: of their shares
  * @paths: paths, directories or globs relative to the share; (array zero-terminated=1), empty: all
+ * @ignored: what git on this host ignores is meant, too
  */
 typedef struct
 {
@@ -18,6 +19,7 @@ typedef struct
   const char *name, *saved; /* of @args; saved: (nullable) */
   GPtrArray *sets;
   char **tags, **paths;
+  gboolean ignored;
 } VmsReview;
 void vms_review_clear (VmsReview *review);
 G_DEFINE_AUTO_CLEANUP_CLEAR_FUNC (VmsReview, vms_review_clear)
@@ -33,7 +35,10 @@ GArray *vms_review_choose (const VmsReview *review, SandboxChanges *changes);
 gboolean vms_review_check_paths (const VmsReview *review, GError **error);
 /* "added, conflict: it changed on this host, too" (transfer full) */
 char *vms_review_note (const SandboxChange *change);
-/* What the directories of git hold, and what changed meanwhile, as remarks on stderr. */
+/* How many of the changes in @changes that the paths name are left out, as git ignores them. */
+guint vms_review_count_ignored (const VmsReview *review, SandboxChanges *changes);
+/* What the directories of git hold, what git ignores, and what changed meanwhile, as remarks on
+ * stderr. */
 void vms_review_remarks (VmsContext *context, const VmsReview *review);
 /* @chosen, indexes (of guint), were shown: whole, or a line about each. */
 gboolean vms_review_note_shown (SandboxChanges *changes, const GArray *chosen, gboolean whole,

@@ -27,6 +27,7 @@ const VmsOption vms_global_options[] = {
 #define YES_SUMMARY "do not ask"
 #define FORGO_SUMMARY "do not save changes in shares that were not applied"
 #define BOOT_SUMMARY "boot a fresh machine, whatever its profile says (start=)"
+#define IGNORED_SUMMARY "also what git on this host ignores"
 #define FROM_SUMMARY "what destroy, recreate, revert or run saved, instead of the machine"
 #define ENV_SUMMARY "set an environment variable, or pass on yours; may be repeated"
 
@@ -159,11 +160,13 @@ const VmsOption vms_revert_options[] = {
 const VmsOption vms_diff_options[] = {
   FLAG (0, "stat", "one line for each change, with what stands against it"),
   FLAG (0, "executable", "only what this host would run, or builds with"),
+  FLAG (0, "ignored", IGNORED_SUMMARY),
   VALUE (0, "from", "DIR", VMS_COMPLETE_DIR, FROM_SUMMARY),
   END
 };
 const VmsOption vms_apply_options[] = {
   FLAG (0, "include-executable", "also what this host runs without being asked"),
+  FLAG (0, "ignored", IGNORED_SUMMARY),
   FLAG (0, "force", "replace files that changed on this host, too: the paths must be named"),
   FLAG (0, "unseen", "also what `vms diff` has not shown as it is now"),
   FLAG ('n', "dry-run", "list what would be applied; change nothing"),
@@ -172,7 +175,8 @@ const VmsOption vms_apply_options[] = {
   VALUE (0, "from", "DIR", VMS_COMPLETE_DIR, FROM_SUMMARY),
   END
 };
-const VmsOption vms_discard_options[] = { FLAG ('y', "yes", YES_SUMMARY), END };
+const VmsOption vms_discard_options[] = { FLAG (0, "ignored", IGNORED_SUMMARY),
+                                          FLAG ('y', "yes", YES_SUMMARY), END };
 const VmsOption vms_ssh_config_options[] = {
   FLAG (0, "install",
          "add one Include line to ~/.ssh/config, so that plain `ssh NAME` works"),

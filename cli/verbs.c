@@ -188,14 +188,14 @@ const VmsVerb vms_verbs[] = {
     "has a state: ready; merged, when this host's file changed, too, and both changes fit together; "
     "conflict, when they do not, or when it is not known what the machine began with; refused, for what is never applied (devices, setuid files, links "
     "that leave the directory, names with control characters). What is in directories of git's "
-    "is left out. What only moved, and is still what this host has, is shown as a rename, without content. On a terminal contents are escaped; into a pipe or a file they go as they are, as a patch: `| less` shows that safely, `| head` does not.\n\n"
+    "is left out, and so is what git on this host ignores, which is counted; --ignored takes that in. What only moved, and is still what this host has, is shown as a rename, without content. On a terminal contents are escaped; into a pipe or a file they go as they are, as a patch: `| less` shows that safely, `| head` does not.\n\n"
     "Of a machine that does not run the disk is read, by a throwaway machine without shares and "
     "network: that takes as long as a boot.",
     vms_diff_options, vms_cmd_diff },
   { "apply", NULL, NULL, VMS_GROUP_USE, "NAME [SHARE] [PATH...]", 1, VMS_MANY,
     VMS_COMPLETE_MACHINE, 0,
     "bring what a machine changed into the shared directory",
-    "Everything that is ready or merged, or what PATH names. Each file is written whole or not at all, below "
+    "Everything that is ready or merged, or what PATH names, but for what git on this host ignores. Each file is written whole or not at all, below "
     "the shared directory, through no link. When it is killed, the next apply goes on.\n\n"
     "What this host runs without being asked is held back without --include-executable, and what "
     "is a conflict without --force. When `vms diff` (or --interactive) has shown anything of the changes, then what it has not shown, or what is "
@@ -210,7 +210,7 @@ const VmsVerb vms_verbs[] = {
     "The machine gets copies of this host's files, through its own file system, so that no process "
     "in it loses what it writes. Later edits of these files on this host are not seen by the "
     "machine until it is started again. Of one that is off they are dropped at its next start, and are no changes "
-    "from now on.\n\n"
+    "from now on. What git on this host ignores stays, unless --ignored is given.\n\n"
     "Asks before it does so; without a terminal --yes is needed.",
     vms_discard_options, vms_cmd_discard },
   { "forward", "list", NULL, VMS_GROUP_USE, "NAME", 1, 1, VMS_COMPLETE_MACHINE, VMS_VERB_JSON,

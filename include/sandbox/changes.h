@@ -83,6 +83,8 @@ const char *sandbox_change_state_to_string (SandboxChangeState state);
  * @renamed_from: (nullable): of an added one: this path is deleted, and what is there on this host
  * has the same content. @renamed_to: the same from the other side. Each is a change of its own all
  * the same, and applied by itself
+ * @ignored: a commit on this host would leave it out: its repository's .gitignore files as they are
+ * here (never the machine's), .git/info/exclude or the user's own list say so
  */
 typedef struct
 {
@@ -96,6 +98,7 @@ typedef struct
   char *link;
   gboolean runnable, applied, unseen;
   char *renamed_from, *renamed_to;
+  gboolean ignored;
 } SandboxChange;
 
 /* Tags of the machine's shares in mode "review", and of those that it has no more, and whose
@@ -156,8 +159,8 @@ gboolean sandbox_changes_keep_hunks (SandboxChanges *changes, guint index, const
 /**
  * SandboxApplyOptions:
  * @struct_size: set by SANDBOX_APPLY_OPTIONS_INIT
- * @chosen: (nullable): indexes of changes, @n_chosen of them; %NULL: all. A new directory that one
- * of them lies in goes with it
+ * @chosen: (nullable): indexes of changes, @n_chosen of them; %NULL: all that are not @ignored. A
+ * new directory that one of them lies in goes with it
  * @include_runs: also what this host runs without being asked
  * @replace_conflicts: also what changed on this host, too, or has no record: replaces it
  * @only_shown: nothing that is @unseen

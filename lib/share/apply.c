@@ -458,7 +458,8 @@ choose (Apply *apply)
       const SandboxChangeRow *row = _sandbox_changes_row (changes, index);
       g_autofree char *above = g_strdup (row->pub.path);
 
-      if (!may_apply (apply, row) || (row->pub.unseen && apply->options->only_shown))
+      if (!may_apply (apply, row) || (row->pub.unseen && apply->options->only_shown)
+          || (row->pub.ignored && !apply->options->chosen))
         continue;
       apply->chosen[index] = TRUE;
       for (char *slash = strrchr (above, '/'); slash; slash = strrchr (above, '/'))

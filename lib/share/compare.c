@@ -463,5 +463,6 @@ _sandbox_changes_compare (SandboxChanges *changes, GCancellable *cancellable, GE
       || !_sandbox_links_mark (changes, cancellable, error))
     return FALSE;
   _sandbox_dropped_hide (changes);
-  return _sandbox_renames_mark (changes, cancellable, error);
+  return _sandbox_renames_mark (changes, cancellable, error)
+         && _sandbox_ignored_mark (changes, cancellable, error);
 }

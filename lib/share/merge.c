@@ -21,7 +21,6 @@
 #define INDEX_MAX (G_GUINT64_CONSTANT (256) * 1024 * 1024)
 #define BLOCK     (256 * 1024)
 #define KNOWN     0777
-#define LOCK      "merge.lock"
 
 typedef struct
 {
@@ -419,7 +418,8 @@ _sandbox_merge_rows (SandboxChanges *changes, GCancellable *cancellable, GError 
 
   if (rows->len == 0)
     return TRUE;
-  lock = sandbox_lock_acquire (changes->dir_fd, LOCK, "merge", 0, NULL, NULL, cancellable, error);
+  lock = sandbox_lock_acquire (changes->dir_fd, SANDBOX_QUARANTINE_LOCK, "merge", 0, NULL, NULL,
+                               cancellable, error);
   if (lock == NULL)
     return FALSE;
   open = open_quarantine (&merge, cancellable);

@@ -77,6 +77,8 @@ GPtrArray *_sandbox_pull_refs_lock (const SandboxPullRepo *repo, const char *mac
 gboolean _sandbox_pull_refs_write (GPtrArray *updates, GError **error);
 
 /* --- pull-git.c: git in the quarantine */
+/* Held by who has one of a share for review in the directory of its records. */
+#define SANDBOX_QUARANTINE_LOCK "merge.lock"
 typedef struct
 {
   char *path, *program;

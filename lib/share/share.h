@@ -271,6 +271,9 @@ void _sandbox_merge_copy (int from_fd, int to_fd, const char *tag);
  * them; what this host has all of by then goes out of the rows. */
 gboolean _sandbox_merge_rows (SandboxChanges *changes, GCancellable *cancellable, GError **error);
 
+/* --- ignored.c: SandboxChange.ignored */
+gboolean _sandbox_ignored_mark (SandboxChanges *changes, GCancellable *cancellable, GError **error);
+
 /* --- changes.c: the object */
 /* SHA-256 of a text. */
 void _sandbox_text_hash (const char *text, guint8 ret_hash[SANDBOX_HASH_BYTES]);

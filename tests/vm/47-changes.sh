@@ -115,6 +115,28 @@ discards_them() {
 	eq "$(in_project 'cat mine; ls -A | tr "\n" " "')" "$(printf 'mine\nhost\n')"$'\n'"$(cd "$PROJECT" && { ls -A; echo .git; } | LC_ALL=C.UTF-8 sort | tr '\n' ' ')"
 }
 
+# What git on this host ignores is left out by all three, and counted; what the machine says of it does not matter.
+leaves_out_what_git_ignores() {
+	as_user sh -euc 'mkdir "$1/web"; cd "$1/web"; git init -q; printf "node_modules/\n*.pyc\n" >.gitignore; echo 1 >app.js; git add -A' sh "$PROJECT"
+	in_project 'until [ -e web/app.js ]; do sleep 0.2; done; cd web; mkdir -p node_modules/.bin node_modules/left-pad; for i in $(seq 50); do echo $i >node_modules/left-pad/$i.js; done
+		echo bin >node_modules/.bin/left-pad; echo c >app.pyc; echo 2 >app.js; echo "*.js" >../.gitignore'
+	vms diff changes --stat >"$T/stat" 2>"$T/err"
+	eq "$(awk 'NR > 1 { print $5 }' "$T/stat" | sort | tr '\n' ' ')" ".gitignore web/app.js " "changes"
+	contains "$(cat "$T/err")" '55 changes that git on this host ignores are left out; --ignored takes them in'
+	contains "$(vms diff changes --stat --ignored web/node_modules 2>/dev/null)" 'added +runs .*node_modules/.bin/left-pad'
+	vms diff changes --json 2>/dev/null | python3 -c 'import json,sys; s=json.load(sys.stdin)["shares"][0]; assert s["ignored"] == 55 and len(s["changes"]) == 2 and not s["changes"][0]["ignored"], s'
+	vms diff changes >/dev/null 2>&1
+	vms apply changes web 2>"$T/err"
+	contains "$(cat "$T/err")" '55 changes that git on this host ignores'
+	eq "$(cat "$PROJECT/web/app.js"; ls -A "$PROJECT/web")" $'2\n.git\n.gitignore\napp.js' "the host's"
+	vms discard --yes changes .gitignore
+	vms apply changes --ignored --unseen web/app.pyc
+	eq "$(cat "$PROJECT/web/app.pyc")" c
+	vms discard --yes --ignored changes web
+	eq "$(vms diff changes --ignored --stat 2>/dev/null)" "" "changes after discard"
+	rm -rf "$PROJECT/web"
+}
+
 # Each command asks the machine anew: an apply writes what was looked at, and of the rest nothing, however often it is asked.
 sends_something_else() {
 	in_project 'echo good >looked; echo good >same; ln -s same lnk'
@@ -165,6 +187,7 @@ t "apply --interactive takes a part of a file; the rest is merged with what the 
 t "apply makes the host's tree the machine's view, but for what is held back, refused or in conflict" applies_them
 t "undo takes back the last apply; --force takes a named conflict" undoes_them
 t "discard shows the machine the host's files again" discards_them
+t "what git on this host ignores is left out, and taken in when asked for" leaves_out_what_git_ignores
 t "what a machine sends after it was looked at is not applied unasked" sends_something_else
 t "a hostile root's layer and answers: refused, nothing changes on the host" root_lies
 vms destroy --yes changes

@@ -8,7 +8,6 @@ need_image
 MARK=what-the-guest-wrote-8842
 PASS='correct horse battery 8842'
 OTHER='another staple 8842'
-UUID=
 vms destroy --yes --if-exists --discard-changes vault plain >/dev/null 2>&1
 
 # with PASSPHRASE COMMAND...: vms with the passphrase on a descriptor
@@ -50,6 +49,10 @@ sys.exit(status if status >= 0 else 128 - status)' "$T/answer" "$@" >"$T/typed.o
 		cat "$T/typed.out"
 		return "$status"
 	}
+}
+
+uuid() {
+	vms status vault --json | python3 -c 'import json, sys; print(json.load(sys.stdin)["machines"][0]["uuid"])'
 }
 
 our_secrets() {
@@ -97,7 +100,7 @@ asks_or_fails() {
 }
 
 starts_on_a_terminal() {
-	UUID=$(vms status vault --json | python3 -c 'import json, sys; print(json.load(sys.stdin)["machines"][0]["uuid"])')
+	UUID=$(uuid)
 	echo "$PASS" >"$T/pattern"
 	touch "$T/watch"
 	watch_secrets "$T/watch" &
@@ -232,7 +235,7 @@ killed_meanwhile() {
 # leave_secret: as a process leaves it that was killed while libvirt had it
 leave_secret() {
 	root_virsh secret-define /dev/stdin >/dev/null <<-END
-		<secret ephemeral="yes" private="yes"><uuid>$UUID</uuid><description>$(object vault)</description></secret>
+		<secret ephemeral="yes" private="yes"><uuid>$(uuid)</uuid><description>$(object vault)</description></secret>
 	END
 	eq "$(our_secrets)" "$(object vault)" "secrets"
 }

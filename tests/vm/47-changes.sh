@@ -117,9 +117,9 @@ discards_them() {
 
 # What git on this host ignores is left out by all three, and counted; what the machine says of it does not matter.
 leaves_out_what_git_ignores() {
-	as_user sh -euc 'mkdir "$1/web"; cd "$1/web"; git init -q; printf "node_modules/\n*.pyc\n" >.gitignore; echo 1 >app.js; git add -A' sh "$PROJECT"
+	as_user sh -euc 'mkdir "$1/web"; cd "$1/web"; git init -q; printf "node_modules/\n*.o\n" >.gitignore; echo 1 >app.js; git add -A' sh "$PROJECT"
 	in_project 'until [ -e web/app.js ]; do sleep 0.2; done; cd web; mkdir -p node_modules/.bin node_modules/left-pad; for i in $(seq 50); do echo $i >node_modules/left-pad/$i.js; done
-		echo bin >node_modules/.bin/left-pad; echo c >app.pyc; echo 2 >app.js; echo "*.js" >../.gitignore'
+		echo bin >node_modules/.bin/left-pad; echo c >app.o; echo 2 >app.js; echo "*.js" >../.gitignore'
 	vms diff changes --stat >"$T/stat" 2>"$T/err"
 	eq "$(awk 'NR > 1 { print $5 }' "$T/stat" | sort | tr '\n' ' ')" ".gitignore web/app.js " "changes"
 	contains "$(cat "$T/err")" '55 changes that git on this host ignores are left out; --ignored takes them in'
@@ -130,8 +130,8 @@ leaves_out_what_git_ignores() {
 	contains "$(cat "$T/err")" '55 changes that git on this host ignores'
 	eq "$(cat "$PROJECT/web/app.js"; ls -A "$PROJECT/web")" $'2\n.git\n.gitignore\napp.js' "the host's"
 	vms discard --yes changes .gitignore
-	vms apply changes --ignored --unseen web/app.pyc
-	eq "$(cat "$PROJECT/web/app.pyc")" c
+	vms apply changes --ignored --unseen web/app.o
+	eq "$(cat "$PROJECT/web/app.o")" c
 	vms discard --yes --ignored changes web
 	eq "$(vms diff changes --ignored --stat 2>/dev/null)" "" "changes after discard"
 	rm -rf "$PROJECT/web"

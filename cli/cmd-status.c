@@ -86,6 +86,8 @@ json_status (JsonBuilder *builder, const SandboxMachineStatus *status)
   vms_json_string (builder, "paused", status->paused);
   vms_json_string (builder, "started", status->started);
   vms_json_string (builder, "reaches", status->reaches);
+  vms_json_strings (builder, "layers", status->layers);
+  vms_json_bool (builder, "provision_changed", status->provision_changed);
   vms_json_strings (builder, "changes", *status->changes != '\0' ? changes : NULL);
   vms_json_string (builder, "problem", status->problem);
   json_builder_set_member_name (builder, "shares");
@@ -251,6 +253,9 @@ print_status (const SandboxMachineStatus *status, gboolean guarded)
   g_autofree char *login = g_strdup_printf ("%s@%s%s", status->user, status->address,
                                             status->ssh_ready ? ", ready" : "");
   g_autofree char *keeper = g_strdup_printf ("pid %d", status->keeper_pid);
+  g_autofree char *layers = g_strjoinv (", ", status->layers);
+  g_autofree char *provision = g_strdup_printf (
+      "its profile says something else by now: `vms provision %s` does it", status->name);
 
   printf ("%s: %s\n", status->name, sandbox_state_to_string (status->state));
   print_paused (status);
@@ -258,6 +263,8 @@ print_status (const SandboxMachineStatus *status, gboolean guarded)
     line ("suspended", "its memory is on disk; `vms resume` or `vms start` lets it go on");
   line ("profile", status->profile);
   line ("image", status->image);
+  line ("layers", layers);
+  line ("provision", status->provision_changed ? provision : "");
   line ("size", status->cpus > 0 ? size : "");
   line ("accel", accel);
   line ("disk", status->disk_limit_bytes > 0 ? disk : "");

@@ -10,6 +10,9 @@
 #include <termios.h>
 #include <unistd.h>
 
+/* timeout(1) sends its signal to the command and to its group: that is one request. */
+#define SAME_REQUEST_USEC (500 * 1000)
+
 static int signal_pipe[2] = { -1, -1 };
 static int caught;
 static int terminal_fd = -1;
@@ -37,20 +40,25 @@ static gpointer
 signal_thread (gpointer data)
 {
   GCancellable *cancellable = data;
+  gint64 first_usec = 0;
   guchar number;
 
   for (;;)
     {
       ssize_t got = read (signal_pipe[0], &number, 1);
+
       if (got < 0 && errno == EINTR)
         continue;
       if (got != 1)
         return NULL;
       if (g_atomic_int_compare_and_exchange (&caught, 0, number))
         {
+          first_usec = g_get_monotonic_time ();
           g_cancellable_cancel (cancellable);
           continue;
         }
+      if (g_get_monotonic_time () - first_usec < SAME_REQUEST_USEC)
+        continue;
       if (terminal_fd >= 0)
         tcsetattr (terminal_fd, TCSANOW, &terminal_saved);
       fputs (

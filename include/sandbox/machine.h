@@ -171,6 +171,8 @@ typedef struct
  * applied: "none", "some" or "unknown" (it was not stopped by us, did not answer then, or an apply
  * was undone since; reading them tells). "" while it runs, and when it never had such a share
  * @encrypted: whether its disk is encrypted, or would be made so
+ * @layers: of provisioning, on which its disk stands, the topmost first; empty: it stands on the
+ * image. @provision_changed: its profile provisions something else by now
  * @forwards: what is forwarded, or would be after a start; whether it works is not looked at, so
  * the states are all "off": see sandbox_machine_list_forwards()
  */
@@ -190,7 +192,8 @@ typedef struct
   const char *paused;    /* static */
   const char *started;   /* static */
   char *reaches;
-  gboolean encrypted;
+  gboolean encrypted, provision_changed;
+  char **layers; /* (array zero-terminated=1) */
 } SandboxMachineStatus;
 void sandbox_machine_status_free (SandboxMachineStatus *status);
 /* Works for a machine that was never started, too, and for one whose profile has a mistake in it

@@ -168,3 +168,7 @@ gboolean _sandbox_provision_missing (SandboxHost *host, SandboxProfile *profile,
 gboolean
 _sandbox_provision_differs (SandboxHost *host, SandboxProfile *profile,
                             const SandboxImageRef *image, gboolean *ret_differs, GError **error);
+/* Whether the machine's disk, which stands on @image, lacks what its profile says by now. FALSE for
+ * what cannot be found out (a script that is gone). */
+gboolean _sandbox_provision_changed (const SandboxLayering *layering, SandboxMachine *machine,
+                                     const SandboxImageRef *image);

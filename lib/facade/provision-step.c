@@ -70,6 +70,16 @@ _sandbox_provision_missing (SandboxHost *host, SandboxProfile *profile, SandboxI
   return TRUE;
 }
 
+gboolean
+_sandbox_provision_changed (const SandboxLayering *layering, SandboxMachine *machine,
+                            const SandboxImageRef *image)
+{
+  gboolean differs;
+
+  return _sandbox_provision_differs (layering->host, layering->profile, image, &differs, NULL)
+         && differs && !_sandbox_provision_is_noted (layering, machine);
+}
+
 /* A disk that is there keeps what it stands on, as with images. */
 gboolean
 _sandbox_step_provision (gpointer data, GCancellable *cancellable, GError **error)
@@ -79,15 +89,12 @@ _sandbox_step_provision (gpointer data, GCancellable *cancellable, GError **erro
                                .report = &work->report,
                                .profile = work->profile,
                                .no_build = work->options.no_build };
-  gboolean differs;
 
   if (work->image == NULL)
     return TRUE;
   if (!work->image->pinned)
     return _sandbox_layers_ensure (&layering, work->image, NULL, cancellable, error);
-  /* what cannot be found out (a script that is gone) is no reason not to start */
-  if (_sandbox_provision_differs (work->host, work->profile, work->image, &differs, NULL) && differs
-      && !_sandbox_provision_is_noted (&layering, work->machine))
+  if (_sandbox_provision_changed (&layering, work->machine, work->image))
     _sandbox_report (&work->report, "changes",
                      "what its profile provisions has changed (applies at recreate, or at once by "
                      "`vms provision`)",

@@ -234,15 +234,16 @@ check_allowed (const SandboxWanted *wanted, const char *kind, GPtrArray *list, G
       g_autofree char *name = g_strndup (item, 1 + strcspn (item + 1, "=@?"));
       g_autofree char *place = NULL;
       const char *pattern = _sandbox_policy_find (values->forbid, name);
+      gboolean is_needed = wanted->provision->npm[0] != NULL && strcmp (item, PIECE_NODE) == 0;
 
       if (pattern == NULL)
         continue;
       place = where (wanted, "policy", "forbid");
       return sandbox_fail (error, SANDBOX_ERROR_INVALID,
-                           "%s: provisioning %s: its profile forbids the %s %s (\"%s\" in forbid= "
-                           "of [policy]); take one of the two out of the profile",
+                           "%s: provisioning %s: its profile forbids the %s %s%s (\"%s\" in "
+                           "forbid= of [policy]); take one of the two out of the profile",
                            place, _sandbox_provision_subject (wanted->dirs, wanted->profile), kind,
-                           name, pattern);
+                           name, is_needed ? ", which npm= needs," : "", pattern);
     }
   return TRUE;
 }

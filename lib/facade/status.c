@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
 // Status: what is defined, what runs, and how the profile differs from it.
 #include "facade/keep.h"
+#include "facade/provision-private.h"
 #include "facade/suspended.h"
 #include "base/xml.h"
 
@@ -53,6 +54,7 @@ sandbox_machine_status_free (SandboxMachineStatus *status)
   g_free (status->changes);
   g_free (status->problem);
   g_free (status->reaches);
+  g_strfreev (status->layers);
   g_ptr_array_unref (status->shares);
   g_ptr_array_unref (status->forwards);
   g_free (status);
@@ -79,6 +81,7 @@ new_status (SandboxMachine *machine)
     *strings[i] = g_strdup ("");
   status->name = g_strdup (machine->name);
   status->unapplied = "";
+  status->layers = g_new0 (char *, 1);
   status->paused = "";
   status->started = "";
   status->uuid = g_strdup (machine->uuid);
@@ -279,6 +282,29 @@ fill_from_domain (SandboxMachineStatus *status, const char *xml, const SandboxDo
     }
 }
 
+/* What cannot be found out is not told. */
+static void
+fill_layers (SandboxMachine *machine, SandboxMachineStatus *status, SandboxProfile *profile)
+{
+  SandboxLayering layering = { .host = machine->host, .profile = profile };
+  g_autoptr (SandboxImageRef) image = NULL;
+  g_autoptr (GStrvBuilder) ids = g_strv_builder_new ();
+
+  if (!_sandbox_work_find_image (machine, profile, FALSE, &image, NULL) || image == NULL
+      || !image->pinned)
+    return;
+  for (char **path = image->layers; path != NULL && *path != NULL; path++)
+    {
+      g_autofree char *id = _sandbox_layer_id_of_path (*path);
+      g_autofree char *word = g_strconcat ("layer-", id != NULL ? id : "", NULL);
+
+      g_strv_builder_add (ids, word);
+    }
+  g_strfreev (status->layers);
+  status->layers = g_strv_builder_end (ids);
+  status->provision_changed = _sandbox_provision_changed (&layering, machine, image);
+}
+
 static gboolean
 fill_profile (SandboxMachine *machine, SandboxMachineStatus *status, gboolean has_disk,
               GError **error)
@@ -301,6 +327,8 @@ fill_profile (SandboxMachine *machine, SandboxMachineStatus *status, gboolean ha
     {
       fill_from_plan (status, plan);
       set_string (&status->changes, changes);
+      if (has_disk)
+        fill_layers (machine, status, profile);
       /* with a disk it starts whatever became of a script */
       if (_sandbox_provision_check (machine, profile, !has_disk, &local))
         return TRUE;

@@ -182,7 +182,7 @@ parse_mode (const char *value, guint *ret_mode, GError **error)
 
   if ((length != 3 && length != 4) || strspn (value, "01234567") != length
       || (length == 4 && value[0] != '0'))
-    return fail_item (value, "mode: use three octal digits such as 0644 or 755", error);
+    return fail_item (value, "mode: use octal digits such as 0644 or 755", error);
   *ret_mode = (guint)g_ascii_strtoull (value, NULL, 8);
   return TRUE;
 }

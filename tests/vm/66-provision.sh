@@ -167,6 +167,8 @@ hello there
 hello there"
 	eq "$(in_guest p2 'awk "{ print (\$1 > 9000) }" /opt/room')" 1 "room for the script"
 	contains "$(vms image list)" "$(object p2)"
+	contains "$(vms status p2)" "layers +$(layers)"
+	lacks "$(vms status p2)" 'provision +its profile'
 	# its age
 	contains "$(vms image list)" "^p1 +setup +20[0-9-]+T[0-9:]+Z "
 	status 4 vms image remove "$(layers)" 2>"$T/errors"
@@ -189,7 +191,9 @@ brings_up_to_date() {
 	lacks "$(in_guest p2 'id -nG')" video
 	write_script user.sh <<<$'#!/bin/sh\necho again >user-ran; sudo -n usermod -aG video $(id -un)'
 	as_user sed -i 's/hello there/hello again/' "$PROFILES/p2.profile"
+	contains "$(vms status p2)" 'provision +its profile says something else by now: `vms provision p2`'
 	contains "$(vms provision p2 2>&1)" '1 step done'
+	lacks "$(vms status p2)" 'provision +its profile'
 	eq "$(in_guest p2 'cat user-ran; grep GREETING /etc/environment; cat /etc/hostname; wc -l </etc/hosts')" "again
 GREETING=\"hello again\"
 p2

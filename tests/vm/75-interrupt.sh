@@ -23,6 +23,15 @@ interrupted_after() {
 	nothing_remains ctrl
 }
 
+# timeout(1) sends its signal twice, to the command and to its group: one request, which is undone as any.
+timed_out() {
+	local have=0
+	as_user timeout -k 60 2 vms start ctrl 2>"$T/err" || have=$?
+	eq "$have" 124 "exit status of timeout"
+	lacks "$(cat "$T/err")" 'without cleaning up'
+	nothing_remains ctrl
+}
+
 a_terminal_too() {
 	# as a person does it: the terminal sends the signal to the whole foreground group
 	local have=0
@@ -73,6 +82,7 @@ for seconds in $(printf '%s\n' 0.1 0.2 0.4 0.6 0.8 1 1.5 2 3 4 5 6 7 8 10 | samp
 	t "Ctrl-C ${seconds} s after start" interrupted_after "$seconds"
 done
 t "Ctrl-C on a terminal" a_terminal_too
+t "timeout's two signals are one request" timed_out
 t "two starts of one machine: the second waits" two_starts
 t "several names at once" several_names
 vms destroy --yes --if-exists ctrl ctrl2 >/dev/null 2>&1

@@ -119,16 +119,16 @@ discards_them() {
 leaves_out_what_git_ignores() {
 	as_user sh -euc 'mkdir "$1/web"; cd "$1/web"; git init -q; printf "node_modules/\n*.o\n" >.gitignore; echo 1 >app.js; git add -A' sh "$PROJECT"
 	in_project 'until [ -e web/app.js ]; do sleep 0.2; done; cd web; mkdir -p node_modules/.bin node_modules/left-pad; for i in $(seq 50); do echo $i >node_modules/left-pad/$i.js; done
-		echo bin >node_modules/.bin/left-pad; echo c >app.o; echo 2 >app.js; echo "*.js" >../.gitignore'
+		echo bin >node_modules/.bin/left-pad; echo c >app.o; echo 2 >new.js; echo "*.js" >../.gitignore'
 	vms diff changes --stat >"$T/stat" 2>"$T/err"
-	eq "$(awk 'NR > 1 { print $5 }' "$T/stat" | sort | tr '\n' ' ')" ".gitignore web/app.js " "changes"
+	eq "$(awk 'NR > 1 { print $5 }' "$T/stat" | sort | tr '\n' ' ')" ".gitignore web/new.js " "changes"
 	contains "$(cat "$T/err")" '55 changes that git on this host ignores are left out; --ignored takes them in'
 	contains "$(vms diff changes --stat --ignored web/node_modules 2>/dev/null)" 'added +runs .*node_modules/.bin/left-pad'
 	vms diff changes --json 2>/dev/null | python3 -c 'import json,sys; s=json.load(sys.stdin)["shares"][0]; assert s["ignored"] == 55 and len(s["changes"]) == 2 and not s["changes"][0]["ignored"], s'
 	vms diff changes >/dev/null 2>&1
 	vms apply changes web 2>"$T/err"
 	contains "$(cat "$T/err")" '55 changes that git on this host ignores'
-	eq "$(cat "$PROJECT/web/app.js"; ls -A "$PROJECT/web")" $'2\n.git\n.gitignore\napp.js' "the host's"
+	eq "$(cat "$PROJECT/web/new.js"; ls -A "$PROJECT/web")" $'2\n.git\n.gitignore\napp.js\nnew.js' "the host's"
 	vms discard --yes changes .gitignore
 	vms apply changes --ignored --unseen web/app.o
 	eq "$(cat "$PROJECT/web/app.o")" c

@@ -77,6 +77,8 @@ serve (Keeper *keeper)
       keeper_watch_new (keeper->ssh, keeper->state_fd, keeper->self, keeper->virt, keeper->object);
   KeeperLive *live = keeper_live_new (keeper->ssh, keeper->state_fd, keeper->self, keeper->virt,
                                       keeper->uri, keeper->object);
+  KeeperShadows *shadows =
+      keeper_shadows_new (keeper->ssh, keeper->self, keeper->virt, keeper->object);
   gboolean stopped = FALSE, signalled = FALSE;
 
   while (!stopped && !signalled)
@@ -91,19 +93,24 @@ serve (Keeper *keeper)
           keeper_watch_free (watch);
           watch = keeper_watch_new (keeper->ssh, keeper->state_fd, keeper->self, keeper->virt,
                                     keeper->object);
+          keeper_shadows_free (shadows);
+          shadows = keeper_shadows_new (keeper->ssh, keeper->self, keeper->virt, keeper->object);
         }
       timeout_msec = keeper_sooner (timeout_msec, keeper_forwards_step (forwards));
       timeout_msec = keeper_sooner (timeout_msec, keeper_watch_step (watch));
+      timeout_msec = keeper_sooner (timeout_msec, keeper_shadows_step (shadows));
       keeper_poll_add (fds, keeper->signal_fd);
       keeper_poll_add (fds, keeper->stopped_fd);
       keeper_master_poll (master, fds);
       keeper_forwards_poll (forwards, fds);
       keeper_watch_poll (watch, fds);
       keeper_live_poll (live, fds);
+      keeper_shadows_poll (shadows, fds);
       poll ((struct pollfd *)(gpointer)fds->data, fds->len, timeout_msec);
       signalled = g_array_index (fds, struct pollfd, 0).revents != 0;
       stopped = g_array_index (fds, struct pollfd, 1).revents != 0;
     }
+  keeper_shadows_free (shadows);
   keeper_live_free (live);
   keeper_watch_free (watch);
   keeper_forwards_free (forwards);

@@ -105,6 +105,16 @@ void keeper_watch_poll (KeeperWatch *watch, GArray *pollfds);
 int keeper_watch_step (KeeperWatch *watch);
 void keeper_watch_free (KeeperWatch *watch);
 
+/* --- shadows.c: directories of shares that the machine has on its own disk: mounted again when the
+ * host took away what they lie on */
+typedef struct _KeeperShadows KeeperShadows;
+KeeperShadows *keeper_shadows_new (const SandboxSsh *ssh, const char *self, SandboxVirt *virt,
+                                   const char *object);
+void keeper_shadows_poll (KeeperShadows *shadows, GArray *pollfds);
+/* As keeper_master_step(). */
+int keeper_shadows_step (KeeperShadows *shadows);
+void keeper_shadows_free (KeeperShadows *shadows);
+
 /* --- live.c: shares that the machine got while it runs: mounted again when it has rebooted, and
  * ended when their time is over */
 typedef struct _KeeperLive KeeperLive;

@@ -20,26 +20,31 @@
  * was plugged in just now takes the guest's kernel a moment, and an emulated one some more. One at
  * a time: the keeper may be at it, too. */
 static const char MOUNT[] =
-    "\nnew=''; user=$1; uid=$2; gid=$3; bad=0; shift 3\n"
+    "\nnew=''; shadows_only=${shadows_only:-}; user=$1; uid=$2; gid=$3; bad=0; shift 3\n"
     "load_modules() { modprobe \"$1\" 2>/dev/null || :; }\n"
     "uptime() { read -r now _ </proc/uptime; now=${now%.*}; }\n"
     "exec 9>/run/vms/mount.lock; flock -w 200 9; umask 022; uptime; end=$((now + 90))\n"
     "while [ $# -gt 3 ]; do\n"
     "  type=virtiofs; [ \"$3\" != review ] || type=overlay\n"
-    "  { mountpoint -q \"$2\" && grep -q \"^$1 [^ ]* $type \" /proc/self/mounts; } ||\n"
+    "  if mountpoint -q \"$2\" && grep -q \"^$1 [^ ]* $type \" /proc/self/mounts; then\n"
+    "    said=$(mount_shadows \"$1\" \"$2\" \"$4\" 2>&1) || bad=1\n"
+    "  elif [ -z \"$shadows_only\" ]; then\n"
     "    until said=$(mount_share \"$1\" \"$2\" \"$3\" \"$4\" 2>&1); do\n"
     "      why=$?\n"
     "      [ \"$3\" != review ] || umount \"/run/vms/lower/$1\" 2>/dev/null\n"
     "      uptime; [ $why != 2 ] && [ -d \"$2\" ] && [ \"$now\" -lt $end ] || { bad=1; break; }\n"
     "      sleep 1\n"
     "    done\n"
+    "  fi\n"
     "  [ $bad = 0 ] || printf '%s: %s\\n' \"$1\" \"$said\" >&2\n"
     "  shift 4\n"
     "done\n"
     "exit $bad\n";
 
-/* $1: TAG, $2: TARGET, $3: -l or nothing, $4: SHADOW. */
+/* $1: TAG, $2: TARGET, $3: -l or nothing, $4: SHADOW. Not while the keeper mounts shadows; who
+ * mounts for longer waits for the device of another share. */
 static const char UNMOUNT[] =
+    "exec 9>/run/vms/mount.lock && flock -w 10 9\n"
     "set -f; IFS=';'\n"
     "for name in $4; do umount $3 \"$2/$name\" 2>/dev/null; done\n"
     "unset IFS\n"

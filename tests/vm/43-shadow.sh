@@ -37,6 +37,33 @@ says_when_one_is_gone() {
 	contains "$(vms share list shadow)" 'app .* mounted'
 }
 
+mounted_again() {
+	local tries
+	for ((tries = 0; tries < 60; tries++)); do
+		! in_guest shadow 'cat app/node_modules/made && mountpoint -q app/node_modules && ls app/web/.venv/roots' >/dev/null 2>&1 || return 0
+		sleep 0.5
+	done
+	fail "not mounted again after $1"
+}
+
+# With the directory on which it lies the kernel takes the mount away: what the machine wrote then would be the host's.
+comes_back_after_the_host() {
+	local change
+	for change in 'rm -rf node_modules' 'rm -rf node_modules; mkdir node_modules; echo x >node_modules/of-host' \
+		'mv node_modules old; mkdir node_modules' 'rm -rf web; mkdir -p web/.venv; echo host >web/.venv/of-host' 'mv web web2; sleep 1; mv web2 web'; do
+		as_user sh -c "cd '$HERE/app' && $change"
+		# looked up by the machine, before and after what it believes for a while
+		in_guest shadow 'for i in 1 2 3 4; do ls app/node_modules app/web/.venv; sleep 0.7; done' >/dev/null 2>&1 || true
+		mounted_again "$change"
+		in_guest shadow 'sleep 3; mountpoint -q app/node_modules && mountpoint -q app/web/.venv && grep -c "/app/" /proc/self/mounts' >"$T/mounts"
+		eq "$(cat "$T/mounts")" 2 "mounts after $change"
+		in_guest shadow 'echo again >app/node_modules/again'
+		[ ! -e "$HERE/app/node_modules/again" ] || fail "it is the host's after $change"
+	done
+	contains "$(vms share list shadow)" 'app .* mounted'
+	as_user sh -c 'cd "$1" && rm -rf old node_modules/of-host' sh "$HERE/app"
+}
+
 adds_live() {
 	vms share add shadow "$HERE/more,mode=rw,shadow=target;a/b"
 	in_guest shadow 'cd more && echo x >target/x && echo y >a/b/y && echo z >a/z'
@@ -82,6 +109,7 @@ t "a machine starts with directories of its own in a share" starts
 passed || finish
 t "what is written there stays on its disk, all else goes through" is_the_machines
 t "one that is not mounted is told of" says_when_one_is_gone
+t "one whose directory the host removes or replaces is mounted again" comes_back_after_the_host
 t "a share that comes while it runs has them, too, and takes them with it" adds_live
 t "a link or a file in a tree's place leads no mount elsewhere" hostile_tree
 t "they are kept over a restart, which fails where there is a link now" is_kept

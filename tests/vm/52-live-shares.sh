@@ -185,6 +185,11 @@ changes_outlast_the_share() {
 		live_xml | grep -q "dir='short'" || break
 		sleep 1
 	done
+	# its device goes first, and the machine's metadata after it
+	for _ in $(seq 20); do
+		vms share list live | grep -q short || break
+		sleep 0.5
+	done
 	lacks "$(vms share list live)" 'short'
 	contains "$(vms diff --stat live)" 'added .* made '
 	status 4 vms discard --yes live short 2>"$T/err"

@@ -36,7 +36,7 @@ dies() {
 }
 
 rounds() {
-	as_user timeout --foreground -k 10 3000 "$VMS_TESTS_TOP/docs/examples/ci-rounds.sh" "$@"
+	as_user timeout --foreground -k 10 7200 "$VMS_TESTS_TOP/docs/examples/ci-rounds.sh" "$@"
 }
 
 # Rounds that are equal, that differ, that fail, and of which something stays.

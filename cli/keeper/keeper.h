@@ -108,8 +108,8 @@ void keeper_watch_free (KeeperWatch *watch);
 /* --- shadows.c: directories of shares that the machine has on its own disk: mounted again when the
  * host took away what they lie on */
 typedef struct _KeeperShadows KeeperShadows;
-KeeperShadows *keeper_shadows_new (const SandboxSsh *ssh, const char *self, SandboxVirt *virt,
-                                   const char *object);
+KeeperShadows *
+keeper_shadows_new (const SandboxSsh *ssh, const char *self, SandboxVirt *virt, const char *object);
 void keeper_shadows_poll (KeeperShadows *shadows, GArray *pollfds);
 /* As keeper_master_step(). */
 int keeper_shadows_step (KeeperShadows *shadows);

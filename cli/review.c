@@ -181,15 +181,19 @@ vms_review_note_shown (SandboxChanges *changes, const GArray *chosen, gboolean w
 }
 
 static gboolean
-matches_any (const VmsReview *review, const char *word)
+matches_any (const VmsReview *review, const char *word, gboolean ignored)
 {
   for (guint i = 0; i < review->sets->len; i++)
     {
       SandboxChanges *changes = g_ptr_array_index (review->sets, i);
 
       for (guint k = 0; k < sandbox_changes_get_length (changes); k++)
-        if (path_matches (word, sandbox_changes_get (changes, k)->path))
-          return TRUE;
+        {
+          const SandboxChange *change = sandbox_changes_get (changes, k);
+
+          if ((ignored || !change->ignored) && path_matches (word, change->path))
+            return TRUE;
+        }
     }
   return FALSE;
 }
@@ -198,10 +202,15 @@ gboolean
 vms_review_check_paths (const VmsReview *review, GError **error)
 {
   for (char **word = review->paths; *word != NULL; word++)
-    if (!matches_any (review, *word))
+    if (!matches_any (review, *word, review->ignored))
       {
         g_autofree char *shown = vms_escape (*word);
 
+        if (matches_any (review, *word, TRUE))
+          return vms_fail (error, SANDBOX_ERROR_NOT_FOUND,
+                           "%s: what changed at \"%s\" is ignored by git on this host: --ignored "
+                           "takes it in",
+                           review->name, shown);
         return vms_fail (error, SANDBOX_ERROR_NOT_FOUND,
                          "%s: nothing changed at \"%s\"; paths begin at the shared directory, and "
                          "`vms diff --stat %s` lists them",

@@ -108,6 +108,12 @@ keeper_shadows_new (const SandboxSsh *ssh, const char *self, SandboxVirt *virt, 
   keeper_process_init (&shadows->mount);
   find_shares (shadows, virt, object);
   watch (shadows);
+  /* what happened before nobody has seen */
+  if (shadows->shares->len > 0)
+    {
+      shadows->due = g_get_monotonic_time () + GATHER_USEC;
+      shadows->settle = shadows->due + SETTLE_USEC;
+    }
   return shadows;
 }
 

@@ -312,6 +312,25 @@ discard_list (const SandboxChanges *changes, const gboolean *chosen)
   return list;
 }
 
+/* What the machine has and is to keep lies in directories that it keeps, too. */
+static void
+keep_above (const SandboxChanges *changes, gboolean *wanted)
+{
+  g_autoptr (GHashTable) kept = g_hash_table_new_full (g_str_hash, g_str_equal, g_free, NULL);
+
+  for (guint i = changes->rows->len; i > 0; i--)
+    {
+      const SandboxChange *change = sandbox_changes_get (changes, i - 1);
+      const char *slash = strrchr (change->path, '/');
+
+      if (g_hash_table_contains (kept, change->path)
+          && (!change->old_mode || change->kind == SANDBOX_CHANGE_REPLACED))
+        wanted[i - 1] = FALSE;
+      if (!wanted[i - 1] && change->new_mode && slash)
+        g_hash_table_add (kept, g_strndup (change->path, (gsize)(slash - change->path)));
+    }
+}
+
 static gboolean
 discard (SandboxChanges *changes, const guint *chosen, gsize n_chosen, gpointer user_data,
          GCancellable *cancellable, GError **error)
@@ -328,6 +347,7 @@ discard (SandboxChanges *changes, const guint *chosen, gsize n_chosen, gpointer 
                          changes->machine, reading->tag, changes->machine, reading->tag);
   for (gsize i = 0; i < (chosen ? n_chosen : changes->rows->len); i++)
     wanted[chosen ? chosen[i] : i] = TRUE;
+  keep_above (changes, wanted);
   if (reading->ssh == NULL)
     return _sandbox_discard_later (reading->machine, changes, wanted, cancellable, error);
   list = discard_list (changes, wanted);

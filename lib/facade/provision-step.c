@@ -5,6 +5,16 @@
 
 #include <string.h>
 
+/* One that was made anew of the same, with the same digest before its time, is as good. */
+static gboolean
+is_same_layer (const char *a, const char *b)
+{
+  g_autofree char *a_id = _sandbox_layer_id_of_path (a), *b_id = _sandbox_layer_id_of_path (b);
+
+  return strcmp (a, b) == 0
+         || (a_id != NULL && b_id != NULL && strncmp (a_id, b_id, strcspn (a_id, "-") + 1) == 0);
+}
+
 gboolean
 _sandbox_provision_differs (SandboxHost *host, SandboxProfile *profile,
                             const SandboxImageRef *image, gboolean *ret_differs, GError **error)
@@ -17,7 +27,8 @@ _sandbox_provision_differs (SandboxHost *host, SandboxProfile *profile,
 
   layering.report = &report;
   found = _sandbox_layers_ensure (&layering, &wanted, NULL, NULL, &local);
-  *ret_differs = !found || strcmp (_sandbox_layer_top (&wanted), _sandbox_layer_top (image)) != 0;
+  *ret_differs =
+      !found || !is_same_layer (_sandbox_layer_top (&wanted), _sandbox_layer_top (image));
   g_strfreev (wanted.layers);
   if (found || g_error_matches (local, SANDBOX_ERROR, SANDBOX_ERROR_NOT_FOUND))
     return TRUE;

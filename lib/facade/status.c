@@ -282,6 +282,19 @@ fill_from_domain (SandboxMachineStatus *status, const char *xml, const SandboxDo
     }
 }
 
+static gboolean
+provisions (SandboxProfile *profile)
+{
+  const SandboxProvision *provision = &_sandbox_profile_values (profile)->provision;
+  char **const lists[] = { provision->use,   provision->packages, provision->npm,
+                           provision->setup, provision->files,    provision->env };
+  gboolean any = FALSE;
+
+  for (gsize i = 0; i < G_N_ELEMENTS (lists); i++)
+    any = any || lists[i][0] != NULL;
+  return any;
+}
+
 /* What cannot be found out is not told. */
 static void
 fill_layers (SandboxMachine *machine, SandboxMachineStatus *status, SandboxProfile *profile)
@@ -302,7 +315,9 @@ fill_layers (SandboxMachine *machine, SandboxMachineStatus *status, SandboxProfi
     }
   g_strfreev (status->layers);
   status->layers = g_strv_builder_end (ids);
-  status->provision_changed = _sandbox_provision_changed (&layering, machine, image);
+  /* what it does not list any more is no step to be done */
+  status->provision_changed =
+      provisions (profile) && _sandbox_provision_changed (&layering, machine, image);
 }
 
 static gboolean

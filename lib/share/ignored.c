@@ -4,10 +4,12 @@
 // brings; and git itself says so, in a repository of ours, which gets the index of the user's and
 // its list of excludes, but none of its settings.
 //
-// Nothing here makes a change apply that would not: where git does not answer, none is ignored.
+// The repository in which a change lies decides, the innermost one. Nothing here makes a change
+// apply that would not: where git does not answer, none is ignored.
 #include "share/pull-private.h"
 #include "share/share.h"
 
+#include "base/bytes.h"
 #include "base/child.h"
 #include "base/file.h"
 #include "base/lock.h"
@@ -22,17 +24,18 @@
 #define EXCLUDES_MAX     (1024 * 1024)
 #define PATH_TEXT_MAX    4096
 #define GIT_USEC         (10 * G_USEC_PER_SEC)
+/* For each question, and for all of them: a FIFO in the place of a list makes git wait. */
+#define ASK_USEC (20 * G_USEC_PER_SEC)
+#define ALL_USEC (60 * G_USEC_PER_SEC)
+/* How many entries an index has, stands there. */
+#define INDEX_COUNT_OFFSET 8
 
-/**
- * Repository:
- * @dir: its path in the share; "" for the share itself
- * @rows: those that lie in it and in none that lies in it
- * @inner: repositories in it
- */
+/* @dir: its path in the share, "" for the share itself; @rows: those that lie in it and in none
+ * that lies in it */
 typedef struct
 {
   char *dir;
-  GPtrArray *rows, *inner;
+  GPtrArray *rows;
 } Repository;
 
 typedef struct
@@ -51,7 +54,6 @@ repository_free (gpointer data)
   Repository *repository = data;
 
   g_ptr_array_unref (repository->rows);
-  g_ptr_array_unref (repository->inner);
   g_free (repository->dir);
   g_free (repository);
 }
@@ -74,87 +76,100 @@ parent_of (const char *path)
 /* --- which repository a change is in */
 
 static gboolean
-is_repository (const Work *work, const char *dir)
+has (const Work *work, const char *dir, const char *name, SandboxNodeType a, SandboxNodeType b)
 {
-  g_autofree char *dot_git = join (dir, ".git");
+  g_autofree char *path = join (dir, name);
   SandboxNode node;
 
-  return _sandbox_tree_look (work->changes->root_fd, dot_git, &node, NULL)
-         && (node.type == SANDBOX_NODE_DIR || node.type == SANDBOX_NODE_FILE);
+  return _sandbox_tree_look (work->changes->root_fd, path, &node, NULL)
+         && (node.type == a || node.type == b);
 }
 
+/* None for what lies beyond a link of this host's: git would not answer at all. */
 static Repository *
 find_repository (Work *work, const char *dir)
 {
-  Repository *found = NULL, *outer = NULL;
+  Repository *found = NULL;
   g_autofree char *above = parent_of (dir);
 
   if (g_hash_table_lookup_extended (work->of_dir, dir, NULL, (gpointer *)&found))
     return found;
-  outer = above ? find_repository (work, above) : NULL;
-  found = outer;
-  if (g_hash_table_size (work->repositories) < REPOSITORIES_MAX && is_repository (work, dir))
+  if (above
+      && has (work, above, strrchr (dir, '/') ? strrchr (dir, '/') + 1 : dir, SANDBOX_NODE_DIR,
+              SANDBOX_NODE_ABSENT))
+    found = find_repository (work, above);
+  if (g_hash_table_size (work->repositories) < REPOSITORIES_MAX
+      && has (work, dir, ".git", SANDBOX_NODE_DIR, SANDBOX_NODE_FILE))
     {
       found = g_new0 (Repository, 1);
       found->dir = g_strdup (dir);
       found->rows = g_ptr_array_new ();
-      found->inner = g_ptr_array_new ();
       g_hash_table_insert (work->repositories, found->dir, found);
-      if (outer)
-        g_ptr_array_add (outer->inner, found);
     }
   g_hash_table_insert (work->of_dir, g_strdup (dir), found);
   return found;
 }
 
-static gboolean
-is_below (const char *path, const char *dir)
-{
-  gsize length = strlen (dir);
-
-  return strncmp (path, dir, length) == 0 && path[length] == '/';
-}
-
-/* What goes with a directory, or makes room for something else, is no change by itself. */
-static gboolean
-takes_all_below (const SandboxChangeRow *row)
-{
-  return row->pub.kind == SANDBOX_CHANGE_DELETED || row->pub.kind == SANDBOX_CHANGE_REPLACED;
-}
-
 static void
 sort_rows (Work *work)
 {
-  const SandboxChangeRow *above = NULL;
-
   for (guint i = 0; i < work->changes->rows->len; i++)
     {
       SandboxChangeRow *row = _sandbox_changes_row (work->changes, i);
       g_autofree char *dir = parent_of (row->pub.path);
-      Repository *repository;
+      Repository *repository = dir ? find_repository (work, dir) : NULL;
 
-      if (above && is_below (row->pub.path, above->pub.path))
-        continue;
-      above = takes_all_below (row) ? row : NULL;
-      repository = dir ? find_repository (work, dir) : NULL;
       if (repository)
         g_ptr_array_add (repository->rows, row);
     }
 }
 
+/* Nobody was asked about what lies in a directory that takes the place of a file. */
 static void
 follow_above (SandboxChanges *changes)
 {
-  const SandboxChangeRow *above = NULL;
+  const SandboxChange *above = NULL;
 
   for (guint i = 0; i < changes->rows->len; i++)
     {
-      SandboxChangeRow *row = _sandbox_changes_row (changes, i);
+      SandboxChange *change = &_sandbox_changes_row (changes, i)->pub;
 
-      if (above && is_below (row->pub.path, above->pub.path))
-        row->pub.ignored = above->pub.ignored;
+      if (above && g_str_has_prefix (change->path, above->path)
+          && change->path[strlen (above->path)] == '/')
+        change->ignored = TRUE;
       else
-        above = takes_all_below (row) ? row : NULL;
+        above = change->ignored && change->old_mode && !S_ISDIR (change->old_mode) ? change : NULL;
+    }
+}
+
+/* What is ignored stays on this host, and so does the directory in which it is. */
+static void
+keep_above (SandboxChanges *changes)
+{
+  g_autoptr (GHashTable) kept = g_hash_table_new_full (g_str_hash, g_str_equal, g_free, NULL);
+
+  for (guint i = changes->rows->len; i > 0; i--)
+    {
+      SandboxChangeRow *row = _sandbox_changes_row (changes, i - 1);
+      SandboxChange *change = &row->pub;
+      gboolean holds = g_hash_table_contains (kept, change->path);
+
+      if (holds && change->kind == SANDBOX_CHANGE_DELETED)
+        change->ignored = TRUE;
+      else if (holds && change->kind == SANDBOX_CHANGE_REPLACED
+               && change->state != SANDBOX_CHANGE_REFUSED)
+        {
+          change->state = SANDBOX_CHANGE_CONFLICT;
+          g_free (change->reason);
+          change->reason = g_strdup ("it holds what git on this host ignores");
+        }
+      if (change->ignored && change->old_mode)
+        {
+          char *dir = parent_of (change->path);
+
+          if (dir)
+            g_hash_table_add (kept, dir);
+        }
     }
 }
 
@@ -180,6 +195,32 @@ open_git_dir (const Work *work, const char *dir)
   return openat (dir_fd, text + strlen ("gitdir: "), O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 }
 
+/* Of a worktree: where it has what all of them share; -1: it is none. */
+static int
+open_common (int git_fd)
+{
+  g_autofree char *text = NULL;
+
+  if (!sandbox_file_read_at (git_fd, "commondir", PATH_TEXT_MAX, &text, NULL, NULL))
+    return -1;
+  g_strchomp (text);
+  return openat (git_fd, text, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+}
+
+/* git in the quarantine would take the index of another format for one of its own. */
+static gboolean
+is_sha1 (int git_fd)
+{
+  sandbox_autofd int common_fd = open_common (git_fd);
+  g_autofree char *text = NULL, *lower = NULL;
+
+  if (!sandbox_file_read_at (common_fd >= 0 ? common_fd : git_fd, "config", EXCLUDES_MAX, &text,
+                             NULL, NULL))
+    return FALSE;
+  lower = g_ascii_strdown (text, -1);
+  return strstr (lower, "objectformat") == NULL;
+}
+
 /* A repository that has no index yet has none here either. */
 static gboolean
 take_index (int git_fd, int to_fd)
@@ -191,7 +232,9 @@ take_index (int git_fd, int to_fd)
 static gboolean
 take_excludes (int git_fd, int to_fd)
 {
-  sandbox_autofd int from_info = openat (git_fd, "info", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+  sandbox_autofd int common_fd = open_common (git_fd);
+  sandbox_autofd int from_info =
+      openat (common_fd >= 0 ? common_fd : git_fd, "info", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
   sandbox_autofd int to_info = -1;
   g_autofree char *text = NULL;
   gsize length = 0;
@@ -203,10 +246,11 @@ take_excludes (int git_fd, int to_fd)
   return to_info >= 0 && sandbox_file_write_at (to_info, "exclude", text, length, 0600, NULL);
 }
 
-/* The paths that it prints. NULL for none, and when it fails. @in_fd: -1 for nothing. */
+/* The paths that it prints; @ret_n (nullable): how many, each as often as it does. NULL when it
+ * fails, as check-ignore does when there is none. @in_fd: -1 for nothing. */
 static GHashTable *
 ask (const Work *work, const Repository *repository, SandboxQuarantine *quarantine,
-     const char *const *command, int in_fd)
+     const char *const *command, int in_fd, guint *ret_n)
 {
   g_autofree char *dir = g_build_filename (work->root, repository->dir, NULL);
   const char *const common[] = { "-c", work->excludes, "-C", dir, "--work-tree=." };
@@ -226,7 +270,11 @@ ask (const Work *work, const Repository *repository, SandboxQuarantine *quaranti
     return NULL;
   paths = g_hash_table_new_full (g_str_hash, g_str_equal, g_free, NULL);
   for (const char *at = text; at < text + length; at += strlen (at) + 1)
-    g_hash_table_add (paths, g_strdup (at));
+    {
+      g_hash_table_add (paths, g_strdup (at));
+      if (ret_n)
+        (*ret_n)++;
+    }
   return paths;
 }
 
@@ -260,26 +308,10 @@ make_questions (const Repository *repository)
 
       g_string_append_len (text, path, (gssize)strlen (path) + 1);
     }
-  for (guint i = 0; i < repository->inner->len; i++)
-    {
-      const Repository *inner = repository->inner->pdata[i];
-      g_autofree char *path = relative (repository, inner->dir, FALSE);
-
-      g_string_append_len (text, path, (gssize)strlen (path) + 1);
-    }
   if (fd >= 0
       && (write (fd, text->str, text->len) != (gssize)text->len || lseek (fd, 0, SEEK_SET) < 0))
     sandbox_close_fd (&fd);
   return fd;
-}
-
-static void
-ignore_all (Repository *repository)
-{
-  for (guint i = 0; i < repository->rows->len; i++)
-    ((SandboxChangeRow *)repository->rows->pdata[i])->pub.ignored = TRUE;
-  for (guint i = 0; i < repository->inner->len; i++)
-    ignore_all (repository->inner->pdata[i]);
 }
 
 /* @tracked: what a commit has all the same. */
@@ -294,36 +326,42 @@ mark_rows (Repository *repository, GHashTable *ignored, GHashTable *tracked)
       row->pub.ignored = g_hash_table_contains (ignored, path)
                          && !g_hash_table_contains (tracked, path + strlen (HERE));
     }
-  for (guint i = 0; i < repository->inner->len; i++)
-    {
-      Repository *inner = repository->inner->pdata[i];
-      g_autofree char *path = relative (repository, inner->dir, FALSE);
+}
 
-      if (g_hash_table_contains (ignored, path))
-        ignore_all (inner);
-    }
+/* Of one that is in parts, or that stands for whole directories, it lists less. */
+static gboolean
+is_whole (const SandboxQuarantine *quarantine, guint n_listed)
+{
+  sandbox_autofd int fd = openat (quarantine->fd, "index", O_RDONLY | O_NOFOLLOW | O_CLOEXEC);
+  guint8 count[4] = { 0 };
+
+  return fd < 0 ? n_listed == 0
+                : pread (fd, count, sizeof count, INDEX_COUNT_OFFSET) == sizeof count
+                      && sandbox_get32 (count) == n_listed;
 }
 
 static void
 mark_repository (const Work *work, Repository *repository)
 {
   static const char *const check[] = { "check-ignore", "--no-index", "-z", "--stdin", NULL };
-  static const char *const list[] = { "ls-files", "-c", "-i", "--exclude-standard", "-z", NULL };
+  static const char *const list[] = { "ls-files", "-c", "-z", NULL };
   sandbox_autofd int git_fd = open_git_dir (work, repository->dir);
   sandbox_autofd int questions_fd = git_fd >= 0 ? make_questions (repository) : -1;
   g_autoptr (SandboxQuarantine) quarantine = NULL;
   g_autoptr (GHashTable) ignored = NULL, tracked = NULL;
+  guint n_tracked = 0;
 
-  if (questions_fd < 0)
+  if (questions_fd < 0 || !is_sha1 (git_fd))
     return;
   quarantine = _sandbox_quarantine_new (work->changes->dir_fd, work->records, NULL,
                                         SANDBOX_MERGE_BYTES_MAX, work->cancellable, NULL);
   if (!quarantine || !take_index (git_fd, quarantine->fd)
       || !take_excludes (git_fd, quarantine->fd))
     return;
-  ignored = ask (work, repository, quarantine, check, questions_fd);
-  tracked = ignored ? ask (work, repository, quarantine, list, -1) : NULL;
-  if (tracked)
+  quarantine->timeout_usec = ASK_USEC;
+  ignored = ask (work, repository, quarantine, check, questions_fd, NULL);
+  tracked = ignored ? ask (work, repository, quarantine, list, -1, &n_tracked) : NULL;
+  if (tracked && is_whole (quarantine, n_tracked))
     mark_rows (repository, ignored, tracked);
 }
 
@@ -362,22 +400,25 @@ _sandbox_ignored_mark (SandboxChanges *changes, GCancellable *cancellable, GErro
   g_autofree char *root = g_file_read_link (root_link, NULL);
   g_autofree char *records = g_file_read_link (records_link, NULL);
   g_autofree char *excludes = NULL;
-  g_autoptr (GList) in_order = NULL;
+  GHashTableIter iter;
+  gpointer repository;
+  gint64 end;
   g_autoptr (SandboxLock) lock = NULL;
   Work work = { changes, cancellable, repositories, of_dir, root, records, NULL };
 
   sort_rows (&work);
   if (!root || !records || g_hash_table_size (repositories) == 0)
     return TRUE;
-  lock = sandbox_lock_acquire (changes->dir_fd, SANDBOX_QUARANTINE_LOCK, "ignored", 0, NULL, NULL,
+  lock = sandbox_lock_acquire (changes->dir_fd, SANDBOX_QUARANTINE_LOCK, "ignored", -1, NULL, NULL,
                                cancellable, error);
   if (!lock)
     return FALSE;
   work.excludes = excludes = find_excludes (cancellable);
-  /* an inner one before the outer one, whose word on all of it counts more */
-  in_order = g_list_sort (g_hash_table_get_keys (repositories), (GCompareFunc)strcmp);
-  for (const GList *dir = g_list_last (in_order); dir; dir = dir->prev)
-    mark_repository (&work, g_hash_table_lookup (repositories, dir->data));
+  end = g_get_monotonic_time () + ALL_USEC;
+  g_hash_table_iter_init (&iter, repositories);
+  while (g_hash_table_iter_next (&iter, NULL, &repository) && g_get_monotonic_time () < end)
+    mark_repository (&work, repository);
   follow_above (changes);
+  keep_above (changes);
   return !g_cancellable_set_error_if_cancelled (cancellable, error);
 }

@@ -418,7 +418,7 @@ _sandbox_merge_rows (SandboxChanges *changes, GCancellable *cancellable, GError 
 
   if (rows->len == 0)
     return TRUE;
-  lock = sandbox_lock_acquire (changes->dir_fd, SANDBOX_QUARANTINE_LOCK, "merge", 0, NULL, NULL,
+  lock = sandbox_lock_acquire (changes->dir_fd, SANDBOX_QUARANTINE_LOCK, "merge", -1, NULL, NULL,
                                cancellable, error);
   if (lock == NULL)
     return FALSE;

@@ -110,6 +110,7 @@ _sandbox_quarantine_new (int dir_fd, const char *dir_path, const SandboxPullRepo
   quarantine->fd = -1;
   quarantine->id_length = repo && repo->id_length ? repo->id_length : 40;
   quarantine->max_bytes = max_bytes;
+  quarantine->timeout_usec = GIT_USEC;
   quarantine->cancellable = cancellable ? g_object_ref (cancellable) : NULL;
   quarantine->path = g_build_filename (dir_path, DIRECTORY, NULL);
   quarantine->program = sandbox_find_program ("git");
@@ -243,7 +244,8 @@ _sandbox_quarantine_git (SandboxQuarantine *quarantine, const char *const *args,
   limit (pid, RLIMIT_AS, MEMORY_MAX);
   limit (pid, RLIMIT_CORE, 0);
   limit (pid, RLIMIT_FSIZE, MAX (OUTPUT_MAX, WRITES_FACTOR * quarantine->max_bytes));
-  if (!sandbox_child_wait (pid, TRUE, GIT_USEC, quarantine->cancellable, &status, error)
+  if (!sandbox_child_wait (pid, TRUE, quarantine->timeout_usec, quarantine->cancellable, &status,
+                           error)
       || !judge (args[0], status, err_fd, error))
     return NULL;
   return read_back (text_fd, OUTPUT_MAX, ret_length, error);

@@ -84,7 +84,8 @@ typedef struct
   char *path, *program;
   int fd;
   guint id_length;
-  guint64 max_bytes; /* of what it is given; it may write four times that */
+  guint64 max_bytes;   /* of what it is given; it may write four times that */
+  gint64 timeout_usec; /* of each command; there is one from the beginning */
   GCancellable *cancellable;
 } SandboxQuarantine;
 void _sandbox_quarantine_free (SandboxQuarantine *quarantine);

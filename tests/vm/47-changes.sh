@@ -130,6 +130,12 @@ leaves_out_what_git_ignores() {
 	contains "$(cat "$T/err")" '55 changes that git on this host ignores'
 	eq "$(cat "$PROJECT/web/new.js"; ls -A "$PROJECT/web")" $'2\n.git\n.gitignore\napp.js\nnew.js' "the host's"
 	vms discard --yes changes .gitignore
+	status 3 vms apply changes web/app.o 2>"$T/err"
+	contains "$(cat "$T/err")" 'ignored by git on this host: --ignored'
+	# a directory stays that holds some of it
+	in_project 'mkdir web/fresh; echo a >web/fresh/a; echo o >web/fresh/b.o'
+	vms discard --yes changes web
+	eq "$(in_project 'cd web; ls fresh; ls node_modules/left-pad | wc -l')" $'b.o\n50' "what discard left"
 	vms apply changes --ignored --unseen web/app.o
 	eq "$(cat "$PROJECT/web/app.o")" c
 	vms discard --yes --ignored changes web

@@ -164,8 +164,8 @@ test_other_lists (void)
   world_clear (&world);
 }
 
-/* A directory with several repositories, one of them none; one in another, which counts for what
- * is in it, unless the outer one ignores all of it. */
+/* A directory with several repositories, one of them none; one in another, which decides for what
+ * is in it, also when the outer one ignores it: somebody works there. */
 static void
 test_several (void)
 {
@@ -179,7 +179,7 @@ test_several (void)
                  "cd in; git init -q; echo '*.i' >.gitignore; cd ../skip; git init -q; "
                  "echo '*.i' >.gitignore");
   changes = guest_has (&world, paths);
-  check (changes, "a/in/y.i a/skip/w.i a/skip/z a/x.o", "a/in/x.o b/x.o c c/sub c/sub/k c/x.o");
+  check (changes, "a/in/y.i a/skip/w.i a/x.o", "a/in/x.o a/skip/z b/x.o c c/sub c/sub/k c/x.o");
   world_clear (&world);
 }
 
@@ -187,32 +187,76 @@ test_several (void)
 static void
 test_worktree (void)
 {
-  const char *const paths[] = { "w/", "w/a.log", "w/t.log", NULL };
+  const char *const paths[] = { "w/", "w/a.log", "w/b", "w/t.log", NULL };
   g_autoptr (SandboxChanges) changes = NULL;
   World world;
 
   begin (&world, "git init -q ../r; cd ../r; export GIT_AUTHOR_NAME=a GIT_AUTHOR_EMAIL=a "
                  "GIT_COMMITTER_NAME=a GIT_COMMITTER_EMAIL=a; echo '*.log' >.gitignore; "
                  "echo t >t.log; git add -f .gitignore t.log; git commit -q -m x; "
-                 "git worktree add -q ../host/w; test -f ../host/w/.git");
+                 "git worktree add -q ../host/w; test -f ../host/w/.git; "
+                 "mkdir -p .git/info; echo b >.git/info/exclude");
   changes = guest_has (&world, paths);
-  check (changes, "w/a.log", "w/t.log");
+  check (changes, "w/a.log w/b", "w/t.log");
   shell (&world, "rm -rf ../r");
   world_clear (&world);
 }
 
-/* What goes with a directory is shown with it. */
+/* What this host has is kept, and the directory with it: no commit brings it back. What is tracked
+ * is shown, whatever is said of the directory that it is in. */
 static void
 test_goes (void)
 {
-  const char *const paths[] = { "~web", "~x.log", "y.log/", "y.log/in", NULL };
+  const char *const paths[] = { "~both", "~build", "~web", "~x.log", "y.log/", "y.log/in", NULL };
+  g_autoptr (SandboxChanges) changes = NULL;
+  g_autoptr (GError) error = NULL;
+  World world;
+
+  begin (&world, "git init -q; printf '*.log\\nbuild\\n' >.gitignore; mkdir both build web; "
+                 "echo a >web/a; echo b >web/b.log; echo x >x.log; echo y >y.log; "
+                 "echo k >build/keep; echo o >build/o; git add -f build/keep; echo a >both/a");
+  changes = guest_has (&world, paths);
+  check (changes, "build build/o web web/b.log x.log y.log y.log/in",
+         "both both/a build/keep web/a");
+  g_assert_true (sandbox_changes_apply (changes, NULL, NULL, NULL, NULL, &error));
+  g_assert_no_error (error);
+  shell (&world, "test $(find . -path ./.git -prune -o -type f -print | sort | tr '\\n' ,) = "
+                 "./.gitignore,./build/o,./web/b.log,./x.log,./y.log,; test ! -e both");
+  world_clear (&world);
+}
+
+/* A file in the place of a directory that holds what is ignored. */
+static void
+test_replaced (void)
+{
+  const char *const paths[] = { "web", NULL };
   g_autoptr (SandboxChanges) changes = NULL;
   World world;
 
   begin (&world, "git init -q; echo '*.log' >.gitignore; mkdir web; echo a >web/a; "
-                 "echo b >web/b.log; echo x >x.log; echo y >y.log");
+                 "echo b >web/b.log");
   changes = guest_has (&world, paths);
-  check (changes, "x.log y.log y.log/in", "web web/a web/b.log");
+  check (changes, "web/b.log", "web web/a");
+  g_assert_cmpint (find_change (changes, "web")->pub.state, ==, SANDBOX_CHANGE_CONFLICT);
+  g_assert_true (sandbox_changes_apply (changes, NULL, NULL, NULL, NULL, NULL));
+  shell (&world, "test -f web/b.log; test ! -e web/a");
+  world_clear (&world);
+}
+
+/* The machine moves a directory: what is ignored is not lost on the way. */
+static void
+test_moves (void)
+{
+  const char *const paths[] = { "site/", "site/.env", "site/a", "~web", NULL };
+  g_autoptr (SandboxChanges) changes = NULL;
+  World world;
+
+  begin (&world, "git init -q; echo .env >.gitignore; mkdir web; echo guest >web/a; "
+                 "echo secret >web/.env");
+  changes = guest_has (&world, paths);
+  check (changes, "site/.env web web/.env", "site site/a web/a");
+  g_assert_true (sandbox_changes_apply (changes, NULL, NULL, NULL, NULL, NULL));
+  shell (&world, "grep -q secret web/.env; test ! -e web/a; test -f site/a");
   world_clear (&world);
 }
 
@@ -252,14 +296,19 @@ test_settings (void)
   world_clear (&world);
 }
 
-/* What git cannot read tells nothing: all is shown. */
+/* What git cannot read, or would read as something else, tells nothing: all is shown. */
 static void
 test_damaged (void)
 {
   const char *const paths[] = { "a.log", NULL };
-  static const char *const damages[] = { "echo no index >.git/index", "rm -r .git; echo x >.git",
+  static const char *const damages[] = { "echo no index >.git/index",
+                                         "rm -r .git; echo x >.git",
                                          "rm .git/index; ln -s /etc/passwd .git/index",
-                                         "rm .git/index; mkfifo .git/index" };
+                                         "rm .git/index; mkfifo .git/index",
+                                         "git add -f .gitignore; git update-index --split-index",
+                                         "rm -r .git; git init -q --object-format=sha256; "
+                                         "git add .gitignore",
+                                         "rm .gitignore; mkfifo .gitignore" };
 
   for (guint i = 0; i < G_N_ELEMENTS (damages); i++)
     {
@@ -297,6 +346,8 @@ main (int argc, char **argv)
   g_test_add_func ("/ignored/several", test_several);
   g_test_add_func ("/ignored/worktree", test_worktree);
   g_test_add_func ("/ignored/goes", test_goes);
+  g_test_add_func ("/ignored/replaced", test_replaced);
+  g_test_add_func ("/ignored/moves", test_moves);
   g_test_add_func ("/ignored/names", test_names);
   g_test_add_func ("/ignored/settings", test_settings);
   g_test_add_func ("/ignored/damaged", test_damaged);

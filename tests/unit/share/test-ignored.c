@@ -306,6 +306,9 @@ test_damaged (void)
                                          "rm .git/index; ln -s /etc/passwd .git/index",
                                          "rm .git/index; mkfifo .git/index",
                                          "git add -f .gitignore; git update-index --split-index",
+                                         "mkdir a b; echo x >a/f; echo x >b/f; git add -A; "
+                                         "git -c user.name=a -c user.email=a commit -q -m x; "
+                                         "git sparse-checkout set --cone --sparse-index a",
                                          "rm -r .git; git init -q --object-format=sha256; "
                                          "git add .gitignore",
                                          "rm .gitignore; mkfifo .gitignore" };

@@ -30,11 +30,16 @@
 /* How many entries an index has, stands there. */
 #define INDEX_COUNT_OFFSET 8
 
-/* @dir: its path in the share, "" for the share itself; @rows: those that lie in it and in none
- * that lies in it */
+/**
+ * Repository:
+ * @dir: its path in the share, "" for the share itself, and for one that the share lies in
+ * @path: of its working tree on this host
+ * @prefix: what of that leads to the share: "", or "DIRECTORY/"
+ * @rows: those that lie in it and in none that lies in it
+ */
 typedef struct
 {
-  char *dir;
+  char *dir, *path, *prefix;
   GPtrArray *rows;
 } Repository;
 
@@ -55,6 +60,8 @@ repository_free (gpointer data)
 
   g_ptr_array_unref (repository->rows);
   g_free (repository->dir);
+  g_free (repository->path);
+  g_free (repository->prefix);
   g_free (repository);
 }
 
@@ -85,6 +92,43 @@ has (const Work *work, const char *dir, const char *name, SandboxNodeType a, San
          && (node.type == a || node.type == b);
 }
 
+/* @path: taken. */
+static Repository *
+add_repository (Work *work, const char *dir, char *path, const char *prefix)
+{
+  Repository *repository = g_new0 (Repository, 1);
+
+  repository->dir = g_strdup (dir);
+  repository->path = path;
+  repository->prefix = g_strdup (prefix);
+  repository->rows = g_ptr_array_new ();
+  g_hash_table_insert (work->repositories, repository->dir, repository);
+  return repository;
+}
+
+/* That the share lies in, as with one package of many. Like git, one of its user's own. */
+static Repository *
+find_outer (Work *work)
+{
+  g_autofree char *path = g_strdup (work->root);
+
+  for (char *slash = strrchr (path, '/'); slash && slash > path; slash = strrchr (path, '/'))
+    {
+      g_autofree char *dot_git = NULL, *prefix = NULL;
+      struct stat info;
+
+      *slash = '\0';
+      dot_git = g_build_filename (path, ".git", NULL);
+      if (lstat (dot_git, &info) < 0)
+        continue;
+      if (info.st_uid != geteuid () || (!S_ISDIR (info.st_mode) && !S_ISREG (info.st_mode)))
+        return NULL;
+      prefix = g_strconcat (work->root + strlen (path) + 1, "/", NULL);
+      return add_repository (work, "", g_steal_pointer (&path), prefix);
+    }
+  return NULL;
+}
+
 /* None for what lies beyond a link of this host's: git would not answer at all. */
 static Repository *
 find_repository (Work *work, const char *dir)
@@ -100,12 +144,9 @@ find_repository (Work *work, const char *dir)
     found = find_repository (work, above);
   if (g_hash_table_size (work->repositories) < REPOSITORIES_MAX
       && has (work, dir, ".git", SANDBOX_NODE_DIR, SANDBOX_NODE_FILE))
-    {
-      found = g_new0 (Repository, 1);
-      found->dir = g_strdup (dir);
-      found->rows = g_ptr_array_new ();
-      g_hash_table_insert (work->repositories, found->dir, found);
-    }
+    found = add_repository (work, dir, g_build_filename (work->root, dir, NULL), "");
+  else if (!above)
+    found = find_outer (work);
   g_hash_table_insert (work->of_dir, g_strdup (dir), found);
   return found;
 }
@@ -178,17 +219,18 @@ keep_above (SandboxChanges *changes)
 /* Worktrees and submodules have a file that says where. It is the user's own: no machine's .git is
  * applied. */
 static int
-open_git_dir (const Work *work, const char *dir)
+open_git_dir (const Work *work, const Repository *repository)
 {
-  g_autofree char *dot_git = join (dir, ".git");
-  int fd = _sandbox_tree_open_dir (work->changes->root_fd, dot_git, NULL);
-  sandbox_autofd int dir_fd = -1;
+  sandbox_autofd int dir_fd =
+      *repository->prefix ? open (repository->path, O_RDONLY | O_DIRECTORY | O_CLOEXEC)
+                          : _sandbox_tree_open_dir (work->changes->root_fd, repository->dir, NULL);
   g_autofree char *text = NULL;
+  int fd =
+      dir_fd >= 0 ? openat (dir_fd, ".git", O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC) : -1;
 
-  if (fd >= 0)
+  if (fd >= 0 || dir_fd < 0)
     return fd;
-  dir_fd = _sandbox_tree_open_dir (work->changes->root_fd, dir, NULL);
-  if (dir_fd < 0 || !sandbox_file_read_at (dir_fd, ".git", PATH_TEXT_MAX, &text, NULL, NULL)
+  if (!sandbox_file_read_at (dir_fd, ".git", PATH_TEXT_MAX, &text, NULL, NULL)
       || !g_str_has_prefix (text, "gitdir: "))
     return -1;
   g_strchomp (text);
@@ -246,14 +288,14 @@ take_excludes (int git_fd, int to_fd)
   return to_info >= 0 && sandbox_file_write_at (to_info, "exclude", text, length, 0600, NULL);
 }
 
-/* The paths that it prints; @ret_n (nullable): how many, each as often as it does. NULL when it
- * fails, as check-ignore does when there is none. @in_fd: -1 for nothing. */
+/* The paths that it prints, from @dir on; @ret_n (nullable): how many, each as often as it does.
+ * NULL when it fails, as check-ignore does when there is none. @in_fd: -1 for nothing. */
 static GHashTable *
-ask (const Work *work, const Repository *repository, SandboxQuarantine *quarantine,
+ask (const Work *work, const Repository *repository, SandboxQuarantine *quarantine, const char *dir,
      const char *const *command, int in_fd, guint *ret_n)
 {
-  g_autofree char *dir = g_build_filename (work->root, repository->dir, NULL);
-  const char *const common[] = { "-c", work->excludes, "-C", dir, "--work-tree=." };
+  g_autofree char *tree = g_strconcat ("--work-tree=", repository->path, NULL);
+  const char *const common[] = { "-c", work->excludes, "-C", dir, tree };
   g_autoptr (GPtrArray) args = g_ptr_array_new ();
   g_autofree char *text = NULL;
   GHashTable *paths;
@@ -281,6 +323,7 @@ ask (const Work *work, const Repository *repository, SandboxQuarantine *quaranti
 /* As git is asked about it: a directory that this host does not have is known by its slash, and
  * what begins like this is no pattern. */
 #define HERE "./"
+#define ALL  "."
 static char *
 relative (const Repository *repository, const char *path, gboolean dir)
 {
@@ -308,6 +351,8 @@ make_questions (const Repository *repository)
 
       g_string_append_len (text, path, (gssize)strlen (path) + 1);
     }
+  if (*repository->prefix)
+    g_string_append_len (text, ALL, sizeof ALL);
   if (fd >= 0
       && (write (fd, text->str, text->len) != (gssize)text->len || lseek (fd, 0, SEEK_SET) < 0))
     sandbox_close_fd (&fd);
@@ -322,9 +367,10 @@ mark_rows (Repository *repository, GHashTable *ignored, GHashTable *tracked)
     {
       SandboxChangeRow *row = repository->rows->pdata[i];
       g_autofree char *path = relative_row (repository, row);
+      g_autofree char *whole = g_strconcat (repository->prefix, path + strlen (HERE), NULL);
 
-      row->pub.ignored = g_hash_table_contains (ignored, path)
-                         && !g_hash_table_contains (tracked, path + strlen (HERE));
+      row->pub.ignored =
+          g_hash_table_contains (ignored, path) && !g_hash_table_contains (tracked, whole);
     }
 }
 
@@ -345,8 +391,9 @@ mark_repository (const Work *work, Repository *repository)
 {
   static const char *const check[] = { "check-ignore", "--no-index", "-z", "--stdin", NULL };
   static const char *const list[] = { "ls-files", "-c", "-z", NULL };
-  sandbox_autofd int git_fd = open_git_dir (work, repository->dir);
+  sandbox_autofd int git_fd = open_git_dir (work, repository);
   sandbox_autofd int questions_fd = git_fd >= 0 ? make_questions (repository) : -1;
+  g_autofree char *dir = g_build_filename (work->root, repository->dir, NULL);
   g_autoptr (SandboxQuarantine) quarantine = NULL;
   g_autoptr (GHashTable) ignored = NULL, tracked = NULL;
   guint n_tracked = 0;
@@ -359,8 +406,12 @@ mark_repository (const Work *work, Repository *repository)
       || !take_excludes (git_fd, quarantine->fd))
     return;
   quarantine->timeout_usec = ASK_USEC;
-  ignored = ask (work, repository, quarantine, check, questions_fd, NULL);
-  tracked = ignored ? ask (work, repository, quarantine, list, -1, &n_tracked) : NULL;
+  ignored = ask (work, repository, quarantine, dir, check, questions_fd, NULL);
+  /* a home that is a repository and ignores what is not its own has no say */
+  if (ignored && g_hash_table_contains (ignored, ALL))
+    return;
+  tracked =
+      ignored ? ask (work, repository, quarantine, repository->path, list, -1, &n_tracked) : NULL;
   if (tracked && is_whole (quarantine, n_tracked))
     mark_rows (repository, ignored, tracked);
 }
@@ -406,8 +457,10 @@ _sandbox_ignored_mark (SandboxChanges *changes, GCancellable *cancellable, GErro
   g_autoptr (SandboxLock) lock = NULL;
   Work work = { changes, cancellable, repositories, of_dir, root, records, NULL };
 
+  if (!root || !records)
+    return TRUE;
   sort_rows (&work);
-  if (!root || !records || g_hash_table_size (repositories) == 0)
+  if (g_hash_table_size (repositories) == 0)
     return TRUE;
   lock = sandbox_lock_acquire (changes->dir_fd, SANDBOX_QUARANTINE_LOCK, "ignored", -1, NULL, NULL,
                                cancellable, error);

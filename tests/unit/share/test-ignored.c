@@ -106,7 +106,7 @@ test_rules (void)
   World world;
 
   begin (&world, "git init -q; echo host >kept.log; "
-                 "printf 'node_modules/\\n*.log\\nbuild/*\\n!build/keep\\n/dist\\n' >.gitignore; "
+                 "printf 'node_modules/\n*.log\nbuild/*\n!build/keep\n/dist\n' >.gitignore; "
                  "git add -f kept.log .gitignore");
   changes = guest_has (&world, paths);
   check (changes,
@@ -114,7 +114,7 @@ test_rules (void)
          "build/keep kept.log src src/dist src/y.c");
   g_assert_true (sandbox_changes_apply (changes, NULL, NULL, NULL, NULL, &error));
   g_assert_no_error (error);
-  shell (&world, "test $(find . -path ./.git -prune -o -type f -print | sort | tr '\\n' ,) = "
+  shell (&world, "test $(find . -path ./.git -prune -o -type f -print | sort | tr '\n' ,) = "
                  "./.gitignore,./build/keep,./kept.log,./src/dist,./src/y.c,; "
                  "grep -q guest kept.log");
   /* by name it is applied */
@@ -152,7 +152,7 @@ test_other_lists (void)
   begin (&world, "git init -q; mkdir -p .git/info; echo a >.git/info/exclude");
   config = g_build_filename (world.top, "gitconfig", NULL);
   shell (&world, "echo b >../excludes; "
-                 "printf '[core]\\n\\texcludesFile = %s\\n' \"$(realpath ..)/excludes\" "
+                 "printf '[core]\n\\texcludesFile = %s\n' \"$(realpath ..)/excludes\" "
                  ">../gitconfig");
   g_setenv ("GIT_CONFIG_GLOBAL", config, TRUE);
   changes = guest_has (&world, paths);
@@ -175,11 +175,37 @@ test_several (void)
   g_autoptr (SandboxChanges) changes = NULL;
   World world;
 
-  begin (&world, "mkdir -p a/in a/skip b; cd a; git init -q; printf '*.o\\nskip\\n' >.gitignore; "
+  begin (&world, "mkdir -p a/in a/skip b; cd a; git init -q; printf '*.o\nskip\n' >.gitignore; "
                  "cd in; git init -q; echo '*.i' >.gitignore; cd ../skip; git init -q; "
                  "echo '*.i' >.gitignore");
   changes = guest_has (&world, paths);
   check (changes, "a/in/y.i a/skip/w.i a/x.o", "a/in/x.o a/skip/z b/x.o c c/sub c/sub/k c/x.o");
+  world_clear (&world);
+}
+
+/* One package of many: the repository is around the share. Not that of somebody else. */
+static void
+test_around (void)
+{
+  const char *const paths[] = { "a.log", "dist/", "dist/x", "new", "t.log", NULL };
+  g_autoptr (SandboxChanges) changes = NULL, foreign = NULL, all = NULL;
+  World world;
+
+  begin (&world, "git init -q ..; printf '*.log\n/host/dist\n/new\n' >../.gitignore; "
+                 "echo t >t.log; git -C .. add -f host/t.log .gitignore");
+  changes = guest_has (&world, paths);
+  check (changes, "a.log dist dist/x", "new t.log");
+  shell (&world, "echo '*' >../.gitignore");
+  all = guest_has (&world, paths);
+  check (all, "", "a.log dist dist/x new t.log");
+  shell (&world, "echo '*.log' >../.gitignore");
+  if (geteuid () == 0)
+    {
+      shell (&world, "chown 12345 ../.git");
+      foreign = guest_has (&world, paths);
+      check (foreign, "", "a.log dist dist/x new t.log");
+    }
+  shell (&world, "rm -rf ../.git ../.gitignore");
   world_clear (&world);
 }
 
@@ -212,7 +238,7 @@ test_goes (void)
   g_autoptr (GError) error = NULL;
   World world;
 
-  begin (&world, "git init -q; printf '*.log\\nbuild\\n' >.gitignore; mkdir both build web; "
+  begin (&world, "git init -q; printf '*.log\nbuild\n' >.gitignore; mkdir both build web; "
                  "echo a >web/a; echo b >web/b.log; echo x >x.log; echo y >y.log; "
                  "echo k >build/keep; echo o >build/o; git add -f build/keep; echo a >both/a");
   changes = guest_has (&world, paths);
@@ -220,7 +246,7 @@ test_goes (void)
          "both both/a build/keep web/a");
   g_assert_true (sandbox_changes_apply (changes, NULL, NULL, NULL, NULL, &error));
   g_assert_no_error (error);
-  shell (&world, "test $(find . -path ./.git -prune -o -type f -print | sort | tr '\\n' ,) = "
+  shell (&world, "test $(find . -path ./.git -prune -o -type f -print | sort | tr '\n' ,) = "
                  "./.gitignore,./build/o,./web/b.log,./x.log,./y.log,; test ! -e both");
   world_clear (&world);
 }
@@ -284,12 +310,11 @@ test_settings (void)
   g_autoptr (SandboxChanges) changes = NULL;
   World world;
 
-  begin (&world,
-         "git init -q; echo '*.log' >.gitignore; echo b >../list; "
-         "printf '#!/bin/sh\\ntouch %s/ran\\n' \"$(realpath ..)\" >../run; chmod 755 ../run; "
-         "git config core.fsmonitor \"$(realpath ..)/run\"; "
-         "git config core.excludesFile \"$(realpath ..)/list\"; "
-         "git config core.hooksPath \"$(realpath ..)\"; rm -f ../ran");
+  begin (&world, "git init -q; echo '*.log' >.gitignore; echo b >../list; "
+                 "printf '#!/bin/sh\ntouch %s/ran\n' \"$(realpath ..)\" >../run; chmod 755 ../run; "
+                 "git config core.fsmonitor \"$(realpath ..)/run\"; "
+                 "git config core.excludesFile \"$(realpath ..)/list\"; "
+                 "git config core.hooksPath \"$(realpath ..)\"; rm -f ../ran");
   changes = guest_has (&world, paths);
   check (changes, "a.log", "b");
   shell (&world, "test ! -e ../ran; rm ../run ../list");
@@ -347,6 +372,7 @@ main (int argc, char **argv)
   g_test_add_func ("/ignored/machines-rules", test_machines_rules);
   g_test_add_func ("/ignored/other-lists", test_other_lists);
   g_test_add_func ("/ignored/several", test_several);
+  g_test_add_func ("/ignored/around", test_around);
   g_test_add_func ("/ignored/worktree", test_worktree);
   g_test_add_func ("/ignored/goes", test_goes);
   g_test_add_func ("/ignored/replaced", test_replaced);

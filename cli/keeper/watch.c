@@ -20,8 +20,10 @@
  * after that. And what a process was just walking through cannot be forgotten in that moment; nor
  * does anything tell so, when the process has let go of it since. So it is done again, some more
  * times, after the last change. */
-static const gint64 settle_usec[] = { 1100 * 1000, 3 * G_USEC_PER_SEC, 9 * G_USEC_PER_SEC,
-                                      27 * G_USEC_PER_SEC };
+static const gint64 settle_usec[] = {
+  1100 * 1000,         3 * G_USEC_PER_SEC,  9 * G_USEC_PER_SEC,
+  27 * G_USEC_PER_SEC, 81 * G_USEC_PER_SEC, 243 * G_USEC_PER_SEC
+};
 /* Where nothing tells of changes. */
 #define PERIOD_USEC (800 * 1000)
 /* What a process held is tried again. */

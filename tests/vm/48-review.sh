@@ -170,12 +170,12 @@ read_without_pause() {
 		cat /tmp/read1 /tmp/read2' >"$T/read"
 	eq "$(sort -u "$T/read")" old "before"
 	as_user sh -euc 'cd "$1/edit"; mv busy was; mkdir busy; echo new >busy/f' sh "$PROJECT"
-	for ((tries = 0; tries < 40; tries++)); do
+	for ((tries = 0; tries < 120; tries++)); do
 		[ "$(in_guest review 'cat /tmp/read1 /tmp/read2' | sort -u)" != new ] || break
 		sleep 1
 	done
 	in_guest review 'kill $(cat /tmp/readers)'
-	[ "$tries" -lt 40 ] || fail "not seen by those who read it all the time"
+	[ "$tries" -lt 120 ] || fail "not seen by those who read it all the time"
 }
 
 # stale: what status says of it

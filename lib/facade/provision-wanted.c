@@ -243,7 +243,7 @@ check_allowed (const SandboxWanted *wanted, const char *kind, GPtrArray *list, G
                            "%s: provisioning %s: its profile forbids the %s %s%s (\"%s\" in "
                            "forbid= of [policy]); take one of the two out of the profile",
                            place, _sandbox_provision_subject (wanted->dirs, wanted->profile), kind,
-                           name, is_needed ? ", which npm= needs," : "", pattern);
+                           name, is_needed ? " that npm= needs" : "", pattern);
     }
   return TRUE;
 }

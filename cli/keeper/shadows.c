@@ -28,6 +28,8 @@
 /* The machine believes what it has looked up for a second, and loses the mount after that. */
 #define SETTLE_USEC (1500 * 1000)
 #define RETRY_USEC  (15 * G_USEC_PER_SEC)
+/* Where nothing tells that a process has ended. */
+#define LOOK_MSEC 500
 /* What a shadow lies in is mounted, or is being taken away by somebody. */
 #define SHADOWS_ONLY "shadows_only=yes\n"
 
@@ -196,9 +198,9 @@ keeper_shadows_step (KeeperShadows *shadows)
     }
   if (!shadows->mount.pid && shadows->due && now >= shadows->due)
     start (shadows, now);
-  return shadows->mount.pid
-             ? -1
-             : keeper_sooner (until (shadows->due, now), until (shadows->settle, now));
+  if (shadows->mount.pid)
+    return shadows->mount.pid_fd < 0 ? LOOK_MSEC : -1;
+  return keeper_sooner (until (shadows->due, now), until (shadows->settle, now));
 }
 
 void

@@ -236,7 +236,7 @@ boots_fresh() {
 	eq "$(state)" stopped
 	[ ! -e "$MEMORY" ] || fail "its memory is still there"
 	vms start sleeper
-	eq "$(in_guest sleeper 'ls /tmp/counter.pid 2>/dev/null; cat data/file')" data
+	eq "$(in_guest sleeper 'pgrep -f "perl counter.p[l]"; cat data/file')" data
 	eq "$(in_guest sleeper 'tail -n 1 counted | cut -d" " -f1 >/dev/null; sudo dmesg | grep -c "EXT4-fs error"; true')" 0 "errors"
 }
 

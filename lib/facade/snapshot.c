@@ -399,7 +399,7 @@ merge_layers (gpointer data, GCancellable *cancellable, GError **error)
           g_strdup_printf ("its %s are still needed by what goes on from it; they are freed when "
                            "a snapshot is deleted while the machine is off, and only one goes on",
                            size);
-      _sandbox_report (&work->report, "merge", note, 0, 0);
+      _sandbox_report (&work->report, "room", note, 0, 0);
     }
   return TRUE;
 }

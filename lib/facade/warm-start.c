@@ -107,7 +107,7 @@ tell_boot (SandboxWork *work, const char *why)
 {
   g_autofree char *note = g_strdup_printf ("boots, since it cannot start warm: %s", why);
 
-  _sandbox_report (&work->report, "warm", note, 0, 0);
+  _sandbox_report (&work->report, "boots", note, 0, 0);
 }
 
 gboolean

@@ -309,7 +309,7 @@ fill_layers (SandboxMachine *machine, SandboxMachineStatus *status, SandboxProfi
   for (char **path = image->layers; path != NULL && *path != NULL; path++)
     {
       g_autofree char *id = _sandbox_layer_id_of_path (*path);
-      g_autofree char *word = g_strconcat ("layer-", id != NULL ? id : "", NULL);
+      g_autofree char *word = g_strconcat ("layer-", id, NULL);
 
       g_strv_builder_add (ids, word);
     }

@@ -1,13 +1,14 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
 # What the keeper runs in the machine, as root: forget.pl TAG TARGET [TAG TARGET...]
-# For each line that it reads, N or "N look", the overlays of these shares forget what they have looked up. With "look" they
-# do so twice, since what is in use at one moment is mostly not at the next, and it prints "held PID NAME PATH" (NAME and
-# PATH in hexadecimal) for what stayed old because a process holds it. Then "end N".
+# For each line that it reads, "N TRIES", the overlays of these shares forget what they have looked up; TRIES times more,
+# since what is in use at one moment is mostly not at another. With any of these it prints "held PID NAME PATH" (NAME and
+# PATH in hexadecimal) for what stayed old because a process holds it, be it from within. Then "end N".
 use strict;
 use Config;
 use Errno qw(ESTALE);
 
-my %calls = ( 'x86_64' => 165, 'aarch64' => 40 );    # mount(2)
+my %calls  = ( 'x86_64' => 165, 'aarch64' => 40 );    # mount(2)
+my %xattrs = ( 'x86_64' => 192, 'aarch64' => 9 );     # lgetxattr(2)
 my %flags = (
     ro => 1, nosuid => 2, nodev => 4, noexec => 8, noatime => 1 << 10, nodiratime => 1 << 11, relatime => 1 << 21
 );
@@ -47,13 +48,43 @@ sub names {
     return readdir $dir;
 }
 
+# A directory that the machine has made, and the host too: the kernel looks for what is in the host's from when it
+# looked the directory up the next time, so not as long as somebody is in it.
+sub lacks {
+    my ( $share, $path ) = @_;
+    my ( $tag,   $dir )  = @$share;
+    my $name  = substr $path, length $dir;
+    my $upper = "/var/lib/vms/shares/$tag/upper$name";
+    my ( $mark, $value ) = ( 'trusted.overlay.opaque', ' ' x 8 );
+    return 0 if $name eq '' or -l $upper or !-d _ or !$xattrs{$arch};
+    # one that hides what the host has does so for good
+    return 0 if syscall( $xattrs{$arch}, $upper, $mark, $value, 8 ) > 0;
+    for my $inside ( names("/run/vms/lower/$tag$name") ) {
+        next if $inside =~ /^\.\.?$/ or lstat "$upper/$inside";
+        return !lstat "$path/$inside";
+    }
+    return 0;
+}
+
+# stale SHARE PATH: the part of it that is old, if any is
+sub stale {
+    my ( $share, $path ) = @_;
+    return $path if !lstat $path and $! == ESTALE;
+    for ( ; $path ne $$share[1]; $path =~ s{/[^/]*$}{} ) {
+        return $path if lacks( $share, $path );
+    }
+    return;
+}
+
 sub hold {
     my ( %seen, $held );
     for my $process ( map {"/proc/$_"} grep {/^\d+$/} names('/proc') ) {
         for my $link ( "$process/cwd", "$process/root", "$process/exe", map {"$process/fd/$_"} names("$process/fd") ) {
             my $path = readlink $link;
-            next unless defined $path and grep { $path eq $$_[1] or index( $path, "$$_[1]/" ) == 0 } @shares;
-            next if $seen{"$process $path"}++ or lstat $path or $! != ESTALE;
+            next unless defined $path and !$seen{"$process $path"}++;
+            my ($share) = grep { $path eq $$_[1] or index( $path, "$$_[1]/" ) == 0 } @shares;
+            $path = $share && stale( $share, $path );
+            next unless defined $path and !$seen{"$process stale $path"}++;
             open my $file, '<', "$process/comm" or next;
             chomp( my $name = <$file> );
             print "held ", $process =~ /(\d+)$/, ' x', unpack( 'H*', $name ), ' x', unpack( 'H*', $path ), "\n";
@@ -63,12 +94,16 @@ sub hold {
 }
 
 while ( my $line = <STDIN> ) {
-    my ( $number, $look ) = split ' ', $line;
+    my ( $number, $tries ) = split ' ', $line;
     forget();
-    if ($look) {
-        select undef, undef, undef, 0.03;
+    for ( 1 .. $tries ) {
+        select undef, undef, undef, 0.01 + rand 0.04;
         forget();
+    }
+    if ($tries) {
         hold();
+        # what was let go of before that saw who had it
+        forget();
     }
     print "end $number\n";
 }

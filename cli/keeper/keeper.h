@@ -87,8 +87,9 @@ void keeper_refresh_poll (KeeperRefresh *refresh, GArray *pollfds);
 int keeper_refresh_step (KeeperRefresh *refresh);
 /* FALSE: it is at work, or not there. */
 gboolean keeper_refresh_is_ready (const KeeperRefresh *refresh);
-/* @look: also for what is held, which takes the machine longer. FALSE: not ready. */
-gboolean keeper_refresh_ask (KeeperRefresh *refresh, gboolean look);
+/* @tries: so many times more, and for what is held then; 0: no look at that, which takes the
+ * machine longer. FALSE: not ready. */
+gboolean keeper_refresh_ask (KeeperRefresh *refresh, guint tries);
 /* Whether it has answered since it was last started; if not @ret_problem is why, as far as known.
  */
 gboolean keeper_refresh_works (const KeeperRefresh *refresh, const char **ret_problem);

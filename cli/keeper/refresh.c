@@ -138,7 +138,7 @@ start (KeeperRefresh *refresh)
       forget_pipes (refresh);
       return;
     }
-  keeper_refresh_ask (refresh, TRUE);
+  keeper_refresh_ask (refresh, 1);
 }
 
 /* FALSE: nothing that our script says. */
@@ -258,19 +258,19 @@ keeper_refresh_is_ready (const KeeperRefresh *refresh)
 }
 
 gboolean
-keeper_refresh_ask (KeeperRefresh *refresh, gboolean look)
+keeper_refresh_ask (KeeperRefresh *refresh, guint tries)
 {
   g_autofree char *line = NULL;
   gsize length;
 
   if (!keeper_refresh_is_ready (refresh))
     return FALSE;
-  line = g_strdup_printf ("%u%s\n", refresh->asked + 1, look ? " look" : "");
+  line = g_strdup_printf ("%u %u\n", refresh->asked + 1, tries);
   length = strlen (line);
   if (write (refresh->to_fd, line, length) != (gssize)length)
     return FALSE;
   refresh->asked++;
-  refresh->looks = look;
+  refresh->looks = tries > 0;
   refresh->answered = 0;
   refresh->asked_at = g_get_monotonic_time ();
   g_ptr_array_set_size (refresh->coming, 0);

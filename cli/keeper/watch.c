@@ -28,6 +28,9 @@ static const gint64 settle_usec[] = {
 #define PERIOD_USEC (800 * 1000)
 /* What a process held is tried again. */
 #define HELD_USEC (2 * G_USEC_PER_SEC)
+/* How often at once: those who read the same without a pause leave it alone only for moments. */
+#define TRIES         1
+#define SETTLED_TRIES 6
 
 struct _KeeperWatch
 {
@@ -151,8 +154,9 @@ ask (KeeperWatch *watch, gint64 now)
   gboolean due = watch->due && now >= watch->due;
   gboolean settled = watch->settle && now >= watch->settle;
   gboolean look = settled || now >= watch->looked + HELD_USEC;
+  guint tries = settled ? SETTLED_TRIES : look ? TRIES : 0;
 
-  if ((!due && !settled) || !keeper_refresh_ask (watch->refresh, look))
+  if ((!due && !settled) || !keeper_refresh_ask (watch->refresh, tries))
     return;
   watch->asked = now;
   watch->due = 0;

@@ -44,8 +44,8 @@ reads_the_directory() {
 		"$(cd "$PROJECT" && find . -printf "%P %y %m %U:%G %s %l\n" | grep -v " d " | sort)" "files"
 	eq "$(in_project 'find . -type d -printf "%P %m %U:%G\n" | sort')" \
 		"$(cd "$PROJECT" && find . -type d -printf "%P %m %U:%G\n" | sort)" "directories"
-	# one device, so that tools take it for one file system
-	eq "$(in_project 'find . -xdev -printf "%D\n" | sort -u | wc -l')" 1 "device numbers"
+	# those who stay on one file system see all of it
+	eq "$(in_project 'find . -xdev | wc -l; find . -type d -printf "%D\n" | sort -u | wc -l')" "$(find "$PROJECT" | wc -l)"$'\n'1
 }
 
 CHANGES='echo more >>one; echo new >made; : >src/f1; rm src/f2; mv src/f3 src/moved; mv src/deep src/shallow
@@ -212,6 +212,52 @@ held_is_named() {
 	rm -rf "$PROJECT/edit"
 }
 
+# seen_within SECONDS COMMAND: in the share
+seen_within() {
+	local end=$((SECONDS + $1))
+	until in_project "$2" >"$T/seen" 2>&1; do
+		[ "$SECONDS" -lt "$end" ] || fail "not seen: $2: $(cat "$T/seen")"
+		sleep 0.5
+	done
+}
+
+# A directory that the machine has made is no other once the host has it, too: also one that somebody is in, who is named.
+own_directories_follow() {
+	local tries
+	in_project 'mkdir -p own/in used/in; echo m | tee own/in/m >used/in/m
+		cd used/in; (setsid sleep 600 >/dev/null 2>&1 & echo $! >/tmp/user)'
+	as_user sh -euc 'cd "$1"; mkdir -p own/in used; echo h | tee own/h own/in/h >used/h' sh "$PROJECT"
+	seen_within 10 'cat own/h own/in/h own/in/m >/dev/null'
+	for ((tries = 0; tries < 20; tries++)); do
+		! stale | grep -q 'used sleep' || break
+		sleep 0.5
+	done
+	eq "$(stale)" "/home/dev/project/used sleep" "what is named while somebody is in it"
+	in_guest review 'kill "$(cat /tmp/user)"'
+	seen_within 10 'cat used/h used/in/m >/dev/null'
+	for ((tries = 0; tries < 20; tries++)); do
+		[ -n "$(stale)" ] || break
+		sleep 0.5
+	done
+	eq "$(stale)" "" "what is named when nobody is"
+	in_project 'rm -r own used'
+	rm -rf "$PROJECT/own" "$PROJECT/used"
+}
+
+# Objects of both lie in the same directories.
+both_commit() {
+	as_user sh -euc 'cd "$1"; git init -q -b main both; cd both; git config user.name t; git config user.email t@localhost
+		echo 1 >f; git add .; git commit -qm 1; git gc -q' sh "$PROJECT"
+	seen_within 10 'cat both/f'
+	in_project 'cd both; mkdir /tmp/objects; for i in $(seq 200); do echo "$i" >/tmp/objects/$i; done
+		ls -d /tmp/objects/* | git hash-object -w --stdin-paths | wc -l; git checkout -q -b agent; echo 2 >>f; git commit -qam 2' >"$T/objects"
+	eq "$(cat "$T/objects")" 200
+	as_user sh -euc 'cd "$1/both"; for i in 1 2 3 4 5 6; do echo $i >>h; git add .; git commit -qm "host $i"; done' sh "$PROJECT"
+	seen_within 20 'cd both; git fsck --full --no-dangling; [ "$(git rev-list --count main)" = 7 ]; git merge-base main agent'
+	in_project 'rm -rf both'
+	rm -rf "$PROJECT/both"
+}
+
 t "a machine with a share of no mode starts" makes_a_project
 passed || finish
 t "the share is an overlay over the read-only directory" is_an_overlay
@@ -225,6 +271,8 @@ sed 's/^/# /' "$T/times" 2>/dev/null
 t "also by those who read it without a pause" read_without_pause
 t "what a process in the machine holds is named" held_is_named
 rm -rf "$PROJECT/edit"
+t "what the host makes in directories that the machine has made" own_directories_follow
+t "both commit to one repository" both_commit
 t "it is all there after a restart" survives_a_reboot
 if full; then
 	t "all of the tree deleted in the machine" tree_whole_deleted

@@ -37,7 +37,7 @@ test_tables (void)
 #define LOWER "src /run/vms/lower/src virtiofs ro,nosuid,nodev,relatime 0 0\n"
 #define LAYERS(lower, upper)                                                                       \
   "src /home/dev/src overlay rw,nodev,lowerdir=" lower ",upperdir=" upper                          \
-  ",workdir=/newroot/var/lib/vms/shares/src/work,xino=on 0 0\n"
+  ",workdir=/newroot/var/lib/vms/shares/src/work 0 0\n"
 #define OVER LAYERS ("/newroot/run/vms/lower/src", "/newroot/var/lib/vms/shares/src/upper")
 
 #define APP     "app /home/dev/app virtiofs rw,nodev,relatime 0 0\n"

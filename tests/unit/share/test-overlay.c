@@ -116,15 +116,33 @@ random_operation (GRand *rand, const char *dir, gboolean same_file)
     }
 }
 
+/* As the machine mounts it. (transfer full) */
+static char *
+overlay_options (void)
+{
+  static const char before[] = "mount -t overlay -o \"nodev,", after[] = ",lowerdir=";
+  g_autofree char *path = g_build_filename (g_getenv ("SANDBOX_IMAGES_DIR"), "mount-share", NULL);
+  g_autofree char *text = NULL;
+  const char *begin, *end;
+
+  g_assert_true (g_file_get_contents (path, &text, NULL, NULL));
+  begin = strstr (text, before);
+  g_assert_nonnull (begin);
+  begin += strlen (before);
+  end = strstr (begin, after);
+  g_assert_nonnull (end);
+  return g_strndup (begin, (gsize)(end - begin));
+}
+
 static void
 mount_overlay (World *world)
 {
-  g_autofree char *options =
-      g_strdup_printf ("lowerdir=%s,upperdir=%s,workdir=%s,redirect_dir=off,metacopy=off,index=off",
-                       world->host, world->upper, world->work);
+  g_autofree char *fixed = overlay_options ();
+  g_autofree char *options = g_strdup_printf ("%s,lowerdir=%s,upperdir=%s,workdir=%s", fixed,
+                                              world->host, world->upper, world->work);
 
-  if (mount ("overlay", world->merged, "overlay", 0, options) < 0)
-    g_error ("mount: %s", g_strerror (errno));
+  if (mount ("overlay", world->merged, "overlay", MS_NODEV, options) < 0)
+    g_error ("mount: %s: %s", options, g_strerror (errno));
 }
 
 static void
@@ -237,6 +255,75 @@ run_sequence (const char *where, guint32 seed, guint *n_changes)
   world_clear (&world);
 }
 
+/* NULL: skipped. (transfer full) */
+static char *
+private_place (void)
+{
+  char *where;
+
+  if (geteuid () != 0 || unshare (CLONE_NEWNS) < 0
+      || mount (NULL, "/", NULL, MS_REC | MS_PRIVATE, NULL) < 0)
+    {
+      g_test_skip ("mounting an overlay needs root");
+      return NULL;
+    }
+  where = g_dir_make_tmp ("sandbox-overlay-XXXXXX", NULL);
+  g_assert_cmpint (mount ("tmpfs", where, "tmpfs", 0, NULL), ==, 0);
+  return where;
+}
+
+/* A directory of the machine's own is no other once the host has it, too: what the host makes in it
+ * is seen. One that the machine made in place of the host's hides what that had. */
+static void
+test_host_adds (void)
+{
+  g_autofree char *where = private_place ();
+  g_autofree char *top = where ? g_build_filename (where, "w", NULL) : NULL;
+  g_autofree char *host = NULL, *view = NULL, *both = NULL, *hidden = NULL;
+  g_autoptr (SandboxChanges) changes = NULL, again = NULL;
+  g_autoptr (GError) error = NULL;
+  World world;
+
+  if (!where)
+    return;
+  world_init (&world, top);
+  put_file (world.host, "there/file", 0644, "of the host");
+  put_file (world.host, "anew/old", 0644, "of the host");
+  world_record (&world);
+  mount_overlay (&world);
+  put_file (world.merged, "docs/a/file", 0644, "of the machine");
+  put_file (world.merged, "there/new/file", 0644, "of the machine");
+  both = g_build_filename (world.merged, "anew", NULL);
+  remove_path (both);
+  put_file (world.merged, "anew/other", 0644, "of the machine");
+  g_assert_cmpint (umount (world.merged), ==, 0);
+  /* not applied yet */
+  put_file (world.host, "there/new/made here", 0644, "of the host");
+  mount_overlay (&world);
+  hidden = get_file (world.merged, "there/new/made here");
+  g_assert_cmpstr (hidden, ==, "of the host");
+  g_clear_pointer (&hidden, g_free);
+  hidden = get_file (world.merged, "anew/old");
+  g_assert_null (hidden);
+  g_assert_cmpint (umount (world.merged), ==, 0);
+  changes = world_read (&world, &error);
+  g_assert_no_error (error);
+  apply_all (changes, TRUE);
+  put_file (world.host, "docs/made here", 0644, "of the host");
+  put_file (world.host, "docs/a/made here", 0644, "of the host");
+  mount_overlay (&world);
+  host = tree_text (world.host);
+  view = tree_text (world.merged);
+  g_assert_cmpstr (view, ==, host);
+  g_assert_cmpint (umount (world.merged), ==, 0);
+  again = world_read (&world, &error);
+  g_assert_no_error (error);
+  g_assert_cmpuint (again->rows->len, ==, 0);
+  world_clear (&world);
+  umount (where);
+  rmdir (where);
+}
+
 static void
 test_sequences (void)
 {
@@ -249,14 +336,9 @@ test_sequences (void)
   guint n_changes = 0;
   g_autofree char *where = NULL;
 
-  if (geteuid () != 0 || unshare (CLONE_NEWNS) < 0
-      || mount (NULL, "/", NULL, MS_REC | MS_PRIVATE, NULL) < 0)
-    {
-      g_test_skip ("mounting an overlay needs root");
-      return;
-    }
-  where = g_dir_make_tmp ("sandbox-overlay-XXXXXX", NULL);
-  g_assert_cmpint (mount ("tmpfs", where, "tmpfs", 0, NULL), ==, 0);
+  where = private_place ();
+  if (!where)
+    return;
   g_test_message ("seed %u, %u sequences", seed, count);
   for (guint i = 0; i < count; i++)
     {
@@ -275,6 +357,7 @@ main (int argc, char **argv)
 {
   umask (022);
   g_test_init (&argc, &argv, NULL);
+  g_test_add_func ("/share/overlay/host-adds", test_host_adds);
   g_test_add_func ("/share/overlay/sequences", test_sequences);
   return g_test_run ();
 }

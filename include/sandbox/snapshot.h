@@ -58,7 +58,7 @@ typedef struct
  * @struct_size: set by SANDBOX_REVERT_OPTIONS_INIT
  * @snapshot: (nullable): the name of one; %NULL: the one that the present state goes on from
  * @discard: throw the present state away; otherwise it becomes an automatic snapshot, unless
- * nothing was written since the last one
+ * nothing was written since one that is still there
  * @force: pull the plug of a machine that runs; otherwise it is asked to power off, and the plug is
  * pulled after 20 seconds
  */

@@ -129,7 +129,18 @@ drop_old_automatic (SandboxLayers *layers)
     }
 }
 
-/* A layer on which nothing was written is as large as the new one. */
+/* Nothing is lost with the state that is left: nothing was written to its layer, which is as large
+ * as the new one then, and what that stands on has a name still. */
+static gboolean
+is_kept (const SandboxLayers *layers, const SandboxLayer *new)
+{
+  const SandboxLayer *top = layers->top;
+
+  return top == NULL || new == NULL
+         || (top->allocation_bytes <= new->allocation_bytes
+             && (top->below == NULL || top->below->snapshot != NULL));
+}
+
 static gboolean
 keep_present (gpointer data, GCancellable *cancellable, GError **error)
 {
@@ -143,8 +154,7 @@ keep_present (gpointer data, GCancellable *cancellable, GError **error)
   if (layers == NULL)
     return FALSE;
   /* a name that a killed snapshot gave to the state that is left would be valid from now on */
-  if (snapshot->discard || layers->top == NULL || new == NULL
-      || layers->top->allocation_bytes <= new->allocation_bytes)
+  if (snapshot->discard || is_kept (layers, new))
     return _sandbox_layers_save (work, error);
   snapshot->kept = _sandbox_snapshot_make_name (snapshot->layers, "auto");
   note = g_strdup_printf ("before the revert to %s", snapshot->name);

@@ -38,14 +38,21 @@ create (SandboxMachine *machine, const char *name)
 }
 
 static void
-revert (SandboxMachine *machine, const char *name)
+revert_with (SandboxMachine *machine, const char *name, gboolean discard)
 {
   SandboxRevertOptions options = SANDBOX_REVERT_OPTIONS_INIT;
   g_autoptr (GError) error = NULL;
 
   options.snapshot = name;
+  options.discard = discard;
   sandbox_machine_revert (machine, &options, NULL, NULL, NULL, NULL, &error);
   g_assert_no_error (error);
+}
+
+static void
+revert (SandboxMachine *machine, const char *name)
+{
+  revert_with (machine, name, FALSE);
 }
 
 static void delete (SandboxMachine *machine, const char *name)
@@ -102,6 +109,7 @@ test_tree (void)
   assert_tree (machine, "one< two<one other<one <other");
   revert (machine, NULL);
   assert_tree (machine, "one< two<one other<one <other");
+  revert (machine, "one");
   delete (machine, "other");
   assert_tree (machine, "one< two<one <one");
   revert (machine, "two");
@@ -111,6 +119,36 @@ test_tree (void)
   driver_test_destroy (machine, TRUE);
   driver_test_assert_nothing (machine);
   g_assert_cmpuint (count_layers (machine), ==, 0);
+}
+
+static guint
+count_automatic (SandboxMachine *machine)
+{
+  g_autoptr (GPtrArray) list = sandbox_machine_snapshot_list (machine, NULL, NULL);
+  guint n = 0;
+
+  for (guint i = 0; i < list->len; i++)
+    n += ((SandboxSnapshot *)list->pdata[i])->automatic;
+  return n;
+}
+
+/* Nothing was written to it: but it is of the only snapshot that had it, and that was removed. */
+static void
+test_keeps (void)
+{
+  g_autoptr (SandboxHost) host = driver_test_open (TEST_URI, NULL);
+  g_autoptr (SandboxMachine) machine = stopped_machine (host, "keeps");
+
+  create (machine, "one");
+  create (machine, "two");
+  revert (machine, "one");
+  revert (machine, "two");
+  revert (machine, "one");
+  g_assert_cmpuint (count_automatic (machine), ==, 0);
+  delete (machine, "one");
+  revert (machine, "two");
+  g_assert_cmpuint (count_automatic (machine), ==, 1);
+  driver_test_destroy (machine, TRUE);
 }
 
 /* The record of what was applied is of a later state than the disk that comes back. */
@@ -274,7 +312,7 @@ test_faults (void)
           g_autoptr (SandboxMachine) copy = NULL;
           guint before;
 
-          revert (machine, "two");
+          revert_with (machine, "two", TRUE);
           before = count_layers (machine);
           options.snapshot = "one";
           g_setenv ("SANDBOX_FAULT", fault, TRUE);
@@ -299,7 +337,7 @@ test_faults (void)
           if (copy != NULL)
             driver_test_destroy (copy, TRUE);
           name = try_create (machine, "two", NULL);
-          revert (machine, "two");
+          revert_with (machine, "two", TRUE);
           g_assert_cmpuint (count_layers (machine), <=, before + 1);
         }
   g_assert_cmpuint (reached, >, 30);
@@ -345,6 +383,7 @@ main (int argc, char **argv)
 
   g_test_init (&argc, &argv, NULL);
   g_test_add_func ("/snapshot/tree", test_tree);
+  g_test_add_func ("/snapshot/keeps", test_keeps);
   g_test_add_func ("/snapshot/records", test_records);
   g_test_add_func ("/snapshot/refuses", test_refuses);
   g_test_add_func ("/snapshot/generated-names", test_generated_names);

@@ -59,7 +59,7 @@ class Machine:
         self.name = name
         self.now = now
         self.snapshots = {}  # name -> (content, automatic), in the order in which they were made
-        self.below = None  # the content that nothing was written on since; None: not known
+        self.below = None  # the snapshot on which nothing was written since, "": another layer; None: it was
 
     def names(self, automatic=None):
         return [n for n, (_, a) in self.snapshots.items() if automatic is None or a == automatic]
@@ -281,7 +281,7 @@ class World:
         name = f"s{self.counter}"
         self.vms("snapshot", machine.name, name)
         machine.snapshots[name] = (machine.now, False)
-        machine.below = machine.now
+        machine.below = name
         return f"snapshot {machine.name} {name}"
 
     def step_revert(self, machine):
@@ -294,15 +294,21 @@ class World:
         after = self.listed(machine.name)
         new = set(after) - set(before)
         gone = set(before) - set(after)
-        # written to since the last layer was frozen: then that must be kept, and else nothing
-        if len(new) != (0 if discard or machine.below is not None else 1) or not all(after[n] for n in new):
-            raise Wrong(f"revert to {name}: made the snapshots {new}")
+        # what no snapshot has must be kept; what was not written to since a snapshot that is still there need not
+        if discard or machine.below in machine.snapshots:
+            right = {0}
+        elif machine.now not in (content for content, _ in machine.snapshots.values()):
+            right = {1}
+        else:
+            right = {0, 1} if machine.below is not None else {1}
+        if len(new) not in right or not all(after[n] for n in new):
+            raise Wrong(f"revert to {name}: made the snapshots {new}, should be {right} of them")
         for snapshot in new:
             machine.snapshots[snapshot] = (machine.now, True)
         automatic = machine.names(automatic=True)
         if gone - set(automatic[:-AUTOMATIC_KEPT]):
             raise Wrong(f"revert to {name}: the snapshots {gone} are gone")
-        machine.now = machine.below = machine.snapshots[name][0]
+        machine.now, machine.below = machine.snapshots[name][0], name
         for snapshot in gone:
             del machine.snapshots[snapshot]
         return f"revert {machine.name} {name}{' --discard' if discard else ''}, kept {sorted(new)}, dropped {sorted(gone)}"
@@ -323,7 +329,9 @@ class World:
         name = self.random.choice(free)
         self.vms("clone", machine.name, name)
         self.machines[name] = Machine(name, machine.now)
-        self.machines[name].below = machine.below = machine.now
+        self.machines[name].below = ""
+        if machine.below is None:
+            machine.below = ""
         return f"clone {machine.name} {name}"
 
     def step_destroy(self, machine):

@@ -118,7 +118,7 @@ sub attack_directory {
 }
 
 sub attack_parents {
-    for my $pair ([qw(.github hooks)], [qw(node_modules .bin)], [qw(tools hooks)]) {
+    for my $pair ([qw(.github hooks)], [qw(node_modules .bin)], [qw(tools hooks)], [qw(.clinerules hooks)], [qw(env/bin activate)]) {
         my ($outer, $inner) = @$pair;
         mkdir 'outer';
         mkdir "outer/$inner";
@@ -149,7 +149,7 @@ sub attack_parents {
     mkdir 'later';
     try 'file in later', put('later/attributes', "* filter=evil\n");
     # what holds guarded things is not taken away, and no other put there
-    for my $dir (qw(repo vendor/sub vendor editor bare.git)) {
+    for my $dir (qw(repo vendor/sub vendor editor bare.git env renv)) {
         try "rename parent $dir", rename($dir, 'moved');
         try "exchange parent $dir", move(prepare('ready'), $dir, 2);
     }
@@ -223,10 +223,12 @@ my @files = (
            rebase-merge/git-rebase-todo new)),
     'repo/.git', 'repo/.git/modules/mod/hooks/pre-commit', 'bare.git/config', 'bare.git/hooks/post-update', 'new/.git',
     qw(.gitmodules .gitattributes .envrc .ENVRC editor/.vscode/tasks.json editor/.vscode/new.json .mcp.json x.code-workspace .npmrc .yarnrc.yml
-       .pnpmfile.cjs lefthook.yml .pre-commit-config.yaml sitecustomize.py x.pth .exrc .vimrc .nvim.lua .dir-locals.el .gdbinit .lldbinit run.desktop),
+       .pnpmfile.cjs lefthook.yml .pre-commit-config.yaml sitecustomize.py x.pth .exrc .vimrc .nvim.lua .dir-locals.el .gdbinit .lldbinit run.desktop
+       prek.toml hk.pkl hie.yaml rust-analyzer.toml .pnp.cjs crush.json .crushrc kilo.jsonc renv/activate.R env/bin/activate env/pyvenv.cfg),
     "\x{ef}\x{bc}\x{8e}envrc", ".en\x{e2}\x{80}\x{8b}vrc", '.envrc.', '.envrc ');
 my @directories
-    = qw(.vscode .husky .devcontainer .cursor .claude .codex .agents .gemini .direnv .idea .cargo .mvn .yarn .git .config .local sub/.vscode .github/hooks);
+    = qw(.vscode .husky .devcontainer .cursor .claude .codex .agents .gemini .direnv .idea .cargo .mvn .yarn .git .config .local sub/.vscode .github/hooks
+       .factory .qwen .cline .bsp .settings .git-hooks .clinerules/hooks);
 
 # attack.pl [N SEED]: one of N of the names only
 my ($n, $seed) = @ARGV;

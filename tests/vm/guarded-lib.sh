@@ -19,7 +19,8 @@ make_tree() {
 		rm -rf sub.src
 		mkdir -p vendor && cp -r repo vendor/sub && as_git init -q --bare bare.git
 		(cd repo && git config user.name a && git config user.email a@b && git config core.hooksPath ../tools/hooks)
-		mkdir -p tools/hooks tools/husky editor/.vscode config src new
+		mkdir -p tools/hooks tools/husky editor/.vscode config src new renv env/bin
+		echo "deactivate() { :; }" >env/bin/activate && echo "local({})" >renv/activate.R && echo "{}" >.pnp.cjs
 		printf "[core]\n\tfsmonitor = \"../../tools/monitor\"\n" >>vendor/sub/.git/config
 		printf "\tattributesFile = \"../../later/attributes\"\n" >>vendor/sub/.git/config
 		echo "exit 0" >tools/hooks/pre-commit && cp tools/hooks/pre-commit tools/husky/pre-commit && cp tools/hooks/pre-commit tools/monitor

@@ -12,7 +12,9 @@ import stat
 import sys
 
 RUN = re.compile(
-    r"(^|/)(\.envrc[. ]?|\.(vscode|husky|devcontainer|cursor|claude|codex|agents|gemini|direnv|idea|cargo|mvn|yarn|local|config)(/.*)?"
+    r"(^|/)(\.envrc[. ]?|\.(vscode|husky|devcontainer|cursor|claude|codex|agents|gemini|direnv|idea|cargo|mvn|yarn|local|config"
+    r"|factory|qwen|cline|bsp|settings|git-hooks)(/.*)?|\.clinerules/hooks.*|prek\.toml|hk\.pkl|hie\.yaml|rust-analyzer\.toml|\.pnp\.cjs"
+    r"|crush\.json|\.crushrc|kilo\.jsonc|renv/activate\.r.*|bin/activate.*|pyvenv\.cfg"
     r"|\.github/hooks.*|node_modules/\.bin.*|\.gitmodules|\.gitattributes|\.mcp\.json|[^/]*\.code-workspace|\.npmrc|\.yarnrc\.yml|\.pnpmfile\.cjs"
     r"|lefthook\.yml|\.pre-commit-config\.yaml|sitecustomize\.py|[^/]*\.pth|\.exrc|\.vimrc|\.nvim\.lua|\.dir-locals\.el|\.gdbinit|\.lldbinit"
     r"|[^/]*\.desktop|head|innocent|aliased|\.irbrc|config/envrc|tools/(hooks|husky|monitor)(/.*)?|later/attributes|\.git)$", re.I)

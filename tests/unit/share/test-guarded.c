@@ -27,6 +27,11 @@ static const struct
   { "web/node_modules/tsc/bin", FALSE },
   { "web/__pycache__/x.cpython-311.pyc", TRUE },
   { "web/x.py", FALSE },
+  { "renv/Activate.r", TRUE },
+  { "env/bin/activate", TRUE },
+  { "env/bin/tool", FALSE },
+  { ".clinerules/hooks", TRUE },
+  { ".clinerules/style.md", FALSE },
   /* names that pass for another, or that nobody should meet */
   { "\xef\xbc\x8e"
     "envrc",
@@ -104,7 +109,7 @@ read_table (gboolean runs)
   g_autofree char *path = g_test_build_filename (G_TEST_DIST, "..", "lib/share/classes.c", NULL);
   g_autofree char *text = NULL;
   g_autoptr (GRegex) regex =
-      g_regex_new (runs ? "\\{ \"([^\"]+)\", RUNS \\}" : "\\{ \"([^\"]+)\", BUILDS \\}",
+      g_regex_new (runs ? "\\{ \"([^\"]+)\", RUNS(?:, TRUE)? \\}" : "\\{ \"([^\"]+)\", BUILDS \\}",
                    G_REGEX_DEFAULT, 0, NULL);
   g_autoptr (GMatchInfo) match = NULL;
   GPtrArray *names = g_ptr_array_new_with_free_func (g_free);
@@ -198,6 +203,9 @@ test_heads (void)
   g_assert_true (_sandbox_class_is_head ("a/.GitHub"));
   g_assert_true (_sandbox_class_is_head ("web/node_modules"));
   g_assert_true (_sandbox_class_is_head (".vscode"));
+  g_assert_true (_sandbox_class_is_head ("renv"));
+  /* too many links are called so */
+  g_assert_false (_sandbox_class_is_head ("a/bin"));
   g_assert_false (_sandbox_class_is_head (".github/x"));
   g_assert_false (_sandbox_class_is_head ("src"));
   g_assert_false (_sandbox_class_is_head (".envrc"));

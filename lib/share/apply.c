@@ -20,6 +20,7 @@
 
 #define KNOWN        0777
 #define OWN          0700
+#define OWN_FILE     0600
 #define BLOCK        (256 * 1024)
 #define REPORT_EVERY 256
 
@@ -65,9 +66,10 @@ new_type (const SandboxChangeRow *row)
                                        : SANDBOX_NODE_ABSENT;
 }
 
-/* From the spool into a new file under a name of our own. */
+/* From the spool into a new file under a name of our own, in place of @name. */
 static gboolean
-write_temp (Apply *apply, const SandboxChangeRow *row, int dir_fd, const char *temp, GError **error)
+write_temp (Apply *apply, const SandboxChangeRow *row, int dir_fd, const char *temp,
+            const char *name, GError **error)
 {
   sandbox_autofd int fd = openat (
       dir_fd, temp, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, SANDBOX_APPLY_UNFINISHED);
@@ -85,6 +87,13 @@ write_temp (Apply *apply, const SandboxChangeRow *row, int dir_fd, const char *t
       at += (guint64)n;
     }
   _sandbox_apply_step ();
+  /* it is whole: one that is left behind is known by its content, which somebody must read */
+  if (fchmod (fd, OWN_FILE) < 0)
+    return sandbox_fail_errno (error, errno, "writing a new file");
+  if (row->host.type == SANDBOX_NODE_FILE
+      && !_sandbox_tree_copy_attributes (dir_fd, name, fd, error))
+    return FALSE;
+  _sandbox_apply_step ();
   if (fchmod (fd, row->pub.new_mode & KNOWN) < 0)
     return sandbox_fail_errno (error, errno, "writing a new file");
   /* as file systems do for a rename over a file, but not for an exchange: it is on its way to the
@@ -94,12 +103,13 @@ write_temp (Apply *apply, const SandboxChangeRow *row, int dir_fd, const char *t
 }
 
 static gboolean
-make_temp (Apply *apply, const SandboxChangeRow *row, int dir_fd, const char *temp, GError **error)
+make_temp (Apply *apply, const SandboxChangeRow *row, int dir_fd, const char *temp,
+           const char *name, GError **error)
 {
   switch (new_type (row))
     {
     case SANDBOX_NODE_FILE:
-      return write_temp (apply, row, dir_fd, temp, error);
+      return write_temp (apply, row, dir_fd, temp, name, error);
     case SANDBOX_NODE_SYMLINK:
       return symlinkat (row->pub.link, dir_fd, temp) == 0
              || sandbox_fail_errno (error, errno, "making a link");
@@ -130,7 +140,7 @@ do_row (Apply *apply, const SandboxChangeRow *row, const char *temp, int dir_fd,
     return change_mode (row, dir_fd, name, error);
   if (row->pub.kind == SANDBOX_CHANGE_DELETED)
     return _sandbox_tree_remove (dir_fd, temp, name, &row->host, error);
-  if (!make_temp (apply, row, dir_fd, temp, error))
+  if (!make_temp (apply, row, dir_fd, temp, name, error))
     {
       if (!g_error_matches (*error, SANDBOX_ERROR, SANDBOX_ERROR_EXISTS))
         unlinkat (dir_fd, temp, 0);

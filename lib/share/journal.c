@@ -22,6 +22,7 @@
 #define FIELDS      15
 #define BLOCK       (256 * 1024)
 #define DONE        "done"
+#define OWN         0600
 
 void
 _sandbox_journal_row_free (SandboxJournalRow *row)
@@ -256,9 +257,12 @@ copy_file (int from_dir, const char *from, int to_dir, const char *to, guint mod
   while ((n = read (in, block, BLOCK)) > 0)
     if (!write_all (out, block, (gsize)n, error))
       return FALSE;
-  if (n < 0 || fchmod (out, mode & 0777) < 0)
+  if (n < 0 || fchmod (out, OWN) < 0)
     return sandbox_fail_errno (error, errno, "keeping what is replaced");
-  return TRUE;
+  /* as far as that file system has them */
+  _sandbox_tree_copy_attributes (from_dir, from, out, NULL);
+  return fchmod (out, mode & 0777) == 0
+         || sandbox_fail_errno (error, errno, "keeping what is replaced");
 }
 
 /* Another name for the same file: then it comes back as it was, with its times. */
@@ -273,7 +277,7 @@ keep_file (SandboxJournal *journal, const char *kept, int parent_fd, const char 
   if (unlinkat (journal->dir_fd, kept, 0) < 0 && errno != ENOENT)
     return sandbox_fail_errno (error, errno, "keeping what is replaced");
   return linkat (parent_fd, name, journal->dir_fd, kept, 0) == 0
-         || copy_file (parent_fd, name, journal->dir_fd, kept, 0600, error);
+         || copy_file (parent_fd, name, journal->dir_fd, kept, OWN, error);
 }
 
 gboolean

@@ -140,6 +140,9 @@ gboolean _sandbox_tree_remove (int dir_fd, const char *temp, const char *name,
 /* What was taken by mistake, and is under @temp, gets its name again; what was put there, if
  * anything, goes. */
 void _sandbox_tree_give_back (int dir_fd, const char *temp, const char *name);
+/* Group, ACL and user attributes of the file @name, for @to_fd, as far as its user may give them;
+ * the mode that goes with an ACL is set after this. All that can be is copied also with @error. */
+gboolean _sandbox_tree_copy_attributes (int dir_fd, const char *name, int to_fd, GError **error);
 /* What was made under @temp goes; of directories only an empty one. */
 void _sandbox_tree_remove_temp (int dir_fd, const char *temp);
 /* Calls @func for all in the directory @path ("" for the root), a directory before what is in it,

@@ -2,8 +2,16 @@
 // Permissions: those that the machine chose, those that this host did, and what is shown of them.
 #include "world.h"
 
+#include <errno.h>
+#include <fcntl.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <sys/xattr.h>
+#include <unistd.h>
+
+#define ACL     "system.posix_acl_access"
+#define ACL_NEW "system.posix_acl_default"
+#define NOTE    "user.note"
 
 /**
  * Case: one file ("f") or directory ("d/") on three sides
@@ -162,6 +170,114 @@ test_texts (void)
     }
 }
 
+/* As acl(5) has it: the user with the number 1 may read, the mask is that of the group's mode. */
+static const guint8 acl[] = { 2, 0, 0,   0,   1,   0,   6,  0, 255, 255, 255, 255, 2,   0,  4,
+                              0, 1, 0,   0,   0,   4,   0,  4, 0,   255, 255, 255, 255, 16, 0,
+                              6, 0, 255, 255, 255, 255, 32, 0, 0,   0,   255, 255, 255, 255 };
+
+/* A group that this process may give to its files; its own one when there is no other. */
+static gid_t
+other_group (void)
+{
+  gid_t groups[64];
+  int n = getgroups (G_N_ELEMENTS (groups), groups);
+
+  for (int i = 0; i < n; i++)
+    if (groups[i] != getegid ())
+      return groups[i];
+  return geteuid () == 0 ? 4242 : getegid ();
+}
+
+static void
+check_kept (const char *path, const char *content, gid_t group)
+{
+  g_autofree char *dir = g_path_get_dirname (path), *name = g_path_get_basename (path);
+  g_autofree char *now = get_file (dir, name);
+  guint8 value[256];
+  struct stat st;
+
+  g_assert_cmpint (lstat (path, &st), ==, 0);
+  g_assert_cmpstr (now, ==, content);
+  g_assert_cmpuint (st.st_mode & 07777, ==, 0660);
+  g_assert_cmpuint (st.st_gid, ==, group);
+  g_assert_cmpint (getxattr (path, NOTE, value, sizeof value), ==, 2);
+  g_assert_cmpint (memcmp (value, "hi", 2), ==, 0);
+  g_assert_cmpint (getxattr (path, ACL, value, sizeof value), ==, sizeof acl);
+  g_assert_cmpint (memcmp (value, acl, sizeof acl), ==, 0);
+}
+
+static void
+keep_attributes (World *world)
+{
+  g_autofree char *path = path_of (world, "f");
+  g_autoptr (SandboxChanges) changes = NULL;
+  guint undone = 0, left = 0;
+  gid_t group = other_group ();
+
+  put_file (world->host, "f", 0644, "old");
+  g_assert_cmpint (chown (path, (uid_t)-1, group), ==, 0);
+  g_assert_cmpint (setxattr (path, NOTE, "hi", 2, 0), ==, 0);
+  g_assert_cmpint (setxattr (path, ACL, acl, sizeof acl, 0), ==, 0);
+  world_record (world);
+  check_kept (path, "old", group);
+  changes = read_one (world, "f", 0660, "new");
+  apply_all (changes, FALSE);
+  check_kept (path, "new", group);
+  g_assert_true (
+      _sandbox_changes_undo (world->host_fd, world->records_fd, "p", &undone, &left, NULL, NULL));
+  g_assert_cmpuint (undone, ==, 1);
+  check_kept (path, "old", group);
+}
+
+/* What comes in place of a file has its group, its ACL and attributes, and so has what undo puts
+ * back: the same file, or a copy of it. */
+static void
+test_attributes (void)
+{
+  g_autofree char *memory = g_strdup ("/dev/shm/sandbox-share-XXXXXX");
+  World world;
+
+  world_init (&world, NULL);
+  if (setxattr (world.host, NOTE, "", 0, 0) < 0)
+    g_test_skip ("this file system has no attributes");
+  else
+    keep_attributes (&world);
+  world_clear (&world);
+  if (!g_mkdtemp (memory))
+    return;
+  world_init (&world, NULL);
+  close (world.records_fd);
+  world.records_fd = open (memory, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+  if (setxattr (memory, NOTE, "", 0, 0) == 0)
+    keep_attributes (&world);
+  sandbox_remove_at (AT_FDCWD, memory, NULL);
+  world_clear (&world);
+}
+
+/* But not what its directory gives to new files. */
+static void
+test_inherited (void)
+{
+  g_autoptr (SandboxChanges) changes = NULL;
+  g_autofree char *path = NULL;
+  char value[256];
+  World world;
+
+  world_init (&world, NULL);
+  path = path_of (&world, "f");
+  put_file (world.host, "f", 0640, "old");
+  if (setxattr (world.host, ACL_NEW, acl, sizeof acl, 0) == 0)
+    {
+      world_record (&world);
+      changes = read_one (&world, "f", 0640, "new");
+      apply_all (changes, FALSE);
+      g_assert_cmpuint (mode_of (path), ==, 0640);
+      g_assert_cmpint (getxattr (path, ACL, value, sizeof value), ==, -1);
+      g_assert_cmpint (errno, ==, ENODATA);
+    }
+  world_clear (&world);
+}
+
 int
 main (int argc, char **argv)
 {
@@ -170,5 +286,7 @@ main (int argc, char **argv)
   g_test_add_func ("/share/modes/sides", test_sides);
   g_test_add_func ("/share/modes/race", test_race);
   g_test_add_func ("/share/modes/texts", test_texts);
+  g_test_add_func ("/share/modes/attributes", test_attributes);
+  g_test_add_func ("/share/modes/inherited", test_inherited);
   return g_test_run ();
 }

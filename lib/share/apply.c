@@ -123,17 +123,21 @@ make_temp (Apply *apply, const SandboxChangeRow *row, int dir_fd, const char *te
 static gboolean
 change_mode (const SandboxChangeRow *row, int dir_fd, const char *name, GError **error)
 {
-  sandbox_autofd int fd = openat (dir_fd, name, O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC);
+  sandbox_autofd int fd = openat (dir_fd, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
 
   if (fd < 0 || fchmod (fd, row->pub.new_mode & KNOWN) < 0)
     return sandbox_fail_errno (error, errno, "changing its permissions");
   return TRUE;
 }
 
+/* @ret_put: what has the name then, as far as it is the apply's doing. */
 static gboolean
 do_row (Apply *apply, const SandboxChangeRow *row, const char *temp, int dir_fd, const char *name,
-        GError **error)
+        SandboxNode *ret_put, GError **error)
 {
+  struct stat st;
+
+  *ret_put = (SandboxNode){ .type = new_type (row) };
   _sandbox_apply_step ();
   /* of a file never in place: it may have another name, even outside of the shared directory */
   if (row->pub.kind == SANDBOX_CHANGE_MODE && new_type (row) == SANDBOX_NODE_DIR)
@@ -146,6 +150,8 @@ do_row (Apply *apply, const SandboxChangeRow *row, const char *temp, int dir_fd,
         unlinkat (dir_fd, temp, 0);
       return FALSE;
     }
+  if (fstatat (dir_fd, temp, &st, AT_SYMLINK_NOFOLLOW) == 0)
+    _sandbox_node_from_stat (&st, ret_put);
   _sandbox_apply_step ();
   return _sandbox_tree_put (dir_fd, temp, name, &row->host, error);
 }
@@ -235,19 +241,25 @@ fill_journal_row (Apply *apply, const SandboxChangeRow *row, SandboxJournalRow *
                              error);
 }
 
-/* @hash: as in the journal. */
+/* @hash: as in the journal. @put: what its user made of it since is no machine's, and what was
+ * recorded before stays so. */
 static void
-record (Apply *apply, const SandboxChangeRow *row, const guint8 *hash, int dir_fd, const char *name)
+record (Apply *apply, const SandboxChangeRow *row, const guint8 *hash, const SandboxNode *put,
+        int dir_fd, const char *name)
 {
-  SandboxNode now = { .type = SANDBOX_NODE_ABSENT, .has_hash = TRUE };
+  SandboxNode now = { .type = SANDBOX_NODE_ABSENT };
   struct stat st;
 
-  if (fstatat (dir_fd, name, &st, AT_SYMLINK_NOFOLLOW) == 0)
+  if (put->type != SANDBOX_NODE_ABSENT)
     {
+      if (fstatat (dir_fd, name, &st, AT_SYMLINK_NOFOLLOW) < 0)
+        return;
       _sandbox_node_from_stat (&st, &now);
-      now.has_hash = TRUE;
+      if (!_sandbox_node_renamed (&now, put))
+        return;
       memcpy (now.hash, hash, sizeof now.hash);
     }
+  now.has_hash = TRUE;
   now.merged = is_merged (row);
   if (now.merged)
     now.mode = row->entry->mode & KNOWN;
@@ -280,6 +292,7 @@ try_row (Apply *apply, SandboxChangeRow *row, GError **error)
 {
   SandboxJournalRow *line = g_new0 (SandboxJournalRow, 1);
   const char *name = NULL;
+  SandboxNode put;
   sandbox_autofd int dir_fd =
       _sandbox_tree_open_parent (apply->changes->root_fd, row->pub.path, &name, error);
   gboolean begun = dir_fd >= 0 && check_again (apply, row, dir_fd, name, error)
@@ -290,10 +303,12 @@ try_row (Apply *apply, SandboxChangeRow *row, GError **error)
   if (begun)
     keep_base (apply, row, line->record_hash);
   ok = begun && _sandbox_journal_begin (apply->journal, line, dir_fd, name, &row->host, error)
-       && do_row (apply, row, line->temp, dir_fd, name, error);
-
+       && do_row (apply, row, line->temp, dir_fd, name, &put, error);
   if (ok)
-    record (apply, row, line->record_hash, dir_fd, name);
+    {
+      _sandbox_apply_step ();
+      record (apply, row, line->record_hash, &put, dir_fd, name);
+    }
   else if (begun)
     record_failed (apply, row, line->number, dir_fd, name);
   _sandbox_journal_row_free (line);
@@ -420,7 +435,7 @@ finish_dirs (Apply *apply)
       _sandbox_apply_step ();
       change_mode (row, fd, name, NULL);
       _sandbox_upper_hash (row->entry, hash);
-      record (apply, row, hash, fd, name);
+      record (apply, row, hash, &(SandboxNode){ .type = SANDBOX_NODE_DIR }, fd, name);
     }
 }
 

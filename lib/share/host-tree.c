@@ -71,6 +71,16 @@ _sandbox_node_untouched (const SandboxNode *a, const SandboxNode *b)
 }
 
 gboolean
+_sandbox_node_renamed (const SandboxNode *now, const SandboxNode *before)
+{
+  SandboxNode same = *now;
+
+  same.ctime_sec = before->ctime_sec;
+  same.ctime_nsec = before->ctime_nsec;
+  return _sandbox_node_untouched (&same, before);
+}
+
+gboolean
 _sandbox_tree_look (int root_fd, const char *path, SandboxNode *ret_node, GError **error)
 {
   sandbox_autofd int fd = open_beneath (root_fd, path, O_PATH);
@@ -278,7 +288,7 @@ _sandbox_tree_hash (int fd, guint64 offset, guint64 length, guint8 ret_hash[SAND
   return TRUE;
 }
 
-/* Whether what lies under @temp is what is known as @old. A new name changes the time of change. */
+/* Whether what lies under @temp is what is known as @old. */
 static gboolean
 is_same (int dir_fd, const char *temp, const SandboxNode *old)
 {
@@ -288,9 +298,7 @@ is_same (int dir_fd, const char *temp, const SandboxNode *old)
   if (fstatat (dir_fd, temp, &st, AT_SYMLINK_NOFOLLOW) < 0)
     return FALSE;
   _sandbox_node_from_stat (&st, &now);
-  now.ctime_sec = old->ctime_sec;
-  now.ctime_nsec = old->ctime_nsec;
-  return _sandbox_node_untouched (&now, old);
+  return _sandbox_node_renamed (&now, old);
 }
 
 static gboolean

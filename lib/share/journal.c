@@ -365,6 +365,14 @@ _sandbox_journal_forget (const SandboxJournal *journal, guint number)
   unlinkat (journal->dir_fd, kept, 0);
 }
 
+/* Whether nobody has written to what was to be replaced. */
+static gboolean
+was_before (const SandboxJournalRow *row, const SandboxNode *now)
+{
+  return now->type == SANDBOX_NODE_FILE && now->size_bytes == row->old_bytes
+         && mtime_usec (now->mtime_sec, now->mtime_nsec) == row->old_mtime_usec;
+}
+
 /* It was not done, but its file got another name when it was to be kept: that goes, and the record
  * shall know that it was us who touched it. */
 static void
@@ -375,7 +383,7 @@ recover_undone (SandboxJournal *journal, SandboxBase *base, const SandboxJournal
       || !_sandbox_journal_is_kept (journal, row->number, now->inode))
     return;
   _sandbox_journal_forget (journal, row->number);
-  if (row->was_ready && _sandbox_tree_look (root_fd, row->path, now, NULL))
+  if (row->was_ready && _sandbox_tree_look (root_fd, row->path, now, NULL) && was_before (row, now))
     _sandbox_base_retouch (base, row->path, now);
 }
 

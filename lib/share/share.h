@@ -118,6 +118,8 @@ typedef struct
 void _sandbox_node_from_stat (const struct stat *st, SandboxNode *ret_node);
 /* Not touched since: of files and links everything, of directories and others the type. */
 gboolean _sandbox_node_untouched (const SandboxNode *a, const SandboxNode *b);
+/* The same but for the time of change, which a new name sets. */
+gboolean _sandbox_node_renamed (const SandboxNode *now, const SandboxNode *before);
 
 /* --- host-tree.c: this host's directory, by descriptor, beneath it, through no link */
 /* Absent, too, where a parent is missing or no directory. OTHER for what lies on another mount. */

@@ -46,11 +46,15 @@ set_mode (int dir_fd, const char *name, guint mode, GError **error)
          || sandbox_fail_errno (error, errno, "changing permissions");
 }
 
-/* @now: what stands there, as the apply left it. */
+/* @now: what stands there, as the apply left it. @ret_put: what has the name then, as far as it is
+ * the undo's doing. */
 static gboolean
 put_back (Undo *undo, const SandboxJournalRow *row, const SandboxNode *now, int dir_fd,
-          const char *name, GError **error)
+          const char *name, SandboxNode *ret_put, GError **error)
 {
+  struct stat st;
+
+  *ret_put = (SandboxNode){ .type = row->old_type };
   if (row->old_type == SANDBOX_NODE_DIR && row->new_type == SANDBOX_NODE_DIR)
     return set_mode (dir_fd, name, row->old_mode, error);
   if (row->old_type == SANDBOX_NODE_ABSENT)
@@ -61,17 +65,21 @@ put_back (Undo *undo, const SandboxJournalRow *row, const SandboxNode *now, int 
         unlinkat (dir_fd, row->temp, 0);
       return FALSE;
     }
+  if (fstatat (dir_fd, row->temp, &st, AT_SYMLINK_NOFOLLOW) == 0)
+    _sandbox_node_from_stat (&st, ret_put);
   _sandbox_apply_step ();
   return _sandbox_tree_put (dir_fd, row->temp, name, now, error);
 }
 
-/* What is there now is what the machine began with, as far as it was before. */
+/* What was put back is what the machine began with, as far as it was before; not what its user made
+ * of it since. */
 static void
-record (Undo *undo, const SandboxJournalRow *row)
+record (Undo *undo, const SandboxJournalRow *row, const SandboxNode *put)
 {
   SandboxNode now;
 
-  if (row->was_ready && _sandbox_tree_look (undo->root_fd, row->path, &now, NULL))
+  if (row->was_ready && _sandbox_tree_look (undo->root_fd, row->path, &now, NULL)
+      && _sandbox_node_renamed (&now, put))
     _sandbox_base_set_applied (undo->base, row->path, &now);
   else
     g_hash_table_remove (undo->base->applied, row->path);
@@ -84,7 +92,7 @@ undo_row (Undo *undo, const SandboxJournalRow *row, gboolean *ret_left)
   const char *name = NULL;
   sandbox_autofd int dir_fd = -1;
   g_autoptr (GError) local = NULL;
-  SandboxNode now;
+  SandboxNode now, put;
 
   *ret_left = FALSE;
   if (!_sandbox_journal_row_stands (row, undo->root_fd, &now))
@@ -98,7 +106,7 @@ undo_row (Undo *undo, const SandboxJournalRow *row, gboolean *ret_left)
     }
   _sandbox_apply_step ();
   dir_fd = _sandbox_tree_open_parent (undo->root_fd, row->path, &name, NULL);
-  if (dir_fd < 0 || !put_back (undo, row, &now, dir_fd, name, &local))
+  if (dir_fd < 0 || !put_back (undo, row, &now, dir_fd, name, &put, &local))
     {
       *ret_left = TRUE;
       return FALSE;
@@ -106,7 +114,7 @@ undo_row (Undo *undo, const SandboxJournalRow *row, gboolean *ret_left)
   _sandbox_apply_step ();
   /* before it is recorded: a name less is a change of the file */
   _sandbox_journal_forget (undo->journal, row->number);
-  record (undo, row);
+  record (undo, row, &put);
   return TRUE;
 }
 

@@ -13,16 +13,20 @@
 
 #define STEPS_MAX 200
 
+/* @gone_file: (nullable): removed */
 static GByteArray *
-make_archive (void)
+archive_with (const char *a, const char *gone_file)
 {
   GByteArray *archive = g_byte_array_new ();
 
   add_entry (archive, SANDBOX_TAR_DIR, "./", NULL, 0755, NULL);
-  add_entry (archive, SANDBOX_TAR_FILE, "./a", NULL, 0644, "new a");
+  add_entry (archive, SANDBOX_TAR_FILE, "./a", NULL, 0644, a);
   add_entry (archive, SANDBOX_TAR_FILE, "./b", NULL, 0755, "base b");
   add_raw (archive, '3', "./gone", NULL, 0, 0, 0, 0);
-  add_raw (archive, '3', "./gone-file", NULL, 0, 0, 0, 0);
+  if (gone_file)
+    add_entry (archive, SANDBOX_TAR_FILE, "./gone-file", NULL, 0644, gone_file);
+  else
+    add_raw (archive, '3', "./gone-file", NULL, 0, 0, 0, 0);
   add_entry (archive, SANDBOX_TAR_SYMLINK, "./link", "a", 0777, NULL);
   add_entry (archive, SANDBOX_TAR_DIR, "./new/", NULL, 0750, NULL);
   add_entry (archive, SANDBOX_TAR_FILE, "./new/x", NULL, 0644, "new x");
@@ -31,6 +35,12 @@ make_archive (void)
   add_entry (archive, SANDBOX_TAR_FILE, "./z-was-dir", NULL, 0644, "new z");
   sandbox_tar_append_end (archive);
   return archive;
+}
+
+static GByteArray *
+make_archive (void)
+{
+  return archive_with ("new a", NULL);
 }
 
 static void
@@ -175,6 +185,19 @@ come_after (const World *world, gboolean undo)
     g_error ("left behind:\n%s", tree);
 }
 
+/* What @path is by now is its user's: no later change of the machine's is ready to replace it. */
+static void
+check_held (World *world, const char *path, guint step, Save how, gboolean undo)
+{
+  g_autoptr (GByteArray) archive = archive_with ("newer a", "made again");
+  g_autoptr (SandboxChanges) changes = world_read_archive (world, archive, NULL);
+  const SandboxChangeRow *row = find_change (changes, path);
+
+  if (!row || row->pub.state != SANDBOX_CHANGE_CONFLICT)
+    g_error ("%s saved (%d) at step %u of %s is no conflict", path, how, step,
+             undo ? "undo" : "apply");
+}
+
 /* An apply or an undo, stopped at step @step, when its user saves @path; it goes on, or is killed
  * at the step after that. FALSE when there were fewer steps. */
 static gboolean
@@ -220,6 +243,7 @@ run_edited (const char *path, guint step, Save how, gboolean undo, gboolean kill
       if (g_strcmp0 (now, "mine") != 0)
         g_error ("%s saved (%d) at step %u of %s%s is lost: now \"%s\"", path, how, step,
                  undo ? "undo" : "apply", kills ? ", killed then," : "", now ? now : "(absent)");
+      check_held (&world, path, step, how, undo);
     }
   g_assert_true (kills || (WIFEXITED (status) && WEXITSTATUS (status) == 0));
   world_clear (&world);

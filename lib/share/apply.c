@@ -334,6 +334,12 @@ apply_row (Apply *apply, SandboxChangeRow *row, GError **error)
     }
   apply->done++;
   row->pub.applied = try_row (apply, row, &local);
+  /* this file system can do none of them: said once */
+  if (g_error_matches (local, SANDBOX_ERROR, SANDBOX_ERROR_UNSUPPORTED))
+    {
+      g_propagate_error (error, g_steal_pointer (&local));
+      return FALSE;
+    }
   if (local)
     {
       g_free (row->pub.reason);

@@ -301,6 +301,20 @@ is_same (int dir_fd, const char *temp, const SandboxNode *old)
   return _sandbox_node_renamed (&now, old);
 }
 
+/* A file system that does not know the flags of renameat2() says EINVAL. Nothing else is as good:
+ * what its user saves just then would be lost. */
+static gboolean
+fail_rename (GError **error, int saved_errno, const char *doing)
+{
+  if (saved_errno == EINVAL)
+    return sandbox_fail (error, SANDBOX_ERROR_UNSUPPORTED,
+                         "writing into the shared directory: its file system cannot exchange two "
+                         "names (RENAME_EXCHANGE), so that what you save meanwhile could be lost; "
+                         "share a directory on ext4, xfs, btrfs or the like, or write the patch "
+                         "of `vms diff` into a file and use `git apply`");
+  return sandbox_fail_errno (error, saved_errno, "%s", doing);
+}
+
 static gboolean
 fail_changed (GError **error)
 {
@@ -365,7 +379,7 @@ exchange (int dir_fd, const char *temp, const char *name, const SandboxNode *old
   if (fstatat (dir_fd, temp, &mine, AT_SYMLINK_NOFOLLOW) < 0
       || renameat2 (dir_fd, temp, dir_fd, name, RENAME_EXCHANGE) < 0)
     {
-      sandbox_fail_errno (error, errno, "putting it in place");
+      fail_rename (error, errno, "putting it in place");
       _sandbox_tree_remove_temp (dir_fd, temp);
       return FALSE;
     }
@@ -388,7 +402,7 @@ _sandbox_tree_put (int dir_fd, const char *temp, const char *name, const Sandbox
     return exchange (dir_fd, temp, name, old, error);
   if (renameat2 (dir_fd, temp, dir_fd, name, RENAME_NOREPLACE) == 0)
     return TRUE;
-  sandbox_fail_errno (error, errno, "putting it in place");
+  fail_rename (error, errno, "putting it in place");
   _sandbox_tree_remove_temp (dir_fd, temp);
   return FALSE;
 }
@@ -401,7 +415,7 @@ _sandbox_tree_remove (int dir_fd, const char *temp, const char *name, const Sand
     return unlinkat (dir_fd, name, AT_REMOVEDIR) == 0
            || sandbox_fail_errno (error, errno, "removing it");
   if (renameat2 (dir_fd, name, dir_fd, temp, RENAME_NOREPLACE) < 0)
-    return sandbox_fail_errno (error, errno, "removing it");
+    return fail_rename (error, errno, "removing it");
   _sandbox_apply_step ();
   if (is_same (dir_fd, temp, old))
     return unlinkat (dir_fd, temp, 0) == 0 || sandbox_fail_errno (error, errno, "removing it");

@@ -1,13 +1,19 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
 // Killed at each step at which an apply writes: every file is as it was or as it shall be, the next
-// apply goes on, and undo takes back both.
+// apply goes on, and undo takes back both. And where it can write nothing.
 #include "world.h"
 
+#include <errno.h>
+#include <linux/filter.h>
+#include <linux/seccomp.h>
 #include <signal.h>
+#include <stddef.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/prctl.h>
 #include <sys/stat.h>
+#include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -281,6 +287,63 @@ test_edit_undo (void)
   edit_at_each_step (TRUE, TRUE);
 }
 
+/* The kernel answers as for a file system that knows no flags of renameat2(). */
+static void
+forbid_flags (void)
+{
+  struct sock_filter filter[] = {
+    BPF_STMT (BPF_LD | BPF_W | BPF_ABS, offsetof (struct seccomp_data, nr)),
+    BPF_JUMP (BPF_JMP | BPF_JEQ | BPF_K, SYS_renameat2, 0, 3),
+    BPF_STMT (BPF_LD | BPF_W | BPF_ABS, offsetof (struct seccomp_data, args[4])),
+    BPF_JUMP (BPF_JMP | BPF_JEQ | BPF_K, 0, 1, 0),
+    BPF_STMT (BPF_RET | BPF_K, SECCOMP_RET_ERRNO | EINVAL),
+    BPF_STMT (BPF_RET | BPF_K, SECCOMP_RET_ALLOW),
+  };
+  struct sock_fprog program = { G_N_ELEMENTS (filter), filter };
+
+  g_assert_cmpint (prctl (PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0), ==, 0);
+  g_assert_cmpint (prctl (PR_SET_SECCOMP, SECCOMP_MODE_FILTER, &program), ==, 0);
+}
+
+/* Said once, not for each file; nothing is done, and where it can be done it still is. */
+static void
+test_no_exchange (void)
+{
+  g_autoptr (GByteArray) archive = make_archive ();
+  g_autoptr (SandboxChanges) changes = NULL, again = NULL;
+  g_autofree char *before = NULL, *after = NULL, *content = NULL;
+  int status = 0;
+  World world;
+  pid_t pid;
+
+  make_world (&world);
+  before = tree_text (world.host);
+  changes = world_read_archive (&world, archive, NULL);
+  pid = fork ();
+  if (pid == 0)
+    {
+      g_autoptr (GError) error = NULL;
+      guint said = 0;
+
+      forbid_flags ();
+      g_assert_false (sandbox_changes_apply (changes, NULL, NULL, NULL, NULL, &error));
+      g_assert_error (error, SANDBOX_ERROR, SANDBOX_ERROR_UNSUPPORTED);
+      for (guint i = 0; i < changes->rows->len; i++)
+        said += sandbox_changes_get (changes, i)->reason ? 1 : 0;
+      _exit ((int)said);
+    }
+  g_assert_cmpint (waitpid (pid, &status, 0), ==, pid);
+  g_assert_true (WIFEXITED (status));
+  g_assert_cmpint (WEXITSTATUS (status), ==, 0);
+  after = tree_text (world.host);
+  g_assert_cmpstr (after, ==, before);
+  again = world_read_archive (&world, archive, NULL);
+  apply_all (again, FALSE);
+  content = get_file (world.host, "a");
+  g_assert_cmpstr (content, ==, "new a");
+  world_clear (&world);
+}
+
 int
 main (int argc, char **argv)
 {
@@ -289,5 +352,6 @@ main (int argc, char **argv)
   g_test_add_func ("/share/crash/each-step", test_each_step);
   g_test_add_func ("/share/crash/edit-apply", test_edit_apply);
   g_test_add_func ("/share/crash/edit-undo", test_edit_undo);
+  g_test_add_func ("/share/crash/no-exchange", test_no_exchange);
   return g_test_run ();
 }

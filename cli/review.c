@@ -239,7 +239,9 @@ vms_review_remarks (VmsContext *context, const VmsReview *review)
                                   ? g_strdup_printf ("commits stay in %s.tar there, and the "
                                                      "tutorial says how to get at them",
                                                      review->tags[i])
-                                  : g_strdup_printf ("`vms pull %s` brings commits", name);
+                                  : g_strdup_printf ("`vms pull --dry-run %s` lists commits, "
+                                                     "`vms pull %s` brings them",
+                                                     name, name);
       guint ignored = vms_review_count_ignored (review, changes);
 
       if (ignored > 0)

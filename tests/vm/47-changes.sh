@@ -57,6 +57,7 @@ shows_them() {
 	contains "$(cat "$T/stat")" '^renamed +plain +\+0 -0 +src/shallow/er/f1 +ready: renamed from src/deep/er/f1'
 	lacks "$(cat "$T/stat")" '^deleted .* src/deep'
 	contains "$(cat "$T/err")" "directories of git's are left out"
+	contains "$(cat "$T/err")" 'vms pull --dry-run changes. lists commits'
 	vms diff changes src >"$T/diff" 2>/dev/null
 	contains "$(cat "$T/diff")" '^rename from src/deep/er/f1$'
 	vms diff changes src/shallow >"$T/diff" 2>/dev/null

@@ -168,6 +168,10 @@ vms_say_saved (SandboxMachine *machine)
         "%s: changes that were not applied are saved in %s; `vms diff --from %s %s` shows them, "
         "`vms apply --from %s %s` brings them into the shared directory",
         name, saved, saved, name, saved, name);
+  if (saved != NULL && sandbox_machine_get_saved_unsettled (machine))
+    vms_say ("%s: it was writing while they were saved: files that changed then may be torn, or "
+             "missing there",
+             name);
   if (saved != NULL && sandbox_machine_get_saved_git (machine) > 0)
     vms_say (
         "%s: what it did in directories of git's, commits that were not pulled among it, is in "

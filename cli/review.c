@@ -253,7 +253,12 @@ vms_review_remarks (VmsContext *context, const VmsReview *review)
                  "git on this host would run what they say; %s",
                  name, sandbox_changes_get_git (changes), pull);
       if (sandbox_changes_get_unsettled (changes))
-        vms_say ("%s: files changed while they were read: look again when the machine rests", name);
+        vms_say (review->saved != NULL
+                     ? "%s: the machine was writing while these were saved: files that changed "
+                       "then may be torn, or missing"
+                     : "%s: files changed while they were read, and may be torn, or missing here: "
+                       "look again when the machine rests",
+                 name);
     }
 }
 

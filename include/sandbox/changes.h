@@ -127,8 +127,8 @@ guint sandbox_changes_get_length (const SandboxChanges *changes);
 const SandboxChange *sandbox_changes_get (const SandboxChanges *changes, guint index);
 /* How many entries in directories of git's were left out: they are never applied. */
 guint sandbox_changes_get_git (const SandboxChanges *changes);
-/* TRUE when files changed while they were read: some may be half of the one and half of the other.
- */
+/* TRUE when files came, went or changed while they were read: some may be half of the one and half
+ * of the other, or missing. */
 gboolean sandbox_changes_get_unsettled (const SandboxChanges *changes);
 
 /* The change as a unified diff against this host's file, with the headers that git has; for what is
@@ -205,6 +205,8 @@ const char *sandbox_machine_get_saved_changes (SandboxMachine *machine);
 /* How many entries of those are in directories of git's. They are in the archives of the shares,
  * "SHARE.tar", and never applied: no call takes commits from there. */
 guint sandbox_machine_get_saved_git (SandboxMachine *machine);
+/* TRUE when files changed while they were saved, as sandbox_changes_get_unsettled() says it. */
+gboolean sandbox_machine_get_saved_unsettled (SandboxMachine *machine);
 /* The shares of which @saved, such a directory, has changes. (array zero-terminated=1) (transfer
  * full) */
 char **sandbox_host_list_saved_shares (SandboxHost *host, const char *saved, GError **error);

@@ -54,6 +54,7 @@ struct _SandboxMachine
   gboolean forgo_changes;      /* what was not applied may go with it */
   char *saved;                 /* (nullable): where that was saved last */
   guint saved_git;             /* what of that is git's */
+  gboolean saved_unsettled;    /* it was writing there meanwhile */
   GPtrArray *reads;            /* (nullable) of SandboxPlanRead: it is a reader (reader.h) */
 };
 

@@ -163,6 +163,20 @@ _sandbox_fetched_too_large (const SandboxFetched *fetched)
   return n > 0 ? g_string_free (g_steal_pointer (&names), FALSE) : NULL;
 }
 
+/* tar tells of what changes under its hands, not of what moves from where it has not been to where
+ * it was. */
+static gboolean
+has_changed (const SandboxSsh *ssh, const char *tag, const char *fingerprint,
+             GCancellable *cancellable)
+{
+  g_autofree char *now = NULL;
+
+  if (fingerprint == NULL)
+    return FALSE;
+  now = _sandbox_guest_fingerprint (ssh, tag, FINGERPRINT_USEC, cancellable, NULL);
+  return now == NULL || strcmp (now, fingerprint) != 0;
+}
+
 gboolean
 _sandbox_changes_fetch (const SandboxSource *source, const char *tag, int dir_fd, int copy_fd,
                         SandboxFetched *fetched, GCancellable *cancellable, GError **error)
@@ -185,6 +199,7 @@ _sandbox_changes_fetch (const SandboxSource *source, const char *tag, int dir_fd
       g_prefix_error (error, "reading the machine's changes in \"%s\": ", tag);
       return FALSE;
     }
-  fetched->upper->unsettled = unsettled;
+  fetched->upper->unsettled =
+      unsettled || has_changed (ssh, tag, fetched->fingerprint, cancellable);
   return _sandbox_fetched_add_left_out (fetched, error);
 }

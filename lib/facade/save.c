@@ -15,6 +15,9 @@
 #define CLASSES_MAX  (1024 * 1024)
 #define OPEN_DIR     (O_RDONLY | O_DIRECTORY | O_CLOEXEC | O_NOFOLLOW)
 
+/* The machine was writing there. */
+#define UNSETTLED_SUFFIX ".unsettled"
+
 static const char *const record_suffixes[] = { ".manifest", ".applied" };
 
 typedef struct
@@ -103,6 +106,7 @@ save_share (Save *save, const SandboxPlanShare *share, GError **error)
   g_auto (SandboxFetched) fetched = { NULL };
   g_autofree char *classes = NULL;
   g_autoptr (GError) local = NULL;
+  gboolean unsettled;
 
   if (fd < 0)
     return sandbox_fail_errno (error, errno, "making %s", tar);
@@ -116,6 +120,7 @@ save_share (Save *save, const SandboxPlanShare *share, GError **error)
     }
   if (!check_whole (share, &fetched, error))
     return FALSE;
+  unsettled = fetched.upper->unsettled;
   if (!is_worth_it (save, share, &fetched))
     return remove_share (save, share->tag, error);
   if (fsync (fd) < 0)
@@ -125,9 +130,11 @@ save_share (Save *save, const SandboxPlanShare *share, GError **error)
       return FALSE;
   _sandbox_merge_copy (save->records_fd, save->dir_fd, share->tag);
   save->n_saved++;
+  save->machine->saved_unsettled |= unsettled;
   classes = _sandbox_share_classes (save->machine, share, save->cancellable);
   return write_file (save, share->tag, ".left-out", fetched.left_out, strlen (fetched.left_out),
                      error)
+         && (!unsettled || write_file (save, share->tag, UNSETTLED_SUFFIX, "", 0, error))
          && write_file (save, share->tag, ".classes", classes, strlen (classes), error)
          && write_file (save, share->tag, ".source", share->source, strlen (share->source), error);
 }
@@ -198,6 +205,7 @@ save_changes (SandboxWork *work, const GPtrArray *shares, char **ret_path,
   if (ok)
     _sandbox_report (&work->report, "changes", "saving what was not applied", 0, 0);
   work->machine->saved_git = 0;
+  work->machine->saved_unsettled = FALSE;
   ok = ok && save_all (&save, shares, &path, error);
   _sandbox_source_clear (&save.source);
   sandbox_close_fd (&save.records_fd);
@@ -309,6 +317,12 @@ sandbox_machine_get_saved_git (SandboxMachine *machine)
   return machine->saved_git;
 }
 
+gboolean
+sandbox_machine_get_saved_unsettled (SandboxMachine *machine)
+{
+  return machine->saved_unsettled;
+}
+
 /* --- what is saved */
 
 /* @saved: a name, or the path that was told. Other places are not read: what lies there may be a
@@ -408,6 +422,7 @@ sandbox_host_read_saved_changes (SandboxHost *host, const char *saved, const cha
 {
   sandbox_autofd int dir_fd = open_one (host, saved, error);
   g_autofree char *name = g_path_get_basename (saved), *tar = g_strconcat (share, ".tar", NULL);
+  g_autofree char *unsettled = g_strconcat (share, UNSETTLED_SUFFIX, NULL);
   g_autofree char *source =
       dir_fd < 0 ? NULL : read_text (dir_fd, share, ".source", SOURCE_MAX, error);
   sandbox_autofd int root_fd = source == NULL ? -1 : _sandbox_share_root_fd (source, error);
@@ -429,6 +444,7 @@ sandbox_host_read_saved_changes (SandboxHost *host, const char *saved, const cha
                          : read_text (dir_fd, share, ".left-out", LEFT_OUT_MAX + 1, error);
   if (fetched.left_out == NULL || !_sandbox_fetched_add_left_out (&fetched, error))
     return NULL;
+  fetched.upper->unsettled |= faccessat (dir_fd, unsettled, F_OK, AT_SYMLINK_NOFOLLOW) == 0;
   return read_classes (dir_fd, share, &classes, error)
              ? _sandbox_changes_new (name, share, g_steal_pointer (&fetched.upper),
                                      g_steal_pointer (&classes), root_fd, dir_fd, cancellable,

@@ -26,18 +26,24 @@
 /* Larger files are not sent, in KiB. */
 #define FILE_KIB "4194304"
 
-/* What no archive can hold, or is too large for one. */
+/* What no archive can hold (tar passes by it), or is too large for one. */
 #define LEFT_OUT "\\( -type s -o -type f -size +" FILE_KIB "k \\)"
 /* $1: "", or where the disk of another machine is mounted, $2: a directory there. No link that the
  * disk holds leads out of it. */
 #define ENTER "cd \"$1$2\" || exit 90; [ -z \"$1\" ] || [ \"$(pwd -P)\" = \"$1$2\" ] || exit 90; "
-static const char LIST[] = ENTER "exec find . -xdev " LEFT_OUT " -printf '%y %p\\n'";
-/* A directory comes before what is in it. */
+/* A machine at work removes what find was about to look at: that is no error, all else is. */
+static const char LIST[] =
+    ENTER "{ LC_ALL=C find . -xdev " LEFT_OUT " -printf '%y %p\\n' 2>&1 >&3 | "
+          "grep -v 'No such file or directory$' >&2; } 3>&1 && exit 1; exit 0";
+/* tar looks for the files by itself, and ends with 1 when one goes meanwhile; one that it was told
+ * the name of would be an error. It gets the names of those that it passes by: a name that its list
+ * of them cannot hold is sent. A directory comes before what is in it. */
 static const char SEND[] =
-    ENTER "find . -xdev " LEFT_OUT " -prune -o -print0 | LC_ALL=C sort -z | "
-          "exec tar --null --no-recursion --verbatim-files-from -T - -c -f - --format=pax "
-          "--pax-option=delete=atime,delete=ctime --numeric-owner --xattrs "
-          "--xattrs-include='trusted.overlay.*'";
+    ENTER "export LC_ALL=C; find . -xdev -type f -size +" FILE_KIB
+          "k ! -path '*\n*' ! -path '*[[:space:]]' | "
+          "exec tar -c -f - --format=pax --pax-option=delete=atime,delete=ctime --numeric-owner "
+          "--xattrs --xattrs-include='trusted.overlay.*' --one-file-system --sort=name --anchored "
+          "--no-wildcards --exclude-from=- .";
 /* What names, kinds, sizes and times it has, as one word. A layer that is not there holds nothing.
  */
 static const char FINGERPRINT[] =
@@ -148,7 +154,7 @@ _sandbox_guest_list_tree (const SandboxSsh *ssh, const char *root, gsize max,
   return _sandbox_ssh_capture (ssh, line, -1, max, DISCARD_USEC, cancellable, error);
 }
 
-/* tar ends with 1 when a file changed while it was read. */
+/* tar ends with 1 when a file changed, or went, while it was read. */
 static gboolean
 judge (const SandboxSsh *ssh, const char *tag, int status, const char *text,
        gboolean *ret_unsettled, GError **error)

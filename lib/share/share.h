@@ -247,7 +247,8 @@ typedef struct
  * for what no honest machine sends. */
 SandboxUpper *
 _sandbox_upper_read (SandboxTarReadFunc func, gpointer user_data, int private_fd, GError **error);
-/* A file that was not sent: too large, or of a kind that archives cannot hold. */
+/* A file that was not sent: too large, or of a kind that archives cannot hold. One in what was not
+ * sent as a directory is too new to be told of: @unsettled. */
 gboolean
 _sandbox_upper_add_left_out (SandboxUpper *upper, const char *path, gboolean large, GError **error);
 /* A text of this host's own making behind what was sent; *@ret_offset: where. */

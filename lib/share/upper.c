@@ -107,13 +107,22 @@ clean_path (const char *name, GError **error)
   return g_string_free (g_steal_pointer (&path), FALSE);
 }
 
+/* What was sent as what @path lies in; NULL. */
+static const SandboxUpperEntry *
+find_parent (const SandboxUpper *upper, const char *path)
+{
+  const char *slash = strrchr (path, '/');
+  g_autofree char *above = g_strndup (path, slash ? (gsize)(slash - path) : 0);
+
+  return _sandbox_upper_find (upper, above);
+}
+
 /* What the name alone, and the directory it is in, say. */
 static gboolean
 judge_name (SandboxUpper *upper, SandboxUpperEntry *entry, const char *name, GError **error)
 {
   const char *slash = strrchr (entry->path, '/');
-  g_autofree char *above = g_strndup (entry->path, slash ? (gsize)(slash - entry->path) : 0);
-  const SandboxUpperEntry *parent = _sandbox_upper_find (upper, above);
+  const SandboxUpperEntry *parent = find_parent (upper, entry->path);
 
   if (!parent)
     return fail_entry (error, name, "comes before its directory");
@@ -365,6 +374,7 @@ gboolean
 _sandbox_upper_add_left_out (SandboxUpper *upper, const char *path, gboolean large, GError **error)
 {
   g_autofree char *clean = clean_path (path, error);
+  const SandboxUpperEntry *parent = clean ? find_parent (upper, clean) : NULL;
   SandboxUpperEntry *entry;
 
   if (!clean)
@@ -372,6 +382,12 @@ _sandbox_upper_add_left_out (SandboxUpper *upper, const char *path, gboolean lar
   /* it changed between the two looks */
   if (_sandbox_upper_find (upper, clean))
     return TRUE;
+  /* so did what it lies in */
+  if (!parent || parent->type != SANDBOX_UPPER_DIR)
+    {
+      upper->unsettled = TRUE;
+      return TRUE;
+    }
   entry = g_new0 (SandboxUpperEntry, 1);
   entry->path = g_steal_pointer (&clean);
   entry->type = SANDBOX_UPPER_OTHER;

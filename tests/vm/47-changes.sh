@@ -8,7 +8,7 @@ need_image
 PROJECT=$TEST_HOME/changed
 UPPER=/var/lib/vms/shares/changed/upper
 vms destroy --yes --if-exists changes >/dev/null 2>&1
-rm -rf "$PROJECT"
+rm -rf "$PROJECT" "$STATE"/saved_changes/changes-*
 
 tree() {
 	find "$PROJECT" -mindepth 1 -printf '%P %y %m %l\n' | sort
@@ -167,6 +167,52 @@ sends_something_else() {
 	eq "$(cat "$PROJECT/added"; ls "$PROJECT/src/f1" 2>/dev/null || echo gone)" $'evil\ngone'
 }
 
+# In place of PROGRAM, what root of the machine runs when it is read: a script with the real one as "$real".
+in_place_of() {
+	in_guest changes "printf '#!/bin/sh\nreal=/usr/bin/$1\n%s\n' '$2' | sudo tee /usr/local/bin/$1 >/dev/null; sudo chmod 755 /usr/local/bin/$1"
+}
+
+unsettled() {
+	vms diff changes --json work 2>/dev/null | python3 -c 'import json,sys; print(json.load(sys.stdin)["shares"][0]["unsettled"])'
+}
+
+# Files come, go and move while the machine is read: what was read is shown, and that it was at work is said.
+reads_one_at_work() {
+	in_project 'mkdir work; cd work; head -c 30000000 /dev/urandom >a; mkdir z; seq 500 | while read -r i; do echo "$i" >"z/$i"; done'
+	# as soon as tar has the first file open, the last ones go: what is read is longer than what pipes and sockets hold
+	in_guest changes 'sudo setsid sh -c "until ls -l /proc/\$(pgrep -x tar)/fd 2>/dev/null | grep -q work/a; do :; done; rm -rf /home/*/project/work/z; touch /tmp/gone" >/dev/null 2>&1 </dev/null &'
+	vms diff changes --stat work >"$T/stat" 2>"$T/err"
+	in_guest changes 'test -e /tmp/gone'
+	contains "$(cat "$T/stat")" 'added .* work/a '
+	contains "$(cat "$T/err")" 'files changed while they were read'
+	eq "$(unsettled)" False
+	# into a directory that has been read by then, unseen by tar; a socket in one that was not there
+	in_project 'rm work/a; mkdir work/b work/y; echo moves >work/y/file'
+	in_place_of tar '$real "$@"; s=$?; cd /home/*/project/work; mv y/file b/file; mkdir new; perl -MIO::Socket::UNIX -e "IO::Socket::UNIX->new(Local => q(new/s), Listen => 1) or die"; exit $s'
+	eq "$(unsettled)" True
+	in_guest changes 'sudo rm -r /usr/local/bin/tar ~/project/work/new'
+	eq "$(unsettled)" False
+	in_place_of find '$real "$@"; echo "find: ./x: No such file or directory" >&2; exit 1'
+	eq "$(unsettled)" False
+	in_place_of find '$real "$@"; echo "find: ./x: Input/output error" >&2; exit 1'
+	status 1 vms diff changes >/dev/null 2>"$T/err"
+	contains "$(cat "$T/err")" 'Input/output error'
+	in_guest changes 'sudo rm /usr/local/bin/find; rm -rf ~/project/work'
+}
+
+# It is saved as far as it holds still, and that it did not is said then, and whenever somebody looks at what was saved.
+saves_one_at_work() {
+	local saved
+	in_project 'echo kept >kept'
+	in_place_of tar '$real "$@"; s=$?; cd /home/*/project; echo more >>growing; exit $s'
+	vms destroy --yes changes 2>"$T/err"
+	saved=$(ls -d "$STATE"/saved_changes/changes-*)
+	contains "$(cat "$T/err")" 'it was writing while they were saved'
+	contains "$(vms diff --from "$saved" changes kept 2>"$T/err")" '^\+kept$'
+	contains "$(cat "$T/err")" 'was writing while these were saved'
+	rm -rf "$saved"
+}
+
 # Root writes what it likes into the layer itself, and answers in tar's place.
 root_lies() {
 	tree >"$T/before"
@@ -196,7 +242,9 @@ t "undo takes back the last apply; --force takes a named conflict" undoes_them
 t "discard shows the machine the host's files again" discards_them
 t "what git on this host ignores is left out, and taken in when asked for" leaves_out_what_git_ignores
 t "what a machine sends after it was looked at is not applied unasked" sends_something_else
+t "a machine at work is read, what goes meanwhile is no error, and that it was at work is said" reads_one_at_work
 t "a hostile root's layer and answers: refused, nothing changes on the host" root_lies
-vms destroy --yes changes
+t "a machine at work is saved, and that it was at work is said" saves_one_at_work
+passed || vms destroy --yes --discard-changes --if-exists changes
 rm -rf "$PROJECT"
 finish

@@ -6,6 +6,7 @@
 #include <fcntl.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <sys/uio.h>
 #include <unistd.h>
 
 typedef struct
@@ -248,6 +249,63 @@ test_too_long (void)
   world_clear (&world);
 }
 
+static gboolean
+take (gpointer data, gsize length, gpointer user_data, GError **error)
+{
+  struct iovec *left = user_data;
+
+  g_assert_cmpuint (length, <=, left->iov_len);
+  memcpy (data, left->iov_base, length);
+  left->iov_base = (char *)left->iov_base + length;
+  left->iov_len -= length;
+  return TRUE;
+}
+
+static SandboxUpper *
+read_upper (const World *world, GByteArray *archive)
+{
+  struct iovec left = { archive->data, archive->len };
+  g_autoptr (GError) error = NULL;
+  SandboxUpper *upper = _sandbox_upper_read (take, &left, world->records_fd, &error);
+
+  g_assert_no_error (error);
+  return upper;
+}
+
+/* What is listed, and not sent, is told of; what came into a directory that was not there before is
+ * one of the things that changed meanwhile. */
+static void
+test_left_out (void)
+{
+  static const struct
+  {
+    const char *path;
+    gboolean told, unsettled, fails;
+  } outs[] = {
+    { "./dir/socket", TRUE, FALSE, FALSE },  { "./file", FALSE, FALSE, FALSE },
+    { "./late/socket", FALSE, TRUE, FALSE }, { "./file/socket", FALSE, TRUE, FALSE },
+    { "./dir/../x", FALSE, FALSE, TRUE },    { "/etc/x", FALSE, FALSE, TRUE },
+  };
+  World world;
+
+  world_with_files (&world);
+  for (guint i = 0; i < G_N_ELEMENTS (outs); i++)
+    {
+      g_autoptr (GByteArray) archive = archive_begin ();
+      g_autoptr (SandboxUpper) upper = NULL;
+      g_autoptr (GError) error = NULL;
+
+      sandbox_tar_append_end (archive);
+      upper = read_upper (&world, archive);
+      g_assert_true (_sandbox_upper_add_left_out (upper, outs[i].path, FALSE, &error)
+                     != outs[i].fails);
+      g_assert_true ((error != NULL) == outs[i].fails);
+      g_assert_cmpint (upper->unsettled, ==, outs[i].unsettled);
+      g_assert_cmpuint (upper->entries->len, ==, outs[i].told ? 4 : 3);
+    }
+  world_clear (&world);
+}
+
 int
 main (int argc, char **argv)
 {
@@ -257,5 +315,6 @@ main (int argc, char **argv)
   g_test_add_func ("/share/upper/too-many", test_too_many);
   g_test_add_func ("/share/upper/too-long", test_too_long);
   g_test_add_func ("/share/upper/git", test_git);
+  g_test_add_func ("/share/upper/left-out", test_left_out);
   return g_test_run ();
 }

@@ -179,10 +179,9 @@ read_source (World *world, Source *source, GError **error)
 SandboxChanges *
 world_read (World *world, GError **error)
 {
-  static const char script[] =
-      "cd \"$1\" && find . -xdev -print0 | LC_ALL=C sort -z | tar --null --no-recursion "
-      "--verbatim-files-from -T - -c -f - --format=pax --numeric-owner --xattrs "
-      "--xattrs-include='trusted.overlay.*'";
+  static const char script[] = "cd \"$1\" && LC_ALL=C tar -c -f - --format=pax --numeric-owner "
+                               "--xattrs --xattrs-include='trusted.overlay.*' "
+                               "--one-file-system --sort=name .";
   const char *argv[] = { "sh", "-c", script, "sh", world->upper, NULL };
   SandboxChildOptions options = SANDBOX_CHILD_OPTIONS_INIT;
   Source source = { .fd = -1 };

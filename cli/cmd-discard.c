@@ -2,6 +2,20 @@
 // vms discard
 #include "review.h"
 
+/* What is git's is no change that could be named. */
+static void
+say_what_stays (const VmsContext *context, const VmsReview *review)
+{
+  guint git = 0;
+
+  for (guint i = 0; i < review->sets->len; i++)
+    git += sandbox_changes_get_git (g_ptr_array_index (review->sets, i));
+  if (git > 0 && !context->quiet)
+    vms_say ("%s: what is in directories of git's stays in the machine, and so do the directories "
+             "that they are in",
+             review->name);
+}
+
 /* One that is off does it at its next start. */
 static gboolean
 is_off (const VmsContext *context, SandboxMachine *machine)
@@ -29,6 +43,7 @@ vms_cmd_discard (VmsContext *context, const VmsArgs *args, GError **error)
       || !vms_review_check_paths (&review, error))
     return 1;
   vms_review_remarks (context, &review);
+  say_what_stays (context, &review);
   for (guint i = 0; i < review.sets->len; i++)
     {
       g_autoptr (GArray) chosen = vms_review_choose (&review, g_ptr_array_index (review.sets, i));

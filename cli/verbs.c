@@ -210,7 +210,8 @@ const VmsVerb vms_verbs[] = {
     "The machine gets copies of this host's files, through its own file system, so that no process "
     "in it loses what it writes. Later edits of these files on this host are not seen by the "
     "machine until it is started again. Of one that is off they are dropped at its next start, and are no changes "
-    "from now on. What git on this host ignores stays, unless --ignored is given.\n\n"
+    "from now on. What git on this host ignores stays, unless --ignored is given, and what is in directories of git's stays always, "
+    "with the directories that they are in.\n\n"
     "Asks before it does so; without a terminal --yes is needed.",
     vms_discard_options, vms_cmd_discard },
   { "forward", "list", NULL, VMS_GROUP_USE, "NAME", 1, 1, VMS_COMPLETE_MACHINE, VMS_VERB_JSON,

@@ -224,7 +224,7 @@ gboolean sandbox_host_undo_saved_apply (SandboxHost *host, const char *saved, co
  * @n_chosen indexes, %NULL: all). Through the machine's own file system: no process there loses
  * what it writes later. Of a machine that is off its next start does it, and they are no changes
  * until then, either, unless it has changed them again. A new directory stays that holds what is
- * not chosen. WRONG_STATE while it is suspended. */
+ * not chosen, what is git's, or what came into it since. WRONG_STATE while it is suspended. */
 gboolean sandbox_changes_discard (SandboxChanges *changes, const guint *chosen, gsize n_chosen,
                                   GCancellable *cancellable, GError **error);
 

@@ -281,56 +281,6 @@ reading_free (gpointer data)
   g_free (reading);
 }
 
-static void
-add_word (GString *list, const char *what, const char *path)
-{
-  g_string_append_len (list, what, 2);
-  g_string_append_len (list, path, (gssize)strlen (path) + 1);
-}
-
-/* First all that goes, from the bottom up; then what comes back, a directory before what is in it.
- */
-static GString *
-discard_list (const SandboxChanges *changes, const gboolean *chosen)
-{
-  GString *list = g_string_new (NULL);
-
-  for (guint i = changes->rows->len; i > 0; i--)
-    {
-      const SandboxChange *change = sandbox_changes_get (changes, i - 1);
-
-      if (chosen[i - 1] && (!change->old_mode || change->kind == SANDBOX_CHANGE_REPLACED))
-        add_word (list, "r", change->path);
-    }
-  for (guint i = 0; i < changes->rows->len; i++)
-    {
-      const SandboxChange *change = sandbox_changes_get (changes, i);
-
-      if (chosen[i] && change->old_mode)
-        add_word (list, "c", change->path);
-    }
-  return list;
-}
-
-/* What the machine has and is to keep lies in directories that it keeps, too. */
-static void
-keep_above (const SandboxChanges *changes, gboolean *wanted)
-{
-  g_autoptr (GHashTable) kept = g_hash_table_new_full (g_str_hash, g_str_equal, g_free, NULL);
-
-  for (guint i = changes->rows->len; i > 0; i--)
-    {
-      const SandboxChange *change = sandbox_changes_get (changes, i - 1);
-      const char *slash = strrchr (change->path, '/');
-
-      if (g_hash_table_contains (kept, change->path)
-          && (!change->old_mode || change->kind == SANDBOX_CHANGE_REPLACED))
-        wanted[i - 1] = FALSE;
-      if (!wanted[i - 1] && change->new_mode && slash)
-        g_hash_table_add (kept, g_strndup (change->path, (gsize)(slash - change->path)));
-    }
-}
-
 static gboolean
 discard (SandboxChanges *changes, const guint *chosen, gsize n_chosen, gpointer user_data,
          GCancellable *cancellable, GError **error)
@@ -347,10 +297,10 @@ discard (SandboxChanges *changes, const guint *chosen, gsize n_chosen, gpointer 
                          changes->machine, reading->tag, changes->machine, reading->tag);
   for (gsize i = 0; i < (chosen ? n_chosen : changes->rows->len); i++)
     wanted[chosen ? chosen[i] : i] = TRUE;
-  keep_above (changes, wanted);
+  _sandbox_discard_keep (changes, wanted);
   if (reading->ssh == NULL)
     return _sandbox_discard_later (reading->machine, changes, wanted, cancellable, error);
-  list = discard_list (changes, wanted);
+  list = _sandbox_discard_list (changes, wanted);
   ok = _sandbox_guest_discard (reading->ssh, reading->tag, reading->target, list, cancellable,
                                error);
   g_string_free (list, TRUE);

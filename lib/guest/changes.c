@@ -61,15 +61,19 @@ static const char TREE[] =
     "cd \"$1\" && { find . -xdev -printf '%y %m %U %G %s %T@ %C@ %P\\0%l\\0' || "
     "echo 'not all of it could be read' >&2; } | tr '\\n\\000' '\\001\\n'";
 /* $1: the shared directory, $2: where it is mounted. Its input: "r" or "c" and a path, each with a
- * NUL: removes them, or copies them from the one to the other. */
+ * NUL: removes them, or copies them from the one to the other. A directory stays that holds
+ * what was not named. */
 static const char DISCARD[] =
     "while IFS= read -r -d '' what && IFS= read -r -d '' path; do\n"
     "  case $what in\n"
-    "    r) rm -rf -- \"$2/$path\" ;;\n"
+    "    r) if [ -d \"$2/$path\" ] && [ ! -L \"$2/$path\" ]; then\n"
+    "         rmdir --ignore-fail-on-non-empty -- \"$2/$path\"\n"
+    "       else rm -f -- \"$2/$path\"; fi ;;\n"
     "    c) if [ -d \"$1/$path\" ] && [ ! -L \"$1/$path\" ]; then\n"
     "         mkdir -p -- \"$2/$path\" && chmod --reference=\"$1/$path\" -- \"$2/$path\" &&\n"
     "         chown --reference=\"$1/$path\" -- \"$2/$path\"\n"
-    "       else cp -dpT --remove-destination -- \"$1/$path\" \"$2/$path\"; fi ;;\n"
+    "       elif [ -L \"$2/$path\" ] || [ ! -d \"$2/$path\" ]; then\n"
+    "         cp -dpT --remove-destination -- \"$1/$path\" \"$2/$path\"; fi ;;\n"
     "  esac || exit 91\n"
     "done";
 

@@ -64,9 +64,16 @@ open_path (const char *path, GError **error)
     }
   if (fd < 0)
     {
+      int saved_errno = errno;
       g_autofree char *shown = sandbox_escape (path, -1, 200);
 
-      sandbox_fail_errno (error, errno, "looking for a repository in %s", shown);
+      if (saved_errno == ENOENT)
+        sandbox_fail (error, SANDBOX_ERROR_NOT_FOUND,
+                      "looking for a repository in %s: there is no such directory; for one that "
+                      "only the machine has, make an empty one there first: git init",
+                      shown);
+      else
+        sandbox_fail_errno (error, saved_errno, "looking for a repository in %s", shown);
       return -1;
     }
   return g_steal_fd (&fd);
@@ -82,7 +89,9 @@ open_git (int work_fd, const char *path, GError **error)
   if (fd >= 0)
     return g_steal_fd (&fd);
   if (saved_errno == ENOENT)
-    sandbox_fail (error, SANDBOX_ERROR_NOT_FOUND, "%s is no git repository (it has no .git)",
+    sandbox_fail (error, SANDBOX_ERROR_NOT_FOUND,
+                  "%s is no git repository (it has no .git); for one that only the machine has, "
+                  "make an empty one there first: git init",
                   shown);
   else if (saved_errno == ENOTDIR || saved_errno == ELOOP)
     sandbox_fail (error, SANDBOX_ERROR_UNSUPPORTED,

@@ -363,6 +363,13 @@ GPtrArray *_sandbox_follow_list (const SandboxBase *base, int root_fd);
 gboolean
 _sandbox_follow_note (SandboxBase *base, int root_fd, const SandboxFollow *follow, GError **error);
 
+/* --- discard.c: what a machine throws away */
+/* What is not to go, by @wanted (one for each row) or because it is git's, lies in directories that
+ * stay, too: those are not @wanted afterwards. */
+void _sandbox_discard_keep (const SandboxChanges *changes, gboolean *wanted);
+/* As _sandbox_guest_discard() takes it. (transfer full) */
+GString *_sandbox_discard_list (const SandboxChanges *changes, const gboolean *wanted);
+
 /* --- shown.c: what somebody was shown */
 /* What the machine has there, @mode with the type and @hash: what comes of it follows from that and
  * from this host's own files, which its user may change after a look, and has both. */

@@ -144,6 +144,30 @@ leaves_out_what_git_ignores() {
 	rm -rf "$PROJECT/web"
 }
 
+# Nobody is asked about a repository that only the machine has, nor about what comes between the question and the answer.
+keeps_what_nobody_named() {
+	local commit
+	in_project 'mkdir sub late; cd sub; git init -q -b main; echo work >work; git add work; git -c user.name=G -c user.email=g@localhost commit -q -m one; echo a >../late/a; echo f >../f'
+	commit=$(in_project 'git -C sub rev-parse HEAD')
+	vms discard --yes changes sub f 2>"$T/err"
+	contains "$(cat "$T/err")" "directories of git's stays in the machine"
+	eq "$(in_project 'git -C sub log --format=%s; git -C sub ls-files -d; ls f 2>/dev/null || :')" $'one\nwork' "what discard left"
+	{
+		for _ in $(seq 120); do ! grep -qs 'Throw away 2 changes' "$T/answers" || break; sleep 1; done
+		in_project 'echo b >late/b'
+		echo y
+	} | as_user script -qec 'vms discard changes late' /dev/null >"$T/answers"
+	eq "$(in_project 'ls late')" b
+	status 3 vms pull changes changed/sub 2>"$T/err"
+	contains "$(cat "$T/err")" 'make an empty one there first: git init'
+	as_user git init -q -b main "$PROJECT/sub"
+	vms pull changes changed/sub
+	eq "$(as_user git -C "$PROJECT/sub" rev-parse refs/vms/changes/main)" "$commit"
+	rm -rf "$PROJECT/sub"
+	in_project 'rm -rf sub late web'
+	eq "$(vms diff changes --stat 2>/dev/null)" "" "changes afterwards"
+}
+
 # Each command asks the machine anew: an apply writes what was looked at, and of the rest nothing, however often it is asked.
 sends_something_else() {
 	in_project 'echo good >looked; echo good >same; ln -s same lnk'
@@ -241,6 +265,7 @@ t "apply makes the host's tree the machine's view, but for what is held back, re
 t "undo takes back the last apply; --force takes a named conflict" undoes_them
 t "discard shows the machine the host's files again" discards_them
 t "what git on this host ignores is left out, and taken in when asked for" leaves_out_what_git_ignores
+t "discard leaves a repository that only the machine has, and what came since somebody looked" keeps_what_nobody_named
 t "what a machine sends after it was looked at is not applied unasked" sends_something_else
 t "a machine at work is read, what goes meanwhile is no error, and that it was at work is said" reads_one_at_work
 t "a hostile root's layer and answers: refused, nothing changes on the host" root_lies

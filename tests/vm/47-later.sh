@@ -27,19 +27,22 @@ works_and_stops() {
 	as_user sh -euc 'umask 022; mkdir "$1"; cd "$1"; mkdir src; for i in one two three; do echo $i >$i; done; echo s >src/s; ln -s one link' sh "$PROJECT"
 	vms create later --share "$PROJECT:~/project"
 	vms start --timeout 15m later
-	in_project 'echo bad >>one; rm two; echo bad >bad; echo kept >>three; rm -r src; mkdir src; echo other >src/other; ln -sfn src link'
-	eq "$(paths)" "bad link one src/other src/s three two"
+	in_project 'echo bad >>one; rm two; echo bad >bad; echo kept >>three; rm -r src; mkdir src; echo other >src/other; ln -sfn src link
+		mkdir -p new/.git; echo ref: refs/heads/main >new/.git/HEAD; echo n >new/n'
+	eq "$(paths)" "bad link new new/n one src/other src/s three two"
 	vms stop --timeout 5m later
 }
 
 discards_while_it_is_off() {
-	vms discard --yes later one two bad src link 2>"$T/err"
+	vms discard --yes later one two bad new src link 2>"$T/err"
 	contains "$(cat "$T/err")" 'thrown away; the machine drops them when it starts'
-	eq "$(paths)" three
+	eq "$(paths)" "new three"
 	vms start --timeout 15m later 2>"$T/err"
-	contains "$(cat "$T/err")" 'share "later": dropped 6 changes that were discarded while it was off'
+	contains "$(cat "$T/err")" 'share "later": dropped 7 changes that were discarded while it was off'
 	in_project 'cat one two three src/s; readlink link; ls bad src/other src/link 2>/dev/null || :' >"$T/view"
 	eq "$(tr '\n' ' ' <"$T/view")" "one two three kept s one "
+	# what is git's was no change that could be discarded
+	eq "$(in_project 'ls -A new; rm -r new')" .git
 	eq "$(paths)" three
 	eq "$(own_copies)" ""
 }

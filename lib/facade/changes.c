@@ -282,12 +282,36 @@ reading_free (gpointer data)
 }
 
 static gboolean
+discard_now (const Reading *reading, SandboxChanges *changes, const gboolean *wanted,
+             GCancellable *cancellable, GError **error)
+{
+  GString *list = _sandbox_discard_list (changes, wanted);
+  gboolean ok = _sandbox_guest_discard (reading->ssh, reading->tag, reading->target, list,
+                                        cancellable, error);
+
+  g_string_free (list, TRUE);
+  return ok && _sandbox_changes_forget (changes, wanted, cancellable, error);
+}
+
+static gboolean
+fail_unread (const Reading *reading, const SandboxChange *first, GError **error)
+{
+  g_autofree char *shown = sandbox_escape (first->path, -1, 200);
+
+  return sandbox_fail (error, SANDBOX_ERROR_FAILED,
+                       "discarding changes of %s: \"%s\" stays, and so does all else that you may "
+                       "not read on this host, as the machine would have to get it from there: "
+                       "change its permissions; the rest of the share \"%s\" is discarded",
+                       reading->machine->name, shown, reading->tag);
+}
+
+static gboolean
 discard (SandboxChanges *changes, const guint *chosen, gsize n_chosen, gpointer user_data,
          GCancellable *cancellable, GError **error)
 {
   Reading *reading = user_data;
   g_autofree gboolean *wanted = g_new0 (gboolean, changes->rows->len + 1);
-  GString *list;
+  const SandboxChange *unread;
   gboolean ok;
 
   if (*reading->target == '\0')
@@ -297,14 +321,12 @@ discard (SandboxChanges *changes, const guint *chosen, gsize n_chosen, gpointer 
                          changes->machine, reading->tag, changes->machine, reading->tag);
   for (gsize i = 0; i < (chosen ? n_chosen : changes->rows->len); i++)
     wanted[chosen ? chosen[i] : i] = TRUE;
+  unread = _sandbox_discard_leave_unread (changes, wanted);
   _sandbox_discard_keep (changes, wanted);
-  if (reading->ssh == NULL)
-    return _sandbox_discard_later (reading->machine, changes, wanted, cancellable, error);
-  list = _sandbox_discard_list (changes, wanted);
-  ok = _sandbox_guest_discard (reading->ssh, reading->tag, reading->target, list, cancellable,
-                               error);
-  g_string_free (list, TRUE);
-  return ok && _sandbox_changes_forget (changes, wanted, cancellable, error);
+  ok = reading->ssh == NULL
+           ? _sandbox_discard_later (reading->machine, changes, wanted, cancellable, error)
+           : discard_now (reading, changes, wanted, cancellable, error);
+  return ok && (unread == NULL || fail_unread (reading, unread, error));
 }
 
 /* A list of one share in the profile as it is now; "" where it has none. */

@@ -8,6 +8,7 @@
 #include "base/file.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <string.h>
 #include <unistd.h>
 
@@ -102,6 +103,32 @@ judge (const SandboxNode *record, SandboxChangeRow *row)
                                                    : "it changed on this host, too");
 }
 
+static void
+refuse_unread (SandboxChangeRow *row, const char *reason)
+{
+  set_state (row, SANDBOX_CHANGE_REFUSED, reason);
+  row->unread = TRUE;
+}
+
+/* FALSE when this host's user may not read it, or what is in it: nothing could be shown of it, nor
+ * kept for an undo. */
+static gboolean
+may_read (const Compare *compare, const char *path, const SandboxNode *host)
+{
+  int root_fd = compare->changes->root_fd;
+  gboolean dir = host->type == SANDBOX_NODE_DIR;
+  g_autoptr (GError) local = NULL;
+  sandbox_autofd int fd = -1;
+
+  if (!dir && host->type != SANDBOX_NODE_FILE)
+    return TRUE;
+  fd = dir ? _sandbox_tree_open_dir (root_fd, path, &local)
+           : _sandbox_tree_open (root_fd, path, &local);
+  if (fd < 0)
+    return !g_error_matches (local, SANDBOX_ERROR, SANDBOX_ERROR_DENIED);
+  return !dir || faccessat (fd, ".", X_OK, AT_EACCESS) == 0;
+}
+
 static SandboxChangeRow *
 add_row (Compare *compare, const char *path, const SandboxUpperEntry *entry,
          const SandboxNode *host, SandboxChangeKind kind)
@@ -146,6 +173,9 @@ note (Compare *compare, const char *path, const SandboxUpperEntry *entry, const 
     return NULL;
   row = add_row (compare, path, entry, host, kind);
   judge (&record, row);
+  if (kind != SANDBOX_CHANGE_MODE && !may_read (compare, path, host))
+    refuse_unread (row, "this host's own cannot be read, so that nothing could bring it back: "
+                        "change its permissions, or remove it yourself");
   if (entry && entry->shared && row->pub.state == SANDBOX_CHANGE_READY)
     set_state (row, SANDBOX_CHANGE_READY, "a hard link in the machine, here a file of its own");
   return row;
@@ -245,6 +275,20 @@ delete_one (const char *path, SandboxNode *node, gboolean *ret_enter, gpointer u
   return TRUE;
 }
 
+/* What may not be read stays, with its own reason. */
+static gboolean
+delete_in (const char *path, SandboxNode *node, gboolean *ret_enter, gpointer user_data,
+           GError **error)
+{
+  const Deletion *deletion = user_data;
+
+  if (!delete_one (path, node, ret_enter, user_data, error))
+    return FALSE;
+  if (node->type == SANDBOX_NODE_DIR && !may_read (deletion->compare, path, node))
+    *ret_enter = FALSE;
+  return TRUE;
+}
+
 /* Rows since @first whose directory is not empty afterwards cannot go either. */
 static void
 keep_above (Compare *compare, guint first, GPtrArray *stays)
@@ -279,8 +323,11 @@ delete_below (Compare *compare, const char *path, SandboxChangeRow *row, GError 
   g_autoptr (GPtrArray) stays = g_ptr_array_new_with_free_func (g_free);
   Deletion deletion = { compare, stays };
   guint first = compare->changes->rows->len;
+  SandboxNode dir = { .type = SANDBOX_NODE_DIR };
 
-  if (!_sandbox_tree_walk (compare->changes->root_fd, path, delete_one, &deletion,
+  if (!may_read (compare, path, &dir))
+    return TRUE;
+  if (!_sandbox_tree_walk (compare->changes->root_fd, path, delete_in, &deletion,
                            compare->cancellable, error))
     return FALSE;
   keep_above (compare, first, stays);
@@ -357,15 +404,35 @@ compare_link (Compare *compare, const SandboxUpperEntry *entry, const SandboxNod
   return TRUE;
 }
 
+/* What lies where this host's user may not look. */
+static gboolean
+note_hidden (Compare *compare, const SandboxUpperEntry *entry, const GError *why, GError **error)
+{
+  static const SandboxNode nothing = { .type = SANDBOX_NODE_ABSENT };
+  SandboxChangeRow *row;
+
+  if (!g_error_matches (why, SANDBOX_ERROR, SANDBOX_ERROR_DENIED))
+    {
+      g_propagate_error (error, g_error_copy (why));
+      return FALSE;
+    }
+  row = add_row (compare, entry->path, entry, &nothing,
+                 entry->type == SANDBOX_UPPER_WHITEOUT ? SANDBOX_CHANGE_DELETED
+                                                       : SANDBOX_CHANGE_ADDED);
+  refuse_unread (row, "on this host it lies in a directory that may not be entered");
+  return TRUE;
+}
+
 static gboolean
 compare_entry (Compare *compare, const SandboxUpperEntry *entry, GError **error)
 {
   SandboxNodeType type = node_type (entry);
+  g_autoptr (GError) local = NULL;
   SandboxChangeRow *row;
   SandboxNode host;
 
-  if (!_sandbox_tree_look (compare->changes->root_fd, entry->path, &host, error))
-    return FALSE;
+  if (!_sandbox_tree_look (compare->changes->root_fd, entry->path, &host, &local))
+    return note_hidden (compare, entry, local, error);
   if (host.type == SANDBOX_NODE_DIR && type != SANDBOX_NODE_DIR && is_bare (compare, entry->path))
     {
       compare->changes->n_git++;
@@ -379,6 +446,7 @@ compare_entry (Compare *compare, const SandboxUpperEntry *entry, GError **error)
                      : host.type == type                ? SANDBOX_CHANGE_MODIFIED
                                                         : SANDBOX_CHANGE_REPLACED);
       set_state (row, SANDBOX_CHANGE_REFUSED, entry->refusal);
+      row->unread = !may_read (compare, entry->path, &host);
       return TRUE;
     }
   if (type == SANDBOX_NODE_ABSENT)

@@ -11,6 +11,20 @@ is_new (const SandboxChange *change)
   return !change->old_mode || change->kind == SANDBOX_CHANGE_REPLACED;
 }
 
+const SandboxChange *
+_sandbox_discard_leave_unread (const SandboxChanges *changes, gboolean *wanted)
+{
+  const SandboxChange *first = NULL;
+
+  for (guint i = 0; i < changes->rows->len; i++)
+    if (wanted[i] && _sandbox_changes_row (changes, i)->unread)
+      {
+        first = first ? first : sandbox_changes_get (changes, i);
+        wanted[i] = FALSE;
+      }
+  return first;
+}
+
 static void
 keep_above (GHashTable *kept, const char *path)
 {

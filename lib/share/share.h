@@ -291,6 +291,7 @@ char *_sandbox_hash_to_hex (const guint8 hash[SANDBOX_HASH_BYTES]);
  * @offset, @size_bytes: the new content in the spool (the machine's, a merge, or parts of it)
  * @base_offset, @base_bytes: what both sides began with, there; of a merge, and if @partial
  * @partial: some hunks are taken, the others stay changes
+ * @unread: refused, as this host's user cannot read what is there
  */
 typedef struct
 {
@@ -298,7 +299,7 @@ typedef struct
   const SandboxUpperEntry *entry;
   SandboxNode host;
   guint64 offset, size_bytes, base_offset, base_bytes;
-  gboolean partial;
+  gboolean partial, unread;
 } SandboxChangeRow;
 struct _SandboxChanges
 {
@@ -364,6 +365,10 @@ gboolean
 _sandbox_follow_note (SandboxBase *base, int root_fd, const SandboxFollow *follow, GError **error);
 
 /* --- discard.c: what a machine throws away */
+/* What this host cannot read it cannot give to the machine again: not @wanted afterwards. The first
+ * of them; NULL. */
+const SandboxChange *
+_sandbox_discard_leave_unread (const SandboxChanges *changes, gboolean *wanted);
 /* What is not to go, by @wanted (one for each row) or because it is git's, lies in directories that
  * stay, too: those are not @wanted afterwards. */
 void _sandbox_discard_keep (const SandboxChanges *changes, gboolean *wanted);

@@ -200,6 +200,24 @@ unsettled() {
 	vms diff changes --json work 2>/dev/null | python3 -c 'import json,sys; print(json.load(sys.stdin)["shares"][0]["unsettled"])'
 }
 
+# One file that the user may not read himself stops no look, no apply and no discard of the others.
+goes_on_without_the_unreadable() {
+	(umask 077 && echo root >"$PROJECT/secret")
+	in_project 'until [ -e secret ]; do sleep 0.2; done; rm -f secret; mkfifo pipe; echo other >other; echo more >more'
+	vms diff changes >"$T/diff" 2>/dev/null
+	contains "$(cat "$T/diff")" "^# refused: this host's own cannot be read"
+	contains "$(cat "$T/diff")" '^\+other$'
+	contains "$(vms diff changes --stat 2>/dev/null)" 'deleted .* secret +refused: this host'
+	status 1 vms apply changes secret other 2>"$T/err"
+	contains "$(cat "$T/err")" "secret: not applied: this host's own cannot be read"
+	eq "$(cat "$PROJECT/secret" "$PROJECT/other")" $'root\nother'
+	status 1 vms discard --yes changes 2>"$T/err"
+	contains "$(cat "$T/err")" '"secret" stays, and so does all else that you may not read'
+	eq "$(in_project 'ls more pipe 2>/dev/null || :')" "" "what was discarded with it"
+	rm "$PROJECT/secret"
+	eq "$(vms diff changes --stat 2>/dev/null)" "" "changes afterwards"
+}
+
 # Files come, go and move while the machine is read: what was read is shown, and that it was at work is said.
 reads_one_at_work() {
 	in_project 'mkdir work; cd work; head -c 30000000 /dev/urandom >a; mkdir z; seq 500 | while read -r i; do echo "$i" >"z/$i"; done'
@@ -267,6 +285,7 @@ t "discard shows the machine the host's files again" discards_them
 t "what git on this host ignores is left out, and taken in when asked for" leaves_out_what_git_ignores
 t "discard leaves a repository that only the machine has, and what came since somebody looked" keeps_what_nobody_named
 t "what a machine sends after it was looked at is not applied unasked" sends_something_else
+t "what the user may not read on this host is refused, and all else goes on" goes_on_without_the_unreadable
 t "a machine at work is read, what goes meanwhile is no error, and that it was at work is said" reads_one_at_work
 t "a hostile root's layer and answers: refused, nothing changes on the host" root_lies
 t "a machine at work is saved, and that it was at work is said" saves_one_at_work

@@ -5,6 +5,7 @@
 
 #include "autostart.h"
 #include "progress.h"
+#include "run-results.h"
 
 /* Of a command, in the note of the snapshot before it: bytes. */
 #define NOTE_MAX 200
@@ -174,16 +175,13 @@ check_keep (const VmsArgs *args, GError **error)
 
 /* Started; NULL with @error. */
 static SandboxMachine *
-start_throwaway (VmsContext *context, const VmsArgs *args, GError **error)
+start_throwaway (VmsContext *context, SandboxHost *host, const VmsArgs *args, GError **error)
 {
   SandboxRunOptions options = SANDBOX_RUN_OPTIONS_INIT;
   g_auto (GStrv) shares = vms_share_specs (args);
-  g_autoptr (SandboxHost) host = vms_open_host (context, error);
   g_autoptr (VmsProgress) progress = NULL;
   g_autoptr (SandboxMachine) machine = NULL;
 
-  if (host == NULL)
-    return NULL;
   options.profile = vms_args_get (args, "profile");
   options.shares = (const char *const *)shares;
   options.network_mode = vms_args_get (args, "network");
@@ -200,21 +198,6 @@ start_throwaway (VmsContext *context, const VmsArgs *args, GError **error)
   vms_progress_done (progress, "kept as %s; `vms destroy %s` removes it",
                      sandbox_machine_get_name (machine), sandbox_machine_get_name (machine));
   return g_steal_pointer (&machine);
-}
-
-/* "GUEST" or "GUEST:HOST"; without HOST into the current directory, under its own name. */
-static gboolean
-copy_result (VmsContext *context, SandboxMachine *machine, const char *word, GError **error)
-{
-  const char *colon = strchr (word, ':');
-  g_autofree char *guest =
-      colon != NULL ? g_strndup (word, (gsize)(colon - word)) : g_strdup (word);
-  g_autofree char *here = g_get_current_dir ();
-  g_autofree char *base = g_path_get_basename (guest);
-  g_autofree char *target = g_canonicalize_filename (colon != NULL ? colon + 1 : base, here);
-
-  return sandbox_machine_copy_out (machine, guest, target, SANDBOX_COPY_DEFAULT, NULL, NULL,
-                                   context->cancellable, error);
 }
 
 /* Before the machine goes. When nobody knows what it has, it stays. Not ended by the interrupt that
@@ -244,16 +227,14 @@ save_changes (VmsContext *context, const VmsArgs *args, SandboxMachine *machine)
 /* Runs it, and copies out what is wanted. */
 static int
 run_in (VmsContext *context, const VmsArgs *args, SandboxMachine *machine,
-        SandboxExecOptions *options, GError **error)
+        SandboxExecOptions *options, gboolean *ret_kept, GError **error)
 {
-  g_autofree char **results = vms_args_get_all (args, "out");
   int status = run_command (context, machine, options, error);
 
-  if (*error != NULL && results != NULL)
+  if (*error == NULL)
+    return vms_results_copy (context, args, machine, status, ret_kept, error);
+  if (vms_args_has (args, "out"))
     vms_say ("vms: the command did not end by itself: nothing is copied out");
-  for (char **word = results; *error == NULL && word != NULL && *word != NULL; word++)
-    if (!copy_result (context, machine, *word, error))
-      return 1;
   return status;
 }
 
@@ -263,17 +244,23 @@ vms_cmd_run (VmsContext *context, const VmsArgs *args, GError **error)
   g_auto (GStrv) env = read_env (args);
   g_autofree char *mapped = NULL;
   SandboxExecOptions options = SANDBOX_EXEC_OPTIONS_INIT;
+  g_autoptr (SandboxHost) host = NULL;
   g_autoptr (SandboxMachine) machine = NULL;
+  gboolean kept = FALSE;
   int status;
 
   if (!read_command (args, env, &options, error) || !check_keep (args, error))
     return 1;
-  machine = start_throwaway (context, args, error);
+  host = vms_open_host (context, error);
+  if (host == NULL || !vms_results_check (host, args, error))
+    return 1;
+  machine = start_throwaway (context, host, args, error);
   if (machine == NULL)
     return 1;
   if (options.cwd == NULL)
     options.cwd = mapped = guest_directory (machine);
-  status = run_in (context, args, machine, &options, error);
-  save_changes (context, args, machine);
+  status = run_in (context, args, machine, &options, &kept, error);
+  if (!kept)
+    save_changes (context, args, machine);
   return status;
 }

@@ -16,8 +16,8 @@
 
 /* The phases whose notes are news for the user and stay on the terminal: how a changed profile
  * differs, what the machine reaches, what became of its own copies of shared files, files there
- * that are nobody's, and profiles that lose what they inherit. */
-static const char *const phases_news[] = { "boots",  "changes", "follow", "heirs",
+ * that are nobody's, profiles that lose what they inherit, and links that were not copied. */
+static const char *const phases_news[] = { "boots",  "changes", "follow", "heirs", "links",
                                            "owners", "policy",  "room",   NULL };
 
 struct _VmsProgress

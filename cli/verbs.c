@@ -117,7 +117,11 @@ const VmsVerb vms_verbs[] = {
     "--discard-changes is given.\n\n"
     "What is named with --out is copied out before, whatever the exit status, as cp does it: "
     "distrusted, not over what is there, and a path that is not absolute begins at the guest's "
-    "home. After --timeout or an interrupt nothing is: it would be half-done, and a machine that "
+    "home. Without HOST it comes into the current directory, under its own name; a place that is "
+    "taken, or not there, is refused before anything is started. If a copy fails all the same, the "
+    "machine is kept and named, so that nothing is lost (not when a command that failed did not make "
+    "it); the status is then the command's own, or 125 when that was 0. "
+    "After --timeout or an interrupt nothing is copied: it would be half-done, and a machine that "
     "hangs would have to be waited for.\n\n"
     "Drop boxes and forwarded ports of the profile are left out. What a killed run leaves is removed by the next vms "
     "command.",
@@ -145,8 +149,9 @@ const VmsVerb vms_verbs[] = {
     "the guest's home. A file of the host "
     "whose name has a colon is written ./a:b. Nothing is overwritten without --force; on a "
     "terminal it asks.\n\n"
-    "What comes out of a machine is distrusted: links, devices and names with control characters "
-    "are refused.",
+    "What comes out of a machine is distrusted: devices and names with control characters are "
+    "refused. Of its symbolic links those are made that are relative and lead to something in the same "
+    "copy; the others are left out and named.",
     vms_cp_options, vms_cmd_cp },
   { "console", NULL, NULL, VMS_GROUP_USE, "NAME", 1, 1, VMS_COMPLETE_MACHINE, 0,
     "use the machine's console, for when ssh does not work",

@@ -247,18 +247,25 @@ typedef enum
   SANDBOX_COPY_DEFAULT = 0,
   SANDBOX_COPY_OVERWRITE = 1 << 0,
 } SandboxCopyFlags;
-/* Recursive. Links, device nodes and names with control characters in the guest's tree are refused,
- * not followed. */
+/* Recursive. A link that is named itself is refused. */
 gboolean
 sandbox_machine_copy_in (SandboxMachine *machine, const char *host_path, const char *guest_path,
                          SandboxCopyFlags flags, SandboxProgressFunc progress, gpointer user_data,
                          GCancellable *cancellable, GError **error);
-/* The other way; what the guest sends is taken as hostile. EXISTS unless @flags say to overwrite.
- */
+/* The other way; what the guest sends is taken as hostile. Device nodes, pipes and names with
+ * control characters are refused. Of symbolic links those are made that are relative and lead to
+ * something in the same tree; the others are left out, which @progress is told as the phase
+ * "links". EXISTS unless @flags say to overwrite. */
 gboolean
 sandbox_machine_copy_out (SandboxMachine *machine, const char *guest_path, const char *host_path,
                           SandboxCopyFlags flags, SandboxProgressFunc progress, gpointer user_data,
                           GCancellable *cancellable, GError **error);
+
+/* What sandbox_machine_copy_out() would call the copy, to be asked before what is to be copied is
+ * there: NULL with its error when @host_path (absolute) has no place for it, or one that the caller
+ * cannot write to. (transfer full) */
+char *sandbox_host_copy_target (SandboxHost *host, const char *guest_path, const char *host_path,
+                                SandboxCopyFlags flags, GError **error);
 
 /* The guest's own public key (its identity towards git servers), one line without newline. */
 char *sandbox_machine_public_key (SandboxMachine *machine, GError **error);

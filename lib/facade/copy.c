@@ -30,7 +30,7 @@ sandbox_machine_copy_out (SandboxMachine *machine, const char *guest_path, const
 {
   SandboxReport report = { progress, user_data, machine->name };
   g_autoptr (SandboxSsh) ssh = _sandbox_machine_ready (machine, cancellable, error);
-  g_autofree char *note = NULL, *shown = sandbox_escape (guest_path, -1, 200);
+  g_autofree char *note = NULL, *left_out = NULL, *shown = sandbox_escape (guest_path, -1, 200);
   g_auto (GStrv) shared = NULL;
 
   if (ssh == NULL)
@@ -40,8 +40,25 @@ sandbox_machine_copy_out (SandboxMachine *machine, const char *guest_path, const
     return FALSE;
   note = g_strdup_printf ("copying from %s:%s", machine->name, shown);
   _sandbox_report (&report, "copy", note, 0, 0);
-  return _sandbox_guest_copy_out (ssh, guest_path, host_path, (const char *const *)shared,
-                                  (flags & SANDBOX_COPY_OVERWRITE) != 0, cancellable, error);
+  if (!_sandbox_guest_copy_out (ssh, guest_path, host_path, (const char *const *)shared,
+                                (flags & SANDBOX_COPY_OVERWRITE) != 0, &left_out, cancellable,
+                                error))
+    return FALSE;
+  if (left_out != NULL)
+    _sandbox_report (&report, "links", left_out, 0, 0);
+  return TRUE;
+}
+
+char *
+sandbox_host_copy_target (SandboxHost *host, const char *guest_path, const char *host_path,
+                          SandboxCopyFlags flags, GError **error)
+{
+  g_auto (GStrv) shared = _sandbox_shares_of_all (host, error);
+
+  return shared != NULL
+             ? _sandbox_guest_copy_target (guest_path, host_path, (const char *const *)shared,
+                                           (flags & SANDBOX_COPY_OVERWRITE) != 0, error)
+             : NULL;
 }
 
 char *

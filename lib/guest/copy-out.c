@@ -100,8 +100,7 @@ check_free (const Place *place, const char *host_path, gboolean overwrite, GErro
     return TRUE;
   return sandbox_fail (
       error, SANDBOX_ERROR_EXISTS,
-      "copying from the machine: in %s there is \"%s\" already; overwrite it (vms cp --force), or "
-      "choose another name",
+      "copying from the machine: in %s there is \"%s\" already; remove it, or choose another name",
       shown, place->name);
 }
 
@@ -170,10 +169,31 @@ explain (Source *source, GError *failure, GError **error)
   return FALSE;
 }
 
+char *
+_sandbox_guest_copy_target (const char *guest_path, const char *host_path,
+                            const char *const *shared, gboolean overwrite, GError **error)
+{
+  g_auto (Place) place = { .parent_fd = -1 };
+  g_autofree char *link = NULL, *parent = NULL;
+
+  if (!find_place (host_path, guest_path, shared, &place, error)
+      || !check_free (&place, host_path, overwrite, error))
+    return NULL;
+  /* the copy is made in a directory of its own beside it */
+  if (faccessat (place.parent_fd, ".", W_OK | X_OK, AT_EACCESS) < 0)
+    {
+      fail_place (error, errno, host_path);
+      return NULL;
+    }
+  link = g_strdup_printf ("/proc/self/fd/%d", place.parent_fd);
+  parent = g_file_read_link (link, error);
+  return parent != NULL ? g_build_filename (parent, place.name, NULL) : NULL;
+}
+
 gboolean
 _sandbox_guest_copy_out (const SandboxSsh *ssh, const char *guest_path, const char *host_path,
-                         const char *const *shared, gboolean overwrite, GCancellable *cancellable,
-                         GError **error)
+                         const char *const *shared, gboolean overwrite, char **ret_note,
+                         GCancellable *cancellable, GError **error)
 {
   const char *argv[] = { "sh", "-c", SCRIPT, "sh", guest_path, NULL };
   g_autofree char *command = _sandbox_ssh_command (argv, NULL, FALSE);
@@ -189,7 +209,7 @@ _sandbox_guest_copy_out (const SandboxSsh *ssh, const char *guest_path, const ch
   if (!stream)
     return FALSE;
   if (_sandbox_receive (source_read, source_done, &source, place.parent_fd, place.name, overwrite,
-                        &local))
+                        ret_note, &local))
     return TRUE;
   return explain (&source, g_steal_pointer (&local), error);
 }

@@ -84,9 +84,15 @@ gboolean _sandbox_guest_check_shares (const SandboxSsh *ssh, const SandboxPlan *
 gboolean _sandbox_guest_copy_in (const SandboxSsh *ssh, const char *host_path,
                                  const char *guest_path, const char *const *shared,
                                  gboolean overwrite, GCancellable *cancellable, GError **error);
-gboolean _sandbox_guest_copy_out (const SandboxSsh *ssh, const char *guest_path,
-                                  const char *host_path, const char *const *shared,
-                                  gboolean overwrite, GCancellable *cancellable, GError **error);
+/* @ret_note: which links were left out, for people; NULL when none was. */
+gboolean
+_sandbox_guest_copy_out (const SandboxSsh *ssh, const char *guest_path, const char *host_path,
+                         const char *const *shared, gboolean overwrite, char **ret_note,
+                         GCancellable *cancellable, GError **error);
+/* What that copy would be called, as far as this host can say without the guest; NULL with @error
+ * when it would be refused. (transfer full) */
+char *_sandbox_guest_copy_target (const char *guest_path, const char *host_path,
+                                  const char *const *shared, gboolean overwrite, GError **error);
 
 /* A bundle of the commits on branches of the repository @path that the host lacks, into @out_fd, as
  * hostile as the guest. @known_fd: object names of what the host has, one a line. NOT_FOUND when

@@ -41,6 +41,7 @@ typedef struct
   gboolean top_is_file;
   guint64 entries, since_space_check;
   char *buffer;
+  SandboxReceiveLinks *links;
 } Receiver;
 
 static gboolean
@@ -52,8 +53,8 @@ fail_entry (GError **error, const char *name, const char *why)
                        "copying from the machine: \"%s\" %s; nothing was kept", shown, why);
 }
 
-static gboolean
-is_plain (const char *text)
+gboolean
+_sandbox_receive_is_plain (const char *text)
 {
   if (!g_utf8_validate (text, -1, NULL))
     return FALSE;
@@ -71,7 +72,7 @@ split_name (const char *name, GError **error)
   g_autoptr (GStrvBuilder) kept = g_strv_builder_new ();
   guint n = 0;
 
-  if (name[0] == '/' || !is_plain (name))
+  if (name[0] == '/' || !_sandbox_receive_is_plain (name))
     {
       fail_entry (error, name,
                   name[0] == '/' ? "is an absolute name"
@@ -208,6 +209,8 @@ receive_top (Receiver *receiver, const SandboxTarEntry *entry, char **parts, GEr
 {
   guint n = g_strv_length (parts);
 
+  if (entry->type == SANDBOX_TAR_SYMLINK)
+    return fail_entry (error, entry->name, "is a link; name what it leads to");
   receiver->top_is_file = entry->type == SANDBOX_TAR_FILE;
   if (n != (receiver->top_is_file ? 1 : 0))
     return fail_entry (error, entry->name, "is not what was asked for");
@@ -217,34 +220,64 @@ receive_top (Receiver *receiver, const SandboxTarEntry *entry, char **parts, GEr
 }
 
 static gboolean
+receive_below (Receiver *receiver, const SandboxTarEntry *entry, char **parts, GError **error)
+{
+  guint n = g_strv_length (parts);
+  sandbox_autofd int fd = -1;
+
+  if (receiver->top_is_file || n == 0)
+    return fail_entry (error, entry->name, "is not what was asked for");
+  if (entry->type == SANDBOX_TAR_SYMLINK)
+    {
+      g_autofree char *path = g_strjoinv ("/", parts);
+
+      _sandbox_receive_links_add (receiver->links, path, entry->link != NULL ? entry->link : "");
+      return TRUE;
+    }
+  fd = open_parent (receiver, parts, entry->name, error);
+  if (fd < 0)
+    return FALSE;
+  return entry->type == SANDBOX_TAR_DIR ? make_dir (fd, parts[n - 1], entry, error)
+                                        : receive_file (receiver, fd, parts[n - 1], entry, error);
+}
+
+static gboolean
 receive_entry (Receiver *receiver, const SandboxTarEntry *entry, GError **error)
 {
   g_auto (GStrv) parts = NULL;
-  sandbox_autofd int fd = -1;
-  guint n;
 
   if (++receiver->entries > SANDBOX_RECEIVE_ENTRIES_MAX)
     return fail_entry (error, entry->name, "is one file too many");
   /* an empty one takes room too */
   if (!check_space (receiver, ENTRY_BYTES, error))
     return FALSE;
-  if (entry->type == SANDBOX_TAR_SYMLINK)
-    return fail_entry (error, entry->name, "is a link, and links are not copied from a machine");
-  if (entry->type != SANDBOX_TAR_FILE && entry->type != SANDBOX_TAR_DIR)
+  if (entry->type != SANDBOX_TAR_FILE && entry->type != SANDBOX_TAR_DIR
+      && entry->type != SANDBOX_TAR_SYMLINK)
     return fail_entry (error, entry->name, "is neither a file nor a directory");
   parts = split_name (entry->name, error);
   if (!parts)
     return FALSE;
   if (receiver->entries == 1)
     return receive_top (receiver, entry, parts, error);
-  n = g_strv_length (parts);
-  if (receiver->top_is_file || n == 0)
-    return fail_entry (error, entry->name, "is not what was asked for");
-  fd = open_parent (receiver, parts, entry->name, error);
-  if (fd < 0)
-    return FALSE;
-  return entry->type == SANDBOX_TAR_DIR ? make_dir (fd, parts[n - 1], entry, error)
-                                        : receive_file (receiver, fd, parts[n - 1], entry, error);
+  return receive_below (receiver, entry, parts, error);
+}
+
+static int
+open_parent_of (const char *path, gpointer user_data, GError **error)
+{
+  g_auto (GStrv) parts = g_strsplit (path, "/", -1);
+
+  return open_parent (user_data, parts, path, error);
+}
+
+static gboolean
+make_links (Receiver *receiver, GError **error)
+{
+  sandbox_autofd int top_fd = openat (receiver->temp_fd, TOP, OPEN_DIR);
+
+  /* a single file has none */
+  return top_fd < 0
+         || _sandbox_receive_links_make (receiver->links, top_fd, open_parent_of, receiver, error);
 }
 
 static gboolean
@@ -358,9 +391,7 @@ put_in_place (Receiver *receiver, int parent_fd, const char *name, gboolean over
   if (!overwrite)
     return sandbox_fail (
         error, SANDBOX_ERROR_EXISTS,
-        "copying from the machine: %s is there already; overwrite it (vms cp --force), or "
-        "choose another name",
-        shown);
+        "copying from the machine: %s is there already; remove it, or choose another name", shown);
   return _sandbox_merge (receiver->temp_fd, TOP, parent_fd, name, 0, error);
 }
 
@@ -389,12 +420,16 @@ remove_abandoned (int parent_fd)
 
 gboolean
 _sandbox_receive (SandboxTarReadFunc func, SandboxReceiveDoneFunc done, gpointer user_data,
-                  int parent_fd, const char *name, gboolean overwrite, GError **error)
+                  int parent_fd, const char *name, gboolean overwrite, char **ret_note,
+                  GError **error)
 {
+  g_autoptr (SandboxReceiveLinks) links = _sandbox_receive_links_new ();
   g_autofree char *temp =
       g_strdup_printf (TEMP_PREFIX "%08x%08x", g_random_int (), g_random_int ());
   g_autofree char *buffer = g_malloc (CHUNK);
-  Receiver receiver = { .func = func, .user_data = user_data, .temp_fd = -1, .buffer = buffer };
+  Receiver receiver = {
+    .func = func, .user_data = user_data, .temp_fd = -1, .buffer = buffer, .links = links
+  };
   gboolean ok;
 
   remove_abandoned (parent_fd);
@@ -404,9 +439,12 @@ _sandbox_receive (SandboxTarReadFunc func, SandboxReceiveDoneFunc done, gpointer
   /* a file system without locks: then nobody else removes it either */
   (void)flock (receiver.temp_fd, LOCK_SH | LOCK_NB);
   ok = receiver.temp_fd >= 0 ? receive_all (&receiver, error) && (!done || done (user_data, error))
+                                   && make_links (&receiver, error)
                                    && put_in_place (&receiver, parent_fd, name, overwrite, error)
                              : sandbox_fail_errno (error, errno, "copying from the machine");
   sandbox_close_fd (&receiver.temp_fd);
   sandbox_remove_at (parent_fd, temp, NULL);
+  if (ok)
+    *ret_note = _sandbox_receive_links_note (links);
   return ok;
 }

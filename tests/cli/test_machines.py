@@ -365,6 +365,21 @@ def test_exec_usage():
     expect('"-oProxyCommand=x" begins with "-"' in r.err, r)
 
 
+def test_run_looks_for_places():
+    """What cannot be copied out is said before the work, for which this host has no image."""
+    home = Home()
+    open(os.path.join(home.path, "report"), "w").close()
+    for words, part in ((["/tmp/report"], '"report" already; remove it, or choose another name'), (["/tmp/x:no/such"], "No such file"),
+                        (["/"], "no name"), (["a:new", "b:new"], "another --out goes to the same place")):
+        outs = [w for word in words for w in ("--out", word)]
+        r = home.vms("run", *outs, "--", "true")
+        expect_status(r, 2)
+        expect("run: --out " in r.err and part in r.err, r)
+    r = home.vms("run", "--out", "/tmp/report:new", "--", "true")
+    expect_status(r, 125)
+    expect("--out" not in r.err, r)
+
+
 def test_ssh_config():
     home = Home()
     home.vms("create", "shop", "--profile", "work")

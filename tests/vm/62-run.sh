@@ -66,6 +66,41 @@ refuses() {
 	nothing_stays
 }
 
+# There is no place for it: said before the work.
+refuses_results() {
+	local out
+	as_user mkdir -p "$TEST_HOME/run-taken/there"
+	for out in /tmp/there /tmp/x:run-taken/no/such /tmp/x:/ /; do
+		(cd "$TEST_HOME/run-taken" && status 2 vms run --out "$out" -- true) 2>"$T/errors"
+		contains "$(cat "$T/errors")" "vms: run: --out $out: "
+		lacks "$(cat "$T/errors")" start
+	done
+	(cd "$TEST_HOME/run-taken" && status 2 vms run --out /tmp/a:new --out /tmp/b:new -- true) 2>"$T/errors"
+	contains "$(cat "$T/errors")" 'another --out goes to the same place'
+	nothing_stays
+}
+
+# What a build leaves has links; and what cannot be copied is not lost with the machine.
+copies_results() {
+	local name script='mkdir r && echo text >r/lib.so.1 && ln -s lib.so.1 r/lib.so && ln -s /usr/bin/env r/env && mkdir bad && echo work >bad/file && : >"$(printf "bad/\033x")"; exit 3'
+	(cd "$TEST_HOME/run-taken" && status 3 vms run --network none --out r --out bad --out none -- sh -c "$script") 2>"$T/errors"
+	eq "$(cat "$TEST_HOME/run-taken/r/lib.so")" text
+	[ -L "$TEST_HOME/run-taken/r/lib.so" ] || fail "lib.so is no link"
+	[ ! -L "$TEST_HOME/run-taken/r/env" ] || fail "a link that leads out"
+	contains "$(cat "$T/errors")" 'left out.*"env"'
+	contains "$(cat "$T/errors")" 'the command ended with status 3'
+	name=$(sed -n 's/.*the machine was kept as \(run-[0-9a-f]*\):.*/\1/p' "$T/errors")
+	vms cp "$name:bad/file" "$TEST_HOME/run-taken/saved"
+	eq "$(cat "$TEST_HOME/run-taken/saved")" work
+	vms destroy --yes "$name"
+	# one that it never made, since it failed: its status, and no machine for it
+	(cd "$TEST_HOME/run-taken" && status 4 vms run --network none --out none -- sh -c 'exit 4') 2>"$T/errors"
+	contains "$(cat "$T/errors")" 'it has no none'
+	lacks "$(cat "$T/errors")" kept
+	rm -rf "$TEST_HOME/run-taken"
+	nothing_stays
+}
+
 # until_said PID: until the command in the guest speaks
 until_said() {
 	local tries
@@ -116,6 +151,8 @@ is_kept() {
 }
 
 t "mistakes start nothing" refuses
+t "results that have no place start nothing" refuses_results
+t "results with links are copied, and what cannot be is kept with its machine" copies_results
 t "a command with a share, variables, a result, without a network: its status, and nothing stays" runs_a_command
 t "Ctrl-C while it runs: nothing stays" ends_with_ctrl_c
 t "killed: the next command removes it" is_killed

@@ -29,6 +29,19 @@ sh (Fixture *fixture, const char *script)
     g_error ("%s: %s", script, output);
 }
 
+/* Of trees without links. */
+static gboolean
+copy_out (const SandboxSsh *ssh, const char *guest_path, const char *host_path,
+          const char *const *shared, gboolean overwrite, GCancellable *cancellable, GError **error)
+{
+  g_autofree char *note = NULL;
+  gboolean ok = _sandbox_guest_copy_out (ssh, guest_path, host_path, shared, overwrite, &note,
+                                         cancellable, error);
+
+  g_assert_null (note);
+  return ok;
+}
+
 /* A tree with what trees have. */
 #define MAKE_TREE                                                                                  \
   "cd \"$1\"; mkdir -p tree/sub/empty host guest; echo one >tree/one; echo two >'tree/sub/a b'; "  \
@@ -61,9 +74,9 @@ test_both_ways (void)
       g_assert_no_error (error);
       sh (&fixture, "cd \"$1\"; cmp tree/one \"guest/it's one\"; [ $(ls -A guest | wc -l) = 2 ]");
       /* and back, by its name and by another */
-      _sandbox_guest_copy_out (fixture.ssh, guest_tree, host, NULL, FALSE, NULL, &error);
+      copy_out (fixture.ssh, guest_tree, host, NULL, FALSE, NULL, &error);
       g_assert_no_error (error);
-      _sandbox_guest_copy_out (fixture.ssh, guest_one, host_new, NULL, FALSE, NULL, &error);
+      copy_out (fixture.ssh, guest_one, host_new, NULL, FALSE, NULL, &error);
       g_assert_no_error (error);
       sh (&fixture, "cd \"$1\"; diff -r tree host/tree; cmp tree/one 'host/new name'; [ $(ls -A "
                     "host | wc -l) = 2 ]");
@@ -90,13 +103,13 @@ test_overwrite (void)
       g_assert_false (_sandbox_guest_copy_in (fixture.ssh, tree, guest, NULL, FALSE, NULL, &error));
       g_assert_error (error, SANDBOX_ERROR, SANDBOX_ERROR_EXISTS);
       g_clear_error (&error);
-      g_assert_false (_sandbox_guest_copy_out (fixture.ssh, tree, host, NULL, FALSE, NULL, &error));
+      g_assert_false (copy_out (fixture.ssh, tree, host, NULL, FALSE, NULL, &error));
       g_assert_error (error, SANDBOX_ERROR, SANDBOX_ERROR_EXISTS);
       g_clear_error (&error);
       sh (&fixture, "cd \"$1\"; grep -q old guest/tree/one; grep -q old host/tree/one");
       _sandbox_guest_copy_in (fixture.ssh, tree, guest, NULL, TRUE, NULL, &error);
       g_assert_no_error (error);
-      _sandbox_guest_copy_out (fixture.ssh, tree, host, NULL, TRUE, NULL, &error);
+      copy_out (fixture.ssh, tree, host, NULL, TRUE, NULL, &error);
       g_assert_no_error (error);
       sh (&fixture, "cd \"$1\"; rm guest/tree/mine host/tree/mine; diff -r tree guest/tree; diff "
                     "-r tree host/tree; "
@@ -140,8 +153,7 @@ expect_out (Fixture *fixture, const char *guest_path, const char *host_path, gin
   g_autofree char *host = in (fixture, host_path);
   g_autoptr (GError) error = NULL;
 
-  g_assert_false (
-      _sandbox_guest_copy_out (fixture->ssh, guest_path, host, NULL, FALSE, NULL, &error));
+  g_assert_false (copy_out (fixture->ssh, guest_path, host, NULL, FALSE, NULL, &error));
   g_assert_error (error, SANDBOX_ERROR, code);
   g_test_message ("%s", error->message);
 }
@@ -166,14 +178,14 @@ test_refused (void)
   fixture_set_up (&fixture);
   if (fixture_start_sshd (&fixture, NULL))
     {
-      g_autofree char *with_link = in (&fixture, "with-link"), *fifo = in (&fixture, "with-fifo"),
+      g_autofree char *link = in (&fixture, "link"), *fifo = in (&fixture, "with-fifo"),
                       *missing = in (&fixture, "missing"), *escape = in (&fixture, "with-escape"),
                       *tree = in (&fixture, "tree");
 
       sh (&fixture,
-          MAKE_TREE "; mkdir with-link with-fifo with-escape; ln -s /etc/passwd with-link/l; "
+          MAKE_TREE "; mkdir with-fifo with-escape; ln -s /etc/passwd link; "
                     "mkfifo with-fifo/f; touch \"with-escape/$(printf 'a\\033]0;b\\007')\"");
-      expect_out (&fixture, with_link, "host", SANDBOX_ERROR_GUEST);
+      expect_out (&fixture, link, "host", SANDBOX_ERROR_GUEST);
       expect_out (&fixture, fifo, "host", SANDBOX_ERROR_GUEST);
       expect_out (&fixture, escape, "host", SANDBOX_ERROR_GUEST);
       expect_out (&fixture, missing, "host", SANDBOX_ERROR_NOT_FOUND);
@@ -186,6 +198,84 @@ test_refused (void)
       expect_in (&fixture, "tree", "guest/x/", SANDBOX_ERROR_NOT_FOUND);
       /* nothing was left on either side */
       sh (&fixture, "cd \"$1\"; [ -z \"$(ls -A guest host | grep -v :)\" ]");
+    }
+  fixture_tear_down (&fixture);
+}
+
+/* Such as come from a build: what leads to its own files, or not. */
+static void
+test_links (void)
+{
+  Fixture fixture;
+  g_autofree char *note = NULL;
+  g_autoptr (GError) error = NULL;
+
+  fixture_set_up (&fixture);
+  if (fixture_start_sshd (&fixture, NULL))
+    {
+      g_autofree char *tree = in (&fixture, "tree"), *host = in (&fixture, "host");
+
+      sh (&fixture,
+          MAKE_TREE "; ln -s one tree/link; ln -s ../big tree/sub/up; ln -s sub tree/dir; "
+                    "ln -s dir/up tree/far; ln -s /etc/passwd tree/python");
+      _sandbox_guest_copy_out (fixture.ssh, tree, host, NULL, FALSE, &note, NULL, &error);
+      g_assert_no_error (error);
+      g_assert_nonnull (strstr (note, "\"python\""));
+      g_assert_null (strstr (note, "far"));
+      sh (&fixture,
+          "cd \"$1\"; rm tree/python; diff -r --no-dereference tree host/tree; cmp tree/big "
+          "host/tree/far");
+    }
+  fixture_tear_down (&fixture);
+}
+
+/* Before there is anything to copy: where it would go, and whether it could. */
+static void
+test_target (void)
+{
+  static const struct
+  {
+    const char *guest, *host, *target;
+    gint code;
+  } cases[] = {
+    { "/tmp/report", "", "report", 0 },
+    { "report/", "", "report", 0 },
+    { "/tmp/x", "new", "new", 0 },
+    { "/tmp/x", "there", "there/x", 0 },
+    { "/tmp/file", "there", NULL, SANDBOX_ERROR_EXISTS },
+    { "/tmp/there", "", NULL, SANDBOX_ERROR_EXISTS },
+    { "/tmp/x", "no/such", NULL, SANDBOX_ERROR_NOT_FOUND },
+    { "/tmp/x", "new/", NULL, SANDBOX_ERROR_INVALID },
+    { "/tmp/x", "closed", NULL, -1 },
+    { "/", "", NULL, SANDBOX_ERROR_INVALID },
+    { "", "", NULL, SANDBOX_ERROR_INVALID },
+  };
+  Fixture fixture;
+
+  fixture_set_up (&fixture);
+  sh (&fixture, "cd \"$1\"; mkdir there closed; touch there/file; chmod 555 closed");
+  for (gsize i = 0; i < G_N_ELEMENTS (cases); i++)
+    {
+      g_autofree char *host = in (&fixture, cases[i].host);
+      g_autoptr (GError) error = NULL;
+      g_autofree char *target = NULL;
+
+      /* root may write everywhere */
+      if (cases[i].code == -1 && geteuid () == 0)
+        continue;
+      target = _sandbox_guest_copy_target (cases[i].guest, host, NULL, FALSE, &error);
+      if (cases[i].target != NULL)
+        {
+          g_autofree char *wanted = in (&fixture, cases[i].target);
+
+          g_assert_no_error (error);
+          g_assert_cmpstr (target, ==, wanted);
+          continue;
+        }
+      g_assert_null (target);
+      g_assert_nonnull (error);
+      if (cases[i].code != -1)
+        g_assert_error (error, SANDBOX_ERROR, cases[i].code);
     }
   fixture_tear_down (&fixture);
 }
@@ -244,8 +334,7 @@ test_cancel (void)
       g_clear_error (&error);
       g_cancellable_reset (cancellable);
       thread = g_thread_new ("cancel", cancel_later, cancellable);
-      g_assert_false (
-          _sandbox_guest_copy_out (fixture.ssh, big, host, NULL, FALSE, cancellable, &error));
+      g_assert_false (copy_out (fixture.ssh, big, host, NULL, FALSE, cancellable, &error));
       g_assert_error (error, G_IO_ERROR, G_IO_ERROR_CANCELLED);
       g_thread_join (thread);
       sh (&fixture, "cd \"$1\"; [ -z \"$(ls -A host)\" ]; i=0; while [ -n \"$(ls -A guest)\" ] && "
@@ -281,8 +370,7 @@ test_links_in_a_share (void)
           g_assert_false (
               _sandbox_guest_copy_in (fixture.ssh, way, guest, shared, FALSE, NULL, &in_error));
           g_assert_error (in_error, SANDBOX_ERROR, SANDBOX_ERROR_INVALID);
-          g_assert_false (
-              _sandbox_guest_copy_out (fixture.ssh, file, way, shared, TRUE, NULL, &out_error));
+          g_assert_false (copy_out (fixture.ssh, file, way, shared, TRUE, NULL, &out_error));
           g_assert_error (out_error, SANDBOX_ERROR, SANDBOX_ERROR_INVALID);
         }
       sh (&fixture, "cd \"$1\"; [ -z \"$(ls -A guest)\" ] && [ \"$(cat keys/*)\" = secret ]");
@@ -347,6 +435,8 @@ main (int argc, char **argv)
   g_test_add_func ("/copy/link-at-the-top", test_link_at_the_top);
   g_test_add_func ("/guest/copy/links-in-a-share", test_links_in_a_share);
   g_test_add_func ("/guest/copy/refused", test_refused);
+  g_test_add_func ("/guest/copy/links", test_links);
+  g_test_add_func ("/guest/copy/target", test_target);
   g_test_add_func ("/guest/copy/unreadable", test_unreadable);
   g_test_add_func ("/guest/copy/cancel", test_cancel);
   g_test_add_func ("/guest/copy/no-guest", test_no_guest);

@@ -71,8 +71,9 @@ static gboolean
 receive (Place *place, GByteArray *archive, gboolean overwrite, GError **error)
 {
   Memory memory = { archive->data, archive->len };
+  g_autofree char *note = NULL;
 
-  return _sandbox_receive (memory_read, NULL, &memory, place->fd, "got", overwrite, error);
+  return _sandbox_receive (memory_read, NULL, &memory, place->fd, "got", overwrite, &note, error);
 }
 
 static void
@@ -205,7 +206,7 @@ test_links (void)
   add (through, SANDBOX_TAR_SYMLINK, "out", "/tmp", 0777, NULL);
   add (through, SANDBOX_TAR_FILE, "out/x", NULL, 0644, "x");
   sandbox_tar_append_end (through);
-  expect_refused (through, "is a link");
+  expect_refused (through, "comes before its directory");
   for (const char *type = types; *type; type++)
     {
       if (*type == '7')
@@ -218,6 +219,96 @@ test_links (void)
       fix_checksum (hard, SANDBOX_TAR_BLOCK);
       expect_refused (hard, "neither a file nor a directory");
     }
+}
+
+static const struct
+{
+  const char *name, *target;
+  gboolean made;
+} link_cases[] = {
+  { "to-file", "file", TRUE },
+  { "sub/up", "../file", TRUE },
+  { "to-dir", "./sub//", TRUE },
+  { "to-top", ".", TRUE },
+  /* through others, those that come later too */
+  { "chain", "chain2", TRUE },
+  { "chain2", "to-dir/up", TRUE },
+  { "sub/loop", "../to-dir/deep/../up", TRUE },
+  { "absolute", "/etc/passwd", FALSE },
+  { "out", "../outside", FALSE },
+  { "own-name", "../got/file", FALSE },
+  { "temporary", "../x/file", FALSE },
+  { "far", "sub/../../outside", FALSE },
+  /* by its words within, by its way outside */
+  { "sub/deep/a", "..", TRUE },
+  { "sneaky", "sub/deep/a/../../outside", FALSE },
+  { "on-out", "out", FALSE },
+  { "on-on-out", "on-out", FALSE },
+  { "nowhere", "missing", FALSE },
+  { "itself", "itself", FALSE },
+  { "proc", "/proc/self/root/etc/passwd", FALSE },
+  { "control", "fi\x1ble", FALSE },
+  { "empty", "", FALSE },
+};
+
+/* Which are made; those that lead out, by whatever way, are left out with all that leads through
+ * them, and nothing is lost for it. */
+static void
+test_links_within (void)
+{
+  g_autoptr (GByteArray) archive = g_byte_array_new ();
+  g_autoptr (GError) error = NULL;
+  g_autofree char *note = NULL, *more = NULL;
+  guint n_left_out = 0;
+  Memory memory;
+  Place place;
+
+  place_set_up (&place);
+  g_assert_cmpint (mkdirat (place.fd, "outside", 0755), ==, 0);
+  add (archive, SANDBOX_TAR_DIR, ".", NULL, 0755, NULL);
+  for (gsize i = 0; i < G_N_ELEMENTS (link_cases); i++)
+    add (archive, SANDBOX_TAR_SYMLINK, link_cases[i].name, link_cases[i].target, 0777, NULL);
+  /* all else comes after them */
+  add (archive, SANDBOX_TAR_DIR, "sub", NULL, 0755, NULL);
+  add (archive, SANDBOX_TAR_DIR, "sub/deep", NULL, 0755, NULL);
+  add (archive, SANDBOX_TAR_FILE, "file", NULL, 0644, "content");
+  sandbox_tar_append_end (archive);
+  memory = (Memory){ archive->data, archive->len };
+  _sandbox_receive (memory_read, NULL, &memory, place.fd, "got", FALSE, &note, &error);
+  g_assert_no_error (error);
+  for (gsize i = 0; i < G_N_ELEMENTS (link_cases); i++)
+    {
+      g_autofree char *path = g_build_filename ("got", link_cases[i].name, NULL);
+      struct stat st;
+
+      g_test_message ("%s", path);
+      g_assert_cmpint (fstatat (place.fd, path, &st, AT_SYMLINK_NOFOLLOW) == 0, ==,
+                       link_cases[i].made);
+      g_assert_cmpint (fstatat (place.fd, path, &st, 0) == 0, ==, link_cases[i].made);
+      n_left_out += !link_cases[i].made;
+    }
+  g_assert_cmpint (n_left_out, >, 5);
+  g_assert_nonnull (strstr (note, "\"absolute\""));
+  more = g_strdup_printf (" and %u more", n_left_out - 5);
+  g_assert_true (g_str_has_suffix (note, more));
+  place_tear_down (&place);
+}
+
+/* What is asked for is a link; and one that has the name of a file. */
+static void
+test_links_refused (void)
+{
+  g_autoptr (GByteArray) top = g_byte_array_new ();
+  g_autoptr (GByteArray) twice = g_byte_array_new ();
+
+  add (top, SANDBOX_TAR_SYMLINK, "x", "file", 0777, NULL);
+  sandbox_tar_append_end (top);
+  expect_refused (top, "is a link");
+  add (twice, SANDBOX_TAR_DIR, ".", NULL, 0755, NULL);
+  add (twice, SANDBOX_TAR_FILE, "x", NULL, 0644, "content");
+  add (twice, SANDBOX_TAR_SYMLINK, "x", "x", 0777, NULL);
+  sandbox_tar_append_end (twice);
+  expect_refused (twice, "was sent twice");
 }
 
 static void
@@ -449,6 +540,8 @@ main (int argc, char **argv)
   g_test_add_func ("/guest/receive/good", test_good);
   g_test_add_func ("/guest/receive/names", test_names);
   g_test_add_func ("/guest/receive/links", test_links);
+  g_test_add_func ("/guest/receive/links-within", test_links_within);
+  g_test_add_func ("/guest/receive/links-refused", test_links_refused);
   g_test_add_func ("/guest/receive/order", test_order);
   g_test_add_func ("/guest/receive/deep", test_deep);
   g_test_add_func ("/guest/receive/damaged", test_damaged);

@@ -9,6 +9,8 @@
 
 #include <string.h>
 
+#define GIB (G_GUINT64_CONSTANT (1) << 30)
+
 typedef struct
 {
   SandboxReadAtFunc read;
@@ -131,10 +133,12 @@ check_sizes (Check *check, const guint8 *header, guint64 max_bytes, GError **err
       g_autofree char *have = sandbox_size_human (check->disk_bytes);
       g_autofree char *most = sandbox_size_human (max_bytes);
 
+      /* only what came with an export is looked into */
       return sandbox_fail (error, SANDBOX_ERROR_INVALID,
                            "looking into its disk: it can grow to %s, and no more than %s are "
-                           "allowed",
-                           have, most);
+                           "allowed; `vms import --max-disk %" G_GUINT64_FORMAT "` allows it, and "
+                           "so does disk= in defaults.profile",
+                           have, most, (check->disk_bytes + GIB - 1) / GIB);
     }
   per_table = check->cluster_bytes / 8 * check->cluster_bytes;
   check->l1_entries = sandbox_get32 (header + 36);

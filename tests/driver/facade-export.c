@@ -248,6 +248,7 @@ test_disk_limit (void)
   g_assert_cmpint (g_mkdir_with_parents (dir, 0700), ==, 0);
   g_assert_true (g_file_set_contents (file, "[machine]\ndisk=8GiB\n", -1, NULL));
   assert_refused (host, path, "limit", "can grow to 9.0 GiB, and no more than 8.0 GiB");
+  assert_refused (host, path, "limit", "`vms import --max-disk 9`");
   options.name = "limit";
   options.max_disk_bytes = 9 * GIB;
   machine = sandbox_host_import (host, path, &options, NULL, NULL, NULL, NULL, &error);

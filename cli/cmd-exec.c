@@ -133,6 +133,20 @@ make_checkpoint (VmsContext *context, const VmsArgs *args, SandboxMachine *machi
   return name != NULL;
 }
 
+/* One that is suspended, or has no disk yet, is started for it as for the command. */
+static gboolean
+checkpoint_first (VmsContext *context, const VmsArgs *args, SandboxMachine *machine, GError **error)
+{
+  g_autoptr (GError) local = NULL;
+
+  if (make_checkpoint (context, args, machine, &local)
+      || (vms_autostart (context, machine, &local)
+          && make_checkpoint (context, args, machine, &local)))
+    return TRUE;
+  g_propagate_error (error, g_steal_pointer (&local));
+  return FALSE;
+}
+
 int
 vms_cmd_exec (VmsContext *context, const VmsArgs *args, GError **error)
 {
@@ -148,7 +162,7 @@ vms_cmd_exec (VmsContext *context, const VmsArgs *args, GError **error)
     return 1;
   if (options.cwd == NULL)
     options.cwd = mapped = guest_directory (machine);
-  if (vms_args_has (args, "checkpoint") && !make_checkpoint (context, args, machine, error))
+  if (vms_args_has (args, "checkpoint") && !checkpoint_first (context, args, machine, error))
     return 1;
   return run_command (context, machine, &options, error);
 }

@@ -278,21 +278,56 @@ vms_cmd_snapshot_delete (VmsContext *context, const VmsArgs *args, GError **erro
   return 0;
 }
 
-/* Of a machine that is off, and whose present state is kept, nothing can get lost. */
+/* The shares whose changes the machine's disk has, when some of them may not have been applied: "a,
+ * b"; NULL: none. (transfer full) */
+static char *
+unapplied_shares (SandboxMachine *machine, const SandboxMachineStatus *status)
+{
+  g_auto (GStrv) tags =
+      strcmp (status->unapplied, "none") != 0 ? sandbox_machine_list_reviews (machine, NULL) : NULL;
+  g_autofree char *names = tags != NULL && tags[0] != NULL ? g_strjoinv (", ", tags) : NULL;
+
+  return names != NULL ? vms_escape (names) : NULL;
+}
+
+/* Of a machine that is off, and whose present state is kept, nothing can get lost. @unapplied:
+ * (nullable) */
 static gboolean
 may_revert (VmsContext *context, const VmsArgs *args, const SandboxMachineStatus *status,
-            GError **error)
+            const char *unapplied, GError **error)
 {
   gboolean runs = status->state != SANDBOX_STATE_STOPPED && status->state != SANDBOX_STATE_CRASHED;
   gboolean discard = vms_args_has (args, "discard");
-  g_autofree char *question = g_strdup_printf ("%s%s of %s, and make its disk what it was?",
-                                               runs ? "End all that runs" : "",
+  g_autofree char *changes =
+      unapplied == NULL
+          ? g_strdup ("")
+          : g_strdup_printf ("What it changed in %s and was not applied %s.\n", unapplied,
+                             discard ? "is thrown away, too" : "goes back with its disk");
+  g_autofree char *question = g_strdup_printf ("%s%s%s of %s, and make its disk what it was?",
+                                               changes, runs ? "End all that runs" : "",
                                                !discard ? ""
                                                : runs   ? " and throw away the present state"
                                                         : "Throw away the present state",
                                                args->operands[0]);
 
   return !(runs || discard) || vms_confirm (context, args, question, error);
+}
+
+/* What became of the shares, as the end of a sentence. @kept, @unapplied: (nullable). (transfer
+ * full) */
+static char *
+tell_shares (const VmsArgs *args, const SandboxMachineStatus *status, const char *kept,
+             const char *unapplied)
+{
+  /* without either of the two nothing was written since */
+  if (unapplied != NULL && (kept != NULL || vms_args_has (args, "discard")))
+    return g_strdup_printf (
+        "; what it changed in %s and was not applied went back with its disk%s%s; "
+        "the directories on this host stay as they are",
+        unapplied, kept != NULL ? " and is in " : "", kept != NULL ? kept : "");
+  return g_strdup (status->shares != NULL && status->shares->len > 0
+                       ? "; shared directories stay as they are"
+                       : "");
 }
 
 int
@@ -303,10 +338,12 @@ vms_cmd_revert (VmsContext *context, const VmsArgs *args, GError **error)
   g_autoptr (SandboxMachineStatus) status =
       machine != NULL ? sandbox_machine_get_status (machine, context->cancellable, error) : NULL;
   g_autoptr (VmsProgress) progress = NULL;
-  g_autofree char *kept = NULL;
-  gboolean shares;
+  g_autofree char *kept = NULL, *unapplied = NULL, *shares = NULL;
 
-  if (status == NULL || !may_revert (context, args, status, error))
+  if (status == NULL)
+    return 1;
+  unapplied = unapplied_shares (machine, status);
+  if (!may_revert (context, args, status, unapplied, error))
     return 1;
   options.snapshot = args->operands[1];
   options.discard = vms_args_has (args, "discard");
@@ -320,9 +357,9 @@ vms_cmd_revert (VmsContext *context, const VmsArgs *args, GError **error)
       return 1;
     }
   vms_say_saved (machine);
-  shares = status->shares != NULL && status->shares->len > 0;
-  vms_progress_done (
-      progress, "reverted%s%s%s", kept != NULL ? "; the state before is snapshot " : "",
-      kept != NULL ? kept : "", shares ? "; shared directories stay as they are" : "");
+  shares = tell_shares (args, status, kept, unapplied);
+  vms_progress_done (progress, "reverted%s%s%s",
+                     kept != NULL ? "; the state before is snapshot " : "",
+                     kept != NULL ? kept : "", shares);
   return 0;
 }

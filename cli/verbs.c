@@ -141,7 +141,8 @@ const VmsVerb vms_verbs[] = {
     "lies in a share, the command runs in "
     "the same directory as seen from the guest, else in the home. Starts the machine if its "
     "profile allows that (start-on-exec). With --checkpoint `vms revert NAME` takes back what the "
-    "command did to the machine's disk; without a snapshot, it is not run.",
+    "command did to the machine's disk; without a snapshot, it is not run. A machine that is off is "
+    "frozen as it is before it starts; one that has no disk yet, or is suspended, is started first.",
     vms_exec_options, vms_cmd_exec },
   { "cp", NULL, NULL, VMS_GROUP_USE, "SOURCE TARGET", 2, 2, VMS_COMPLETE_COPY, 0,
     "copy files into or out of a machine",

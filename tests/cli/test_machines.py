@@ -344,6 +344,18 @@ def test_what_needs_a_running_machine():
         expect(r.err.startswith("vms: ") and r.out == "", r)
 
 
+def test_checkpoint_starts():
+    """One that has no disk yet is started before the snapshot; ssh, of which libvirt's test driver has none, fails after it."""
+    home = Home()
+    r = home.vms("exec", "--checkpoint", "work", "--", "true")
+    expect_status(r, 125)
+    expect("vms: snapshot exec-" in r.err and "no disk yet" not in r.err, r)
+    home.write("shop.profile", "[profile]\ninherits=work\n\n[machine]\nstart-on-exec=no\n")
+    r = home.vms("exec", "--checkpoint", "shop", "--", "true")
+    expect_status(r, 125)
+    expect("it has no disk yet" in r.err, r)
+
+
 def test_cp_usage():
     home = Home()
     for args, part in ((["a", "b"], "NAME:PATH"), (["work:a", "personal:b"], "machine to machine"),

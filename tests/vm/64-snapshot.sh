@@ -164,6 +164,23 @@ copies() {
 	nothing_remains snap
 }
 
+# What the machine wrote into a share for review lies on its disk; and a checkpoint of a machine that has none yet starts it.
+reverts_what_was_not_applied() {
+	as_user mkdir -p "$TEST_HOME/reviewed"
+	vms create snap --profile work --share "$TEST_HOME/reviewed:~/reviewed,mode=review"
+	vms exec --checkpoint snap -- sh -c 'echo work >~/reviewed/file; sync' 2>"$T/err"
+	contains "$(cat "$T/err")" 'vms revert snap exec-[0-9-]+'
+	eq "$(in_guest snap 'cat ~/reviewed/file')" work
+	contains "$(as_user script -qec 'vms revert snap' /dev/null <<<n || true)" 'What it changed in reviewed and was not applied goes back with its disk'
+	eq "$(in_guest snap 'cat ~/reviewed/file')" work
+	vms revert --yes snap 2>"$T/err"
+	contains "$(tail -n 1 "$T/err")" 'what it changed in reviewed and was not applied went back with its disk and is in auto-[^ ]*; the directories on this host stay'
+	eq "$(in_guest snap 'ls -A ~/reviewed')" ""
+	vms destroy --yes --discard-changes snap
+	nothing_remains snap
+	rm -rf "$TEST_HOME/reviewed"
+}
+
 recreate_takes_them_along() {
 	vms create snap --profile credentials
 	vms start snap
@@ -223,6 +240,7 @@ if full; then
 	t "what is in it after merging; delete and revert while it runs" contents_after_merging
 fi
 t "copies on shared layers outlive their source, and leave nothing" copies
+t "what was not applied goes back with the disk, and is said; a checkpoint starts a machine" reverts_what_was_not_applied
 if full; then
 	t "recreate takes snapshots along" recreate_takes_them_along
 	t "20 snapshots with random reverts and deletes" many

@@ -297,8 +297,8 @@ gboolean
 _sandbox_host_check_room (SandboxHost *host, const char *doing, guint64 bytes, GError **error);
 gboolean _sandbox_space_check (SandboxWork *work, GError **error);
 /* Lets a paused machine go on if QEMU has paused it and there is room now; WRONG_STATE or HOST with
- * what to do. */
-gboolean _sandbox_space_wake (SandboxWork *work, GError **error);
+ * what to do. @verb: what was asked for, for the message. */
+gboolean _sandbox_space_wake (SandboxWork *work, const char *verb, GError **error);
 /* Why a machine is paused, in words and as in JSON output: static, "" while it is not. */
 const char *_sandbox_space_paused (SandboxMachine *machine);
 

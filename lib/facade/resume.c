@@ -380,7 +380,7 @@ check_pause (SandboxWork *work, GError **error)
     return TRUE;
   if (!_sandbox_virt_domain_pause (work->host->virt, work->machine->object, &pause, error))
     return FALSE;
-  return pause == SANDBOX_VIRT_PAUSE_OTHER || _sandbox_space_wake (work, error);
+  return pause == SANDBOX_VIRT_PAUSE_OTHER || _sandbox_space_wake (work, "resume", error);
 }
 
 gboolean
@@ -418,7 +418,7 @@ sandbox_machine_resume (SandboxMachine *machine, gint64 timeout_usec, SandboxPro
   if (_sandbox_resume_is_due (&work))
     return _sandbox_resume_locked (&work, cancellable, error);
   if (work.pieces.domain && work.pieces.virt_state == SANDBOX_VIRT_PAUSED)
-    return _sandbox_space_wake (&work, error);
+    return _sandbox_space_wake (&work, "resume", error);
   if (_sandbox_pieces_running (&work.pieces))
     return TRUE;
   return sandbox_fail (error, SANDBOX_ERROR_WRONG_STATE,

@@ -54,10 +54,11 @@ _sandbox_space_check (SandboxWork *work, GError **error)
 }
 
 static gboolean
-go_on (SandboxWork *work, GError **error)
+go_on (SandboxWork *work, const char *verb, GError **error)
 {
   const char *name = work->machine->name, *object = work->machine->object;
-  g_autofree char *doing = g_strdup_printf ("start %s, which stands still for want of room", name);
+  g_autofree char *doing =
+      g_strdup_printf ("%s %s, which stands still for want of room", verb, name);
   SandboxVirtPause pause = SANDBOX_VIRT_PAUSE_NONE;
 
   if (!_sandbox_host_check_room (work->host, doing, 0, error)
@@ -68,17 +69,17 @@ go_on (SandboxWork *work, GError **error)
     return FALSE;
   if (pause != SANDBOX_VIRT_PAUSE_NONE)
     return sandbox_fail (error, SANDBOX_ERROR_HOST,
-                         "start %s: it stopped again at once, since its disk still cannot be "
+                         "%s %s: it stopped again at once, since its disk still cannot be "
                          "written; the log of QEMU, /var/log/libvirt/qemu/%s.log, may say why. "
                          "Make room, or `vms stop --force %s`",
-                         name, object, name);
+                         verb, name, object, name);
   _sandbox_report (&work->report, "profile", "there is room again: it goes on", 0, 0);
   work->pieces.virt_state = SANDBOX_VIRT_RUNNING;
   return TRUE;
 }
 
 gboolean
-_sandbox_space_wake (SandboxWork *work, GError **error)
+_sandbox_space_wake (SandboxWork *work, const char *verb, GError **error)
 {
   const char *name = work->machine->name;
   SandboxVirtPause pause = SANDBOX_VIRT_PAUSE_OTHER;
@@ -86,7 +87,7 @@ _sandbox_space_wake (SandboxWork *work, GError **error)
   if (!_sandbox_virt_domain_pause (work->host->virt, work->machine->object, &pause, error))
     return FALSE;
   if (pause == SANDBOX_VIRT_PAUSE_FULL || pause == SANDBOX_VIRT_PAUSE_ERROR)
-    return go_on (work, error);
+    return go_on (work, verb, error);
   if (pause == SANDBOX_VIRT_PAUSE_NONE)
     {
       work->pieces.virt_state = SANDBOX_VIRT_RUNNING;
@@ -94,9 +95,9 @@ _sandbox_space_wake (SandboxWork *work, GError **error)
     }
   return sandbox_fail (
       error, SANDBOX_ERROR_WRONG_STATE,
-      "start %s: it is paused: by vms-guard, which lets it go on by itself when its rules are "
+      "%s %s: it is paused: by vms-guard, which lets it go on by itself when its rules are "
       "back, or by somebody's hand; then `virsh resume %s`, or `vms stop --force %s`",
-      name, work->machine->object, name);
+      verb, name, work->machine->object, name);
 }
 
 const char *

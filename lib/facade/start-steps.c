@@ -50,7 +50,7 @@ settle_state (SandboxWork *work, GCancellable *cancellable, GError **error)
   if (!work->pieces.domain)
     return TRUE;
   if (work->pieces.virt_state == SANDBOX_VIRT_PAUSED)
-    return _sandbox_space_wake (work, error);
+    return _sandbox_space_wake (work, "start", error);
   if (work->pieces.virt_state == SANDBOX_VIRT_STOPPING)
     {
       if (!_sandbox_virt_domain_wait_stopped (work->host->virt, work->machine->object,

@@ -227,6 +227,30 @@ test_orphan (void)
   driver_test_assert_nothing (machine);
 }
 
+/* By somebody's hand: who asked for what is told what that came to. */
+static void
+test_paused (void)
+{
+  static const char *const begins[] = { "start work: it is paused", "resume work: it is paused" };
+  g_autoptr (SandboxHost) host = driver_test_open (TEST_URI, NULL);
+  g_autoptr (SandboxMachine) machine = driver_test_lookup (host, "work");
+  g_autoptr (GError) error = NULL;
+
+  driver_test_start (machine);
+  _sandbox_virt_domain_suspend (host->virt, machine->object, &error);
+  g_assert_no_error (error);
+  for (guint i = 0; i < G_N_ELEMENTS (begins); i++)
+    {
+      g_assert_false (i == 0 ? sandbox_machine_start (machine, NULL, NULL, NULL, NULL, &error)
+                             : sandbox_machine_resume (machine, 0, NULL, NULL, NULL, &error));
+      g_assert_error (error, SANDBOX_ERROR, SANDBOX_ERROR_WRONG_STATE);
+      if (!g_str_has_prefix (error->message, begins[i]))
+        g_error ("%s", error->message);
+      g_clear_error (&error);
+    }
+  driver_test_destroy (machine, TRUE);
+}
+
 static void
 test_not_here (void)
 {
@@ -257,6 +281,7 @@ main (int argc, char **argv)
 
   g_test_init (&argc, &argv, NULL);
   g_test_add_func ("/facade/suspend/refused", test_refused);
+  g_test_add_func ("/facade/suspend/paused", test_paused);
   g_test_add_func ("/facade/suspend/boot-step", test_boot_step);
   g_test_add_func ("/facade/suspend/dropped", test_dropped);
   g_test_add_func ("/facade/suspend/void", test_void);

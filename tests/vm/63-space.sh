@@ -66,7 +66,8 @@ stands_still_and_goes_on() {
 	contains "$(vms status space)" "paused .*host's disk is full.*vms start space"
 	contains "$(vms status --json space)" '"paused" *: *"disk-full"'
 	# no room yet: it stops again at once, and that is said
-	contains "$(status 5 vms start space 2>&1)" 'stopped again at once'
+	contains "$(status 5 vms start space 2>&1)" '^vms: start space: it stopped again at once'
+	contains "$(status 5 vms resume space 2>&1)" '^vms: resume space: it stopped again at once'
 	mount -o remount,size=1G "$SMALL"
 	vms start space
 	eq "$(domain_state space)" running

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
 // The layers of a machine as they are in libvirt: read, tidied, removed.
 #include "facade/layers.h"
+#include "facade/warm.h"
 
 #include <string.h>
 
@@ -188,11 +189,18 @@ sweep_other (SandboxHost *host, const char *object)
              local != NULL ? local->message : "it has no definition");
 }
 
+/* The layer of kept memory that is no more: the last disk on it is gone. */
+static gboolean
+is_left_warm (SandboxHost *host, const SandboxLayer *layer)
+{
+  return layer->children == 0 && _sandbox_warm_is_left (host, layer->volume);
+}
+
 /* @layer, which belonged to a machine that is no more, and what only it stood on. */
 static gboolean
 remove_left_behind (SandboxWork *work, SandboxLayers *layers, SandboxLayer *layer, GError **error)
 {
-  while (layer != NULL && is_left_behind (work->host, layer))
+  while (layer != NULL && (is_left_behind (work->host, layer) || is_left_warm (work->host, layer)))
     {
       SandboxLayer *below = layer->below;
 
@@ -269,8 +277,7 @@ _sandbox_layers_only_shared (SandboxHost *host, const char *object)
 gboolean
 _sandbox_layers_destroy (SandboxWork *work, GError **error)
 {
-  g_autoptr (GPtrArray) volumes =
-      _sandbox_virt_list_volumes (work->host->virt, "vms-", TRUE, error);
+  g_autoptr (GPtrArray) volumes = _sandbox_layers_volumes (work->host, error);
   g_autoptr (SandboxLayers) layers = NULL;
   SandboxLayer *layer;
 

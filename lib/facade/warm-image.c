@@ -210,6 +210,18 @@ _sandbox_warm_remove (SandboxHost *host, const char *object, const char *keep, G
   return TRUE;
 }
 
+gboolean
+_sandbox_warm_is_left (SandboxHost *host, const char *volume)
+{
+  g_autofree char *id = g_str_has_suffix (volume, LAYER) ? _sandbox_warm_id_of_path (volume) : NULL;
+  g_autofree char *object = id != NULL ? _sandbox_warm_object (id) : NULL;
+  g_autofree char *name =
+      object != NULL ? _sandbox_object_parse (host->uid, host->owner, object) : NULL;
+  g_autoptr (GPtrArray) counting = name != NULL ? list_ids (host, object, MANIFEST, NULL) : NULL;
+
+  return counting != NULL && !g_ptr_array_find_with_equal_func (counting, id, g_str_equal, NULL);
+}
+
 /* Why the volumes of @id are of no use; NULL when they are of some, or somebody works on them. */
 static const char *
 why_orphan (SandboxHost *host, const char *id, gboolean counts)

@@ -38,6 +38,9 @@ gboolean _sandbox_warm_find (SandboxHost *host, SandboxWarm *warm, GError **erro
 /* All of @object, but for @keep (nullable); layers that something stands on stay, as layers. */
 gboolean
 _sandbox_warm_remove (SandboxHost *host, const char *object, const char *keep, GError **error);
+/* Whether @volume is a layer of ours whose memory is gone: it is there only as long as something
+ * stands on it. FALSE also when that cannot be told. */
+gboolean _sandbox_warm_is_left (SandboxHost *host, const char *volume);
 /* Halves, and those whose machine is gone; of @object, or of all: "". (element-type SandboxOrphan)
  */
 gboolean _sandbox_warm_repair (SandboxHost *host, const char *object, gboolean remove,

@@ -375,6 +375,37 @@ test_clone_shares (void)
   driver_test_assert_nothing (copy);
 }
 
+/* The layer of kept memory goes with the last disk on it, unless the memory is still there. */
+static void
+test_warm_layer (void)
+{
+  g_autoptr (SandboxHost) host = driver_test_open (TEST_URI, NULL);
+
+  for (guint i = 0; i < 2; i++)
+    {
+      g_autoptr (SandboxMachine) machine = driver_test_lookup (host, "work");
+      g_autofree char *stem = g_strdup_printf (
+          "warm.vms-%u-gone.0123456789abcdef0123456789abcdef-2026010%uT000000", getuid (), i + 1);
+      g_autofree char *layer = g_strconcat (stem, ".qcow2", NULL);
+      g_autofree char *manifest = g_strconcat (stem, ".json", NULL), *path = NULL;
+      g_autofree char *disk = g_strconcat (machine->object, ".qcow2", NULL);
+      g_autofree char *upper = g_strconcat (machine->object, ".1.qcow2", NULL), *below = NULL;
+      g_autoptr (GPtrArray) left = NULL;
+
+      driver_test_add_volume (host, layer, "qcow2", MIB, NULL);
+      if (i == 1)
+        driver_test_add_volume (host, manifest, "raw", MIB, NULL);
+      path = driver_test_volume_path (host, layer);
+      driver_test_add_volume (host, disk, "qcow2", MIB, path);
+      below = driver_test_volume_path (host, disk);
+      driver_test_add_volume (host, upper, "qcow2", MIB, below);
+      driver_test_destroy (machine, FALSE);
+      g_assert_cmpuint (count_layers (machine), ==, 0);
+      left = _sandbox_virt_list_volumes (host->virt, stem, FALSE, NULL);
+      g_assert_cmpuint (left->len, ==, i == 1 ? 2 : 0);
+    }
+}
+
 int
 main (int argc, char **argv)
 {
@@ -391,6 +422,7 @@ main (int argc, char **argv)
   g_test_add_func ("/snapshot/limit", test_limit);
   g_test_add_func ("/snapshot/faults", test_faults);
   g_test_add_func ("/snapshot/clone-shares", test_clone_shares);
+  g_test_add_func ("/snapshot/warm-layer", test_warm_layer);
   status = g_test_run ();
   driver_test_remove_home (home);
   return status;

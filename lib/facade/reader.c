@@ -2,6 +2,8 @@
 // Starting and ending a reader.
 #include "facade/reader.h"
 
+#include "facade/export.h"
+
 #include <string.h>
 
 #define START_USEC (10 * 60 * G_USEC_PER_SEC)
@@ -99,18 +101,38 @@ mount_all (SandboxReader *reader, guint n, GCancellable *cancellable, GError **e
   return TRUE;
 }
 
+/* The newest that was made here for the base profile. */
+static char *
+find_own_image (SandboxHost *host, const SandboxLayer *layer, GError **error)
+{
+  g_autoptr (SandboxProfile) profile = sandbox_profile_load (&host->profiles, "base", error);
+  const char *name = profile != NULL ? _sandbox_profile_values (profile)->image : NULL;
+  g_auto (GStrv) ids = name != NULL ? _sandbox_image_ids (host, name, error) : NULL;
+
+  if (ids == NULL || ids[0] != NULL)
+    return ids != NULL ? g_strdup (ids[0]) : NULL;
+  sandbox_fail (error, SANDBOX_ERROR_NOT_FOUND,
+                "%s was imported, and what was imported reads no disk here; make an image that "
+                "does: `vms image build %s`",
+                layer->volume, name);
+  return NULL;
+}
+
 /* The image that the disk began with has a kernel that knows its file system, and nothing of what
- * was installed later. */
-static SandboxImageRef *
-image_of (SandboxHost *host, const SandboxLayer *layer, GError **error)
+ * was installed later. That of an imported machine is somebody else's work as a whole, like its
+ * disk. */
+char *
+_sandbox_reader_image (SandboxHost *host, const SandboxLayer *layer, GError **error)
 {
   g_autofree char *id = _sandbox_image_id_of_path (_sandbox_layer_base (layer));
+  g_autofree char *name = id != NULL ? _sandbox_image_id_name (id, NULL) : NULL;
 
-  if (id != NULL)
-    return _sandbox_image_ref (host, id, error);
-  sandbox_fail (error, SANDBOX_ERROR_UNSUPPORTED, "%s does not stand on one of our images",
-                layer->volume);
-  return NULL;
+  if (g_strcmp0 (name, SANDBOX_IMPORTED_IMAGE) == 0)
+    return find_own_image (host, layer, error);
+  if (id == NULL)
+    sandbox_fail (error, SANDBOX_ERROR_UNSUPPORTED, "%s does not stand on one of our images",
+                  layer->volume);
+  return g_steal_pointer (&id);
 }
 
 SandboxReader *
@@ -120,13 +142,14 @@ _sandbox_reader_new (SandboxHost *host, const SandboxLayer *const *layers, guint
   g_autoptr (SandboxReader) reader = g_new0 (SandboxReader, 1);
   g_autoptr (SandboxImageRef) image = NULL;
   g_autoptr (GPtrArray) reads = _sandbox_plan_reads_new ();
-  g_autofree char *text = NULL;
+  g_autofree char *id = NULL, *text = NULL;
 
   for (guint i = 0; i < n_layers; i++)
     if (!_sandbox_layer_refuse_encrypted (layers[i], "a throwaway machine cannot read it",
                                           "start the machine, and try again while it runs", error))
       return NULL;
-  image = image_of (host, layers[0], error);
+  id = _sandbox_reader_image (host, layers[0], error);
+  image = id != NULL ? _sandbox_image_ref (host, id, error) : NULL;
   if (image == NULL)
     return NULL;
   text = profile_text (image);

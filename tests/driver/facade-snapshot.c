@@ -2,6 +2,7 @@
 // Snapshots on libvirt's test driver, whose disks have no bytes: the tree, the names, what is
 // refused, what a failed step leaves.
 #include "facade/layers.h"
+#include "facade/reader.h"
 #include "facade-driver.h"
 
 static SandboxMachine *
@@ -406,6 +407,35 @@ test_warm_layer (void)
     }
 }
 
+/* What came with an import reads no disks. */
+static void
+test_reader_image (void)
+{
+  static const char made[] = "debian-13-20260101T000000-0123456789ab";
+  static const char imported[] = "imported-20260201T000000-0123456789ab";
+  g_autoptr (SandboxHost) host = driver_test_open (TEST_URI, NULL);
+  g_autoptr (GError) error = NULL;
+  SandboxLayer layer = { .volume = (char *)"vms-0-x.qcow2" };
+  g_autofree char *of_import = g_strdup_printf ("/pool/image.%s.qcow2", imported);
+  g_autofree char *of_made = g_strdup_printf ("/pool/image.%s.qcow2", made);
+  g_autofree char *id = NULL, *own = NULL, *manifest = g_strdup_printf ("image.%s.json", made);
+  g_autofree char *theirs = g_strdup_printf ("image.%s.json", imported);
+
+  driver_test_add_volume (host, theirs, "raw", MIB, NULL);
+  layer.below_path = of_import;
+  g_assert_null (_sandbox_reader_image (host, &layer, &error));
+  g_assert_error (error, SANDBOX_ERROR, SANDBOX_ERROR_NOT_FOUND);
+  g_assert_nonnull (strstr (error->message, "vms image build debian-13"));
+  g_clear_error (&error);
+  driver_test_add_volume (host, manifest, "raw", MIB, NULL);
+  id = _sandbox_reader_image (host, &layer, &error);
+  g_assert_no_error (error);
+  g_assert_cmpstr (id, ==, made);
+  layer.below_path = of_made;
+  own = _sandbox_reader_image (host, &layer, &error);
+  g_assert_cmpstr (own, ==, made);
+}
+
 int
 main (int argc, char **argv)
 {
@@ -423,6 +453,7 @@ main (int argc, char **argv)
   g_test_add_func ("/snapshot/faults", test_faults);
   g_test_add_func ("/snapshot/clone-shares", test_clone_shares);
   g_test_add_func ("/snapshot/warm-layer", test_warm_layer);
+  g_test_add_func ("/snapshot/reader-image", test_reader_image);
   status = g_test_run ();
   driver_test_remove_home (home);
   return status;

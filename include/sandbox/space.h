@@ -17,7 +17,8 @@ G_BEGIN_DECLS
  * @shared_bytes: of that, what disks of other machines stand on, too; of images and layers: all if
  * more than one machine stands on it
  * @reclaimable_bytes: of that, what sandbox_host_prune() or sandbox_host_repair() would free now,
- * or the next snapshot verb of the machine
+ * or the next snapshot verb of the machine; without what merging layers would free, which is known
+ * only when it is done
  * @limit_bytes: what it can grow to; 0: it does not grow
  * @used_by: (array zero-terminated=1): object names of machines that stand on it, itself not
  * counted

@@ -1,8 +1,10 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
 // What takes how much of the storage pool: every volume of it counted once, by whose it is.
 #include "facade/space.h"
+#include "facade/export.h"
 #include "facade/provision-private.h"
 #include "facade/suspended.h"
+#include "facade/warm.h"
 
 #include <string.h>
 
@@ -22,6 +24,7 @@ typedef struct
   GPtrArray *nodes, *layer_volumes;
   GHashTable *machines; /* of _sandbox_host_scan() */
   GHashTable *prunable; /* ids that prune would remove */
+  GPtrArray *orphans;   /* of SandboxOrphan: of images and their like, what a repair would remove */
 } Count;
 
 static void
@@ -80,6 +83,7 @@ count_clear (Count *count)
   g_clear_pointer (&count->layer_volumes, g_ptr_array_unref);
   g_clear_pointer (&count->machines, g_hash_table_unref);
   g_clear_pointer (&count->prunable, g_hash_table_unref);
+  g_clear_pointer (&count->orphans, g_ptr_array_unref);
 }
 G_DEFINE_AUTO_CLEANUP_CLEAR_FUNC (Count, count_clear)
 
@@ -203,8 +207,36 @@ count_useless (SandboxLayers *layers)
   return sum;
 }
 
-/* All volumes of @object: the disk's layers, the seed, what a reader has; and, as an item of its
- * own, the memory of a suspended one. */
+/* Memory, as an item of its own. */
+static void
+add_memory (Count *count, const char *name, const SandboxVirtVolume *volume)
+{
+  const SandboxEntry *entry = g_hash_table_lookup (count->machines, name);
+  SandboxSpaceItem *item =
+      _sandbox_space_add (count->space->items, "memory", name, volume->allocation_bytes);
+
+  if (entry != NULL && _sandbox_memory_is_void (&entry->pieces))
+    item->reclaimable_bytes = item->allocated_bytes;
+}
+
+/* The copy of its disk that a killed export has left. */
+static guint64
+count_export (Count *count, SandboxMachine *machine)
+{
+  const SandboxEntry *entry = g_hash_table_lookup (count->machines, machine->name);
+  g_autofree char *volume = _sandbox_export_volume (machine);
+  g_autofree char *lock = g_strconcat (machine->name, ".lock", NULL);
+  sandbox_autofd int fd = _sandbox_host_state_fd (count->host, FALSE, NULL);
+  const Node *node = find_node (count, volume);
+
+  /* held: one is just being made, or may be */
+  if (node == NULL || fd < 0 || _sandbox_pieces_running (&entry->pieces)
+      || sandbox_lock_is_held (fd, lock))
+    return 0;
+  return node->volume->allocation_bytes;
+}
+
+/* All volumes of @object: the disk's layers, the seed, what a reader has; and its memory. */
 static void
 add_volumes (Count *count, const char *object, SandboxSpaceItem *item, GHashTable *users)
 {
@@ -220,8 +252,7 @@ add_volumes (Count *count, const char *object, SandboxSpaceItem *item, GHashTabl
       node->counted = TRUE;
       if (strcmp (node->volume->name, memory) == 0)
         {
-          _sandbox_space_add (count->space->items, "memory", item->name,
-                              node->volume->allocation_bytes);
+          add_memory (count, item->name, node->volume);
           continue;
         }
       item->allocated_bytes += node->volume->allocation_bytes;
@@ -250,7 +281,7 @@ add_machine (Count *count, const char *object, const char *name, GError **error)
   if (layers == NULL)
     return FALSE;
   add_snapshots (count, name, layers);
-  item->reclaimable_bytes = count_useless (layers);
+  item->reclaimable_bytes = count_useless (layers) + count_export (count, machine);
   return TRUE;
 }
 
@@ -269,6 +300,23 @@ add_machines (Count *count, GError **error)
         return FALSE;
     }
   return TRUE;
+}
+
+/* Whether a repair would remove the volumes of @id, which are not whole. Those of images are found
+ * by what their builds have left, and of layers all with the same digest. */
+static gboolean
+is_orphan (const Count *count, const char *kind, const char *id)
+{
+  gboolean image = strcmp (kind, "image") == 0;
+
+  for (guint i = 0; i < count->orphans->len; i++)
+    {
+      const SandboxOrphan *orphan = count->orphans->pdata[i];
+
+      if (image ? strcmp (orphan->kind, "build") == 0 : g_str_has_prefix (id, orphan->name))
+        return TRUE;
+    }
+  return FALSE;
 }
 
 /* "image.ID.qcow2" and its like, which have a manifest when they are whole. */
@@ -297,7 +345,8 @@ add_image (Count *count, const char *kind, const char *prefix, const char *shown
     }
   if (add_users (disk->users, NULL, users) > 1)
     item->shared_bytes = item->allocated_bytes;
-  if (g_hash_table_contains (count->prunable, word))
+  if (g_hash_table_contains (count->prunable, word)
+      || (!whole && g_hash_table_size (users) == 0 && is_orphan (count, kind, id)))
     item->reclaimable_bytes = item->allocated_bytes;
   set_users (item, users);
 }
@@ -370,6 +419,15 @@ find_prunable (Count *count, GCancellable *cancellable, GError **error)
   return items != NULL;
 }
 
+static gboolean
+find_orphans (Count *count, GCancellable *cancellable, GError **error)
+{
+  count->orphans = g_ptr_array_new_with_free_func ((GDestroyNotify)sandbox_orphan_free);
+  return _sandbox_image_clean (count->host, FALSE, FALSE, count->orphans, cancellable, error)
+         && _sandbox_layers_repair (count->host, FALSE, count->orphans, error)
+         && _sandbox_warm_repair (count->host, "", FALSE, count->orphans, error);
+}
+
 SandboxSpace *
 sandbox_host_get_space (SandboxHost *host, GCancellable *cancellable, GError **error)
 {
@@ -388,7 +446,8 @@ sandbox_host_get_space (SandboxHost *host, GCancellable *cancellable, GError **e
   count.layer_volumes = count.machines != NULL ? _sandbox_layers_volumes (host, error) : NULL;
   volumes =
       count.layer_volumes != NULL ? _sandbox_virt_list_volumes (host->virt, "", TRUE, error) : NULL;
-  if (volumes == NULL || !find_prunable (&count, cancellable, error))
+  if (volumes == NULL || !find_prunable (&count, cancellable, error)
+      || !find_orphans (&count, cancellable, error))
     return NULL;
   make_nodes (&count, volumes);
   if (!add_machines (&count, error))

@@ -76,8 +76,8 @@ remove_memory (SandboxWork *work, GError **error)
 }
 
 /* Of one that stands still it counts: who stopped the processors did so before it was made. */
-static gboolean
-is_void (const SandboxPieces *pieces)
+gboolean
+_sandbox_memory_is_void (const SandboxPieces *pieces)
 {
   return !pieces->domain
          || (_sandbox_pieces_running (pieces) && pieces->virt_state != SANDBOX_VIRT_PAUSED)
@@ -136,7 +136,7 @@ _sandbox_suspended_begin (SandboxWork *work, const char *verb, GError **error)
 
   if (!work->pieces.memory)
     return check_kept (work, verb, error);
-  if (is_void (&work->pieces) && strcmp (verb, "repair") != 0)
+  if (_sandbox_memory_is_void (&work->pieces) && strcmp (verb, "repair") != 0)
     return remove_memory (work, error);
   if (g_strv_contains (allowed, verb))
     return TRUE;
@@ -183,7 +183,7 @@ _sandbox_suspended_repair (SandboxWork *work, gboolean remove, GPtrArray *orphan
 {
   SandboxOrphan *orphan;
 
-  if (!work->pieces.memory || !is_void (&work->pieces))
+  if (!work->pieces.memory || !_sandbox_memory_is_void (&work->pieces))
     return TRUE;
   orphan = g_new0 (SandboxOrphan, 1);
   orphan->kind = g_strdup ("volume");

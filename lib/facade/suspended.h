@@ -35,6 +35,8 @@ _sandbox_suspend_note_write (SandboxMachine *machine, SandboxSuspendNote note, G
 /* "OBJECT.memory" (transfer full); the object of such a name, or NULL (transfer full). */
 char *_sandbox_memory_volume (const char *object);
 char *_sandbox_memory_object (const char *volume);
+/* Nothing goes on from it: the machine has run since, or is not defined any more. */
+gboolean _sandbox_memory_is_void (const SandboxPieces *pieces);
 /* Off, with its memory. */
 gboolean _sandbox_pieces_suspended (const SandboxPieces *pieces);
 /* Of each verb that begins: the one place where those are refused that would boot a suspended

@@ -133,6 +133,56 @@ test_items (void)
   g_assert_cmpuint (item->shared_bytes, ==, 5 * MIB);
 }
 
+static guint64
+reclaimable (const SandboxSpace *space, const char *kind, const char *name)
+{
+  const SandboxSpaceItem *item = find (space->items, kind, name);
+
+  g_assert_nonnull (item);
+  g_assert_cmpuint (item->reclaimable_bytes, <=, item->allocated_bytes);
+  return item->reclaimable_bytes;
+}
+
+/* What a repair would remove counts, and nothing else. */
+static void
+test_repairable (void)
+{
+  static const char layer[] = "layer.0123456789abcdef0123456789abcdef-20260101T000000.qcow2";
+  g_autoptr (SandboxHost) host = driver_test_open (TEST_URI, NULL);
+  g_autofree char *object = machine_volume ("gone", ""), *disk = machine_volume ("b", ".qcow2");
+  g_autofree char *flat = machine_volume ("b", ".export"), *kept = machine_volume ("b", ".memory");
+  g_autofree char *id =
+      g_strdup_printf ("%s.0123456789abcdef0123456789abcdef-20260101T000000", object);
+  g_autofree char *warm = g_strdup_printf ("warm.%s.qcow2", id);
+  g_autofree char *shown = g_strconcat ("warm-", id, NULL);
+  g_autofree char *build = g_build_filename (host->cache_dir, "build", "debian-13-1", NULL);
+  g_autofree char *state = g_build_filename (host->state_dir, "b", NULL);
+  g_autoptr (SandboxSpace) space = NULL, after = NULL;
+
+  add_image (host, MIDDLE, FALSE);
+  driver_test_add_volume (host, layer, "qcow2", 2 * MIB, NULL);
+  driver_test_add_volume (host, warm, "qcow2", 3 * MIB, NULL);
+  driver_test_add_volume (host, disk, "qcow2", 5 * MIB, NULL);
+  driver_test_add_volume (host, flat, "qcow2", 6 * MIB, NULL);
+  driver_test_add_volume (host, kept, "raw", 7 * MIB, NULL);
+  g_assert_cmpint (g_mkdir_with_parents (state, 0700), ==, 0);
+  space = get_space (host);
+  assert_sum (space);
+  /* no build says that it is its own: nobody removes that */
+  g_assert_cmpuint (reclaimable (space, "unfinished", MIDDLE), ==, 0);
+  g_assert_cmpuint (
+      reclaimable (space, "unfinished", "layer-0123456789abcdef0123456789abcdef-20260101T000000"),
+      ==, 2 * MIB);
+  g_assert_cmpuint (reclaimable (space, "unfinished", shown), ==, 3 * MIB);
+  g_assert_cmpuint (reclaimable (space, "machine", "b"), ==, 6 * MIB);
+  g_assert_cmpuint (reclaimable (space, "memory", "b"), ==, 7 * MIB);
+  g_assert_cmpuint (space->reclaimable_bytes, ==, 18 * MIB);
+  /* one that was killed has left its directory */
+  g_assert_cmpint (g_mkdir_with_parents (build, 0700), ==, 0);
+  after = get_space (host);
+  g_assert_cmpuint (reclaimable (after, "unfinished", MIDDLE), ==, 13 * MIB);
+}
+
 static void
 test_snapshots (void)
 {
@@ -272,6 +322,7 @@ main (int argc, char **argv)
 
   g_test_init (&argc, &argv, NULL);
   g_test_add_func ("/space/items", test_items);
+  g_test_add_func ("/space/repairable", test_repairable);
   g_test_add_func ("/space/snapshots", test_snapshots);
   g_test_add_func ("/space/prune", test_prune);
   g_test_add_func ("/space/saved", test_saved);

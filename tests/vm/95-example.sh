@@ -53,6 +53,43 @@ rounds_are_judged() {
 	eq "$(sed -n 's/^round.*status //p' "$T/out")" $'3\n3, other output'
 }
 
+# meanwhile COMMAND...: three rounds, and the command after the first; what is said is in $T/out, the status is $have
+meanwhile() {
+	local job
+	have=0
+	as_user tee "$TEST_HOME/rounds/test.sh" >/dev/null <<<true
+	rounds -p rounds -n 3 "$TEST_HOME/rounds" sh test.sh >"$T/out" 2>"$T/err" &
+	job=$!
+	for _ in $(seq 600); do
+		! grep -q '^round' "$T/out" || break
+		sleep 0.5
+	done
+	"$@"
+	wait "$job" || have=$?
+}
+
+# Defined, with all that it takes, and not booted.
+another_machine() {
+	vms create rounds-other --profile ci
+	SANDBOX_FAULT=start:boot:before:kill vms start rounds-other || true
+}
+
+leave_a_volume() {
+	root_virsh vol-create-as vms "$(object run-00000000).qcow2" 1M --format qcow2
+}
+
+what_is_left_is_told() {
+	local have
+	meanwhile another_machine
+	vms destroy --yes rounds-other
+	eq "$have $(cat "$T/err")" "0 "
+	eq "$(grep -c 'status 0$' "$T/out")" 3 "rounds"
+	meanwhile leave_a_volume
+	root_virsh vol-delete --pool vms "$(object run-00000000).qcow2" || true
+	eq "$have" 1
+	contains "$(cat "$T/out")" 'status 0, something left'
+}
+
 # A project of others, from its sources: what a user's CI does.
 rounds_of_a_project() {
 	local sources=$T/apt
@@ -78,6 +115,7 @@ t "it starts a machine, streams the output, destroys it" runs
 t "a throwaway machine whose owner was killed is repaired away" dies
 if full; then
 	t "rounds of a project: equal ones pass, others are told" rounds_are_judged
+	t "rounds: other machines come and go, what is left is told" what_is_left_is_told
 	t "twenty rounds of a project of others, from clean" rounds_of_a_project
 fi
 rm -rf "$TEST_HOME/rounds" "$PROFILES/rounds.profile"

@@ -412,7 +412,7 @@ upload_disk (Build *build, int out_fd, GCancellable *cancellable, GError **error
       || !make_id (build, fd, cancellable, error))
     return FALSE;
   name = g_strconcat ("image.", build->id, ".qcow2", NULL);
-  xml = _sandbox_xml_image_volume (name, virtual_bytes);
+  xml = _sandbox_xml_image_volume (name, virtual_bytes, 0444);
   _sandbox_report (&build->report, "upload", "uploading the disk", 0, (guint64)info.st_size);
   return _sandbox_virt_volume_create (build->host->virt, xml, NULL, error)
          && _sandbox_virt_volume_upload_fd (build->host->virt, name, fd, (guint64)info.st_size,

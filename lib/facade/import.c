@@ -96,8 +96,9 @@ send_member (SandboxWork *work, SandboxMember member, GCancellable *cancellable,
   SandboxImport *import = work->import;
   guint64 bytes = import->archive.bytes[member];
   g_autofree char *name = volume_name (import, suffixes[member]);
+  /* a machine's disk, of which this user alone had the file */
   g_autofree char *xml = member == SANDBOX_MEMBER_DISK
-                             ? _sandbox_xml_image_volume (name, import->archive.disk_bytes)
+                             ? _sandbox_xml_image_volume (name, import->archive.disk_bytes, 0400)
                              : _sandbox_xml_raw_volume (name, bytes, 0644);
 
   import->member = member;

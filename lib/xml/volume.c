@@ -95,10 +95,10 @@ _sandbox_xml_raw_volume (const char *name, guint64 bytes, guint mode)
 }
 
 char *
-_sandbox_xml_image_volume (const char *name, guint64 virtual_bytes)
+_sandbox_xml_image_volume (const char *name, guint64 virtual_bytes, guint mode)
 {
   xmlNode *root, *target;
-  g_autoptr (xmlDoc) doc = new_volume (name, virtual_bytes, "qcow2", 0444, &root, &target);
+  g_autoptr (xmlDoc) doc = new_volume (name, virtual_bytes, "qcow2", mode, &root, &target);
 
   sandbox_xml_add_text (target, "compat", "1.1", NULL);
   return sandbox_xml_to_string (doc);

@@ -37,8 +37,9 @@ char *_sandbox_xml_disk_path (const char *domain_xml);
 char *_sandbox_xml_merge_domain (const char *name, const char *path, const char *const *below);
 /* Any raw volume of @bytes; @mode such as 0600 or 0644. */
 char *_sandbox_xml_raw_volume (const char *name, guint64 bytes, guint mode);
-/* qcow2 image volume to be filled by upload; 0444: many machines read it, none may write it. */
-char *_sandbox_xml_image_volume (const char *name, guint64 virtual_bytes);
+/* qcow2 image volume to be filled by upload: many machines read it, none may write it. @mode: 0444,
+ * or 0400 when it holds what is somebody's. */
+char *_sandbox_xml_image_volume (const char *name, guint64 virtual_bytes, guint mode);
 /* The same on the qcow2 file @below: what provisioning has made. */
 char *_sandbox_xml_base_volume (const char *name, guint64 virtual_bytes, const char *below);
 /* A storage pool: a directory that root and @group (-1: all) may pass through. @uuid (nullable): of

@@ -96,7 +96,7 @@ test_others (void)
 {
   g_autoptr (xmlRelaxNG) volume = NULL, pool = NULL;
   g_autofree char *raw = _sandbox_xml_raw_volume ("vms-1000-work.seed", 10240, 0600);
-  g_autofree char *image = _sandbox_xml_image_volume ("image.x.qcow2", 8589934592);
+  g_autofree char *image = _sandbox_xml_image_volume ("image.x.qcow2", 8589934592, 0444);
   g_autofree char *dir = _sandbox_xml_pool ("vms", "/var/lib/libvirt/images/vms", NULL, 64055);
 
   if (!have_schemas ())

@@ -135,12 +135,19 @@ imports() {
 	contains "$out" 'taken: memory=1GiB'
 	contains "$out" 'left out: forward=8123'
 	eq "$(domain_state imp)" "shut off"
+	# the file was this user's alone
+	eq "$(stat -c %a "/var/lib/libvirt/images/vms/image.$(vms status --json imp | grep -o 'imported-[^"]*').qcow2")" 400
 	vms start imp
 	eq "$(in_guest imp 'cat ~/kept; sha256sum <~/random')" "kept"$'\n'"$(cat "$VMS_TESTS_WORK/exp.sum")"
 	identifiers imp >"$T/imp.identity"
 	differ "$VMS_TESTS_WORK/exp.identity" "$T/imp.identity"
 	vms list --disk | grep -qE '^image +imported-'
+	vms snapshot imp one
+	in_guest imp 'echo more >~/more; sync'
 	vms stop --force --timeout 5s imp
+	# an image that was made here reads that disk
+	contains "$(vms snapshot diff imp one)" '/more( |$)'
+	vms snapshot delete imp one
 }
 
 leaves_nothing() {

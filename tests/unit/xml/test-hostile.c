@@ -177,7 +177,7 @@ build_raw (const SandboxPlan *plan)
 static char *
 build_image (const SandboxPlan *plan)
 {
-  return _sandbox_xml_image_volume (plan->name, 1);
+  return _sandbox_xml_image_volume (plan->name, 1, 0400);
 }
 
 static char *

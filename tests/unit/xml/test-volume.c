@@ -103,8 +103,11 @@ test_image (void)
     { "backingStore", NULL, NULL },       { NULL },
   };
 
-  assert_values (_sandbox_xml_image_volume ("image.x.qcow2", G_GUINT64_CONSTANT (8) << 30),
+  static const char *const own[][3] = { { "target/permissions/mode", NULL, "0400" }, { NULL } };
+
+  assert_values (_sandbox_xml_image_volume ("image.x.qcow2", G_GUINT64_CONSTANT (8) << 30, 0444),
                  expected);
+  assert_values (_sandbox_xml_image_volume ("image.x.qcow2", 8, 0400), own);
 }
 
 static void

@@ -121,12 +121,15 @@ make_checkpoint (VmsContext *context, const VmsArgs *args, SandboxMachine *machi
   g_autofree char *shown = vms_escape (line);
   g_autofree char *cut = g_strdup_printf ("before: %.*s", NOTE_MAX, shown);
   g_autofree char *note = g_utf8_make_valid (cut, -1);
+  g_autoptr (VmsProgress) progress =
+      vms_progress_new (context, sandbox_machine_get_name (machine), TRUE);
   g_autofree char *name = NULL;
 
   options.checkpoint = TRUE;
   options.note = note;
-  name =
-      sandbox_machine_snapshot_create (machine, &options, NULL, NULL, context->cancellable, error);
+  name = sandbox_machine_snapshot_create (machine, &options, vms_progress_update, progress,
+                                          context->cancellable, error);
+  g_clear_pointer (&progress, vms_progress_free);
   if (name != NULL && !context->quiet)
     vms_say ("vms: snapshot %s; `vms revert %s %s` goes back to it", name,
              sandbox_machine_get_name (machine), name);

@@ -118,5 +118,7 @@ keeper_helper (int argc, char **argv)
     return keeper_ready (argv[2], argv[3]);
   if (argc == 6 && g_str_equal (argv[1], "--end-share"))
     return keeper_live_end (argv[2], argv[3], argv[4], argv[5]);
+  if (argc == 5 && g_str_equal (argv[1], "--tidy"))
+    return keeper_tidy_run (argv[2], argv[3], argv[4]);
   return -1;
 }

@@ -79,6 +79,8 @@ serve (Keeper *keeper)
                                       keeper->uri, keeper->object);
   KeeperShadows *shadows =
       keeper_shadows_new (keeper->ssh, keeper->self, keeper->virt, keeper->object);
+  KeeperTidy *tidy = keeper_tidy_new (keeper->ssh, keeper->state_fd, keeper->self, keeper->virt,
+                                      keeper->uri, keeper->object);
   gboolean stopped = FALSE, signalled = FALSE;
 
   while (!stopped && !signalled)
@@ -99,6 +101,7 @@ serve (Keeper *keeper)
       timeout_msec = keeper_sooner (timeout_msec, keeper_forwards_step (forwards));
       timeout_msec = keeper_sooner (timeout_msec, keeper_watch_step (watch));
       timeout_msec = keeper_sooner (timeout_msec, keeper_shadows_step (shadows));
+      timeout_msec = keeper_sooner (timeout_msec, keeper_tidy_step (tidy));
       keeper_poll_add (fds, keeper->signal_fd);
       keeper_poll_add (fds, keeper->stopped_fd);
       keeper_master_poll (master, fds);
@@ -106,10 +109,12 @@ serve (Keeper *keeper)
       keeper_watch_poll (watch, fds);
       keeper_live_poll (live, fds);
       keeper_shadows_poll (shadows, fds);
+      keeper_tidy_poll (tidy, fds);
       poll ((struct pollfd *)(gpointer)fds->data, fds->len, timeout_msec);
       signalled = g_array_index (fds, struct pollfd, 0).revents != 0;
       stopped = g_array_index (fds, struct pollfd, 1).revents != 0;
     }
+  keeper_tidy_free (tidy);
   keeper_shadows_free (shadows);
   keeper_live_free (live);
   keeper_watch_free (watch);

@@ -2,6 +2,7 @@
 // The parts of the keeper.
 #pragma once
 
+#include "facade/facade-private.h"
 #include "guest/guest-private.h"
 #include "virt/virt.h"
 
@@ -127,6 +128,24 @@ int keeper_live_step (KeeperLive *live, gboolean *ret_changed);
 void keeper_live_free (KeeperLive *live);
 /* --end-share URI STATE-DIRECTORY OWNER TAG. The exit status. */
 int keeper_live_end (const char *uri, const char *state_path, const char *owner, const char *tag);
+/* What comes into the state directory, by inotify; -1: there is no telling. */
+int keeper_watch_state (int state_fd);
+/* The owner tag of the machine; NULL when it cannot be told. (transfer full) */
+char *keeper_owner (SandboxVirt *virt, const char *object);
+/* For a process of the keeper's that does a verb's work. */
+SandboxHost *
+keeper_host_open (const char *uri, const char *state_path, const char *owner, GError **error);
+
+/* --- tidy.c: layers that nobody names any more are merged */
+typedef struct _KeeperTidy KeeperTidy;
+KeeperTidy *keeper_tidy_new (const SandboxSsh *ssh, int state_fd, const char *self,
+                             SandboxVirt *virt, const char *uri, const char *object);
+void keeper_tidy_poll (KeeperTidy *tidy, GArray *pollfds);
+/* As keeper_master_step(). */
+int keeper_tidy_step (KeeperTidy *tidy);
+void keeper_tidy_free (KeeperTidy *tidy);
+/* --tidy URI STATE-DIRECTORY OWNER. The exit status; something is said when there is more to do. */
+int keeper_tidy_run (const char *uri, const char *state_path, const char *owner);
 
 /* --- helpers.c: what the program does for ssh under other names */
 /* The exit status, or -1 when @argv asks for none of that. */

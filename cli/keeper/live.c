@@ -33,8 +33,8 @@ struct _KeeperLive
   gint64 next_mount, next_end; /* monotonic; @next_mount 0: there is nothing to mount */
 };
 
-static int
-watch (int state_fd)
+int
+keeper_watch_state (int state_fd)
 {
   g_autofree char *path = g_strdup_printf ("/proc/self/fd/%d", state_fd);
   sandbox_autofd int fd = inotify_init1 (IN_NONBLOCK | IN_CLOEXEC);
@@ -56,7 +56,7 @@ keeper_live_new (const SandboxSsh *ssh, int state_fd, const char *self, SandboxV
   live->virt = virt;
   live->uri = uri;
   live->object = object;
-  live->inotify_fd = watch (state_fd);
+  live->inotify_fd = keeper_watch_state (state_fd);
   live->list = _sandbox_live_shares_read (state_fd);
   live->connected = TRUE;
   keeper_process_init (&live->mount);
@@ -174,10 +174,10 @@ mount_step (KeeperLive *live)
 
 /* --- the end of those whose time is over */
 
-static char *
-owner_of (const KeeperLive *live)
+char *
+keeper_owner (SandboxVirt *virt, const char *object)
 {
-  g_autofree char *xml = _sandbox_virt_domain_xml (live->virt, live->object, TRUE, NULL);
+  g_autofree char *xml = _sandbox_virt_domain_xml (virt, object, TRUE, NULL);
   g_autoptr (SandboxDomainMeta) meta = xml ? _sandbox_xml_read_domain (xml, NULL) : NULL;
 
   return meta ? g_strdup (meta->owner) : NULL;
@@ -187,7 +187,7 @@ static void
 start_end (KeeperLive *live, const SandboxLiveShare *share)
 {
   g_autoptr (GPtrArray) argv = g_ptr_array_new_with_free_func (g_free);
-  char *owner = owner_of (live);
+  g_autofree char *owner = keeper_owner (live->virt, live->object);
   const char *const words[] = { live->self, "--end-share", live->uri, live->ssh->state_path };
 
   live->next_end = g_get_monotonic_time () + RETRY_USEC;
@@ -195,7 +195,7 @@ start_end (KeeperLive *live, const SandboxLiveShare *share)
     return;
   for (guint i = 0; i < G_N_ELEMENTS (words); i++)
     g_ptr_array_add (argv, g_strdup (words[i]));
-  g_ptr_array_add (argv, owner);
+  g_ptr_array_add (argv, g_strdup (owner));
   g_ptr_array_add (argv, g_strdup (share->tag));
   keeper_process_start (&live->end, argv, live->self);
 }
@@ -243,19 +243,25 @@ keeper_live_step (KeeperLive *live, gboolean *ret_changed)
   return wait_msec;
 }
 
-int
-keeper_live_end (const char *uri, const char *state_path, const char *owner, const char *tag)
+SandboxHost *
+keeper_host_open (const char *uri, const char *state_path, const char *owner, GError **error)
 {
   SandboxHostOptions options = SANDBOX_HOST_OPTIONS_INIT;
   g_autofree char *state_dir = g_path_get_dirname (state_path);
-  g_autofree char *name = g_path_get_basename (state_path);
-  g_autoptr (SandboxHost) host = NULL;
-  g_autoptr (GError) error = NULL;
 
   options.uri = uri;
   options.state_dir = state_dir;
   options.owner = owner;
-  host = sandbox_host_open (&options, NULL, &error);
+  return sandbox_host_open (&options, NULL, error);
+}
+
+int
+keeper_live_end (const char *uri, const char *state_path, const char *owner, const char *tag)
+{
+  g_autofree char *name = g_path_get_basename (state_path);
+  g_autoptr (GError) error = NULL;
+  g_autoptr (SandboxHost) host = keeper_host_open (uri, state_path, owner, &error);
+
   if (host && _sandbox_machine_end_share (host, name, tag, &error))
     return 0;
   fprintf (stderr, "ending the share %s: %s\n", tag, error->message);

@@ -11,6 +11,7 @@
 #include <fcntl.h>
 #include <poll.h>
 #include <string.h>
+#include <sys/inotify.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -224,6 +225,17 @@ sandbox_lock_is_held (int dir_fd, const char *name)
   if (fd < 0)
     return errno != ENOENT;
   return fcntl (fd, F_OFD_GETLK, &lock) < 0 || lock.l_type != F_UNLCK;
+}
+
+int
+sandbox_lock_watch (const SandboxLock *lock)
+{
+  g_autofree char *path = g_strdup_printf ("/proc/self/fd/%d", lock->fd);
+  sandbox_autofd int fd = inotify_init1 (IN_NONBLOCK | IN_CLOEXEC);
+
+  if (fd < 0 || inotify_add_watch (fd, path, IN_OPEN) < 0)
+    return -1;
+  return g_steal_fd (&fd);
 }
 
 void

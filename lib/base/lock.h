@@ -18,6 +18,9 @@ SandboxLock *sandbox_lock_acquire (int dir_fd, const char *name, const char *pur
 char *sandbox_lock_holder (int dir_fd, const char *name, pid_t *ret_pid);
 /* TRUE also when that cannot be found out; FALSE: nobody holds it, or there is no such file. */
 gboolean sandbox_lock_is_held (int dir_fd, const char *name);
+/* A descriptor that is readable once another process, or we ourselves, opened the file: somebody
+ * waits for the lock, or asks who holds it. -1: there is no telling. */
+int sandbox_lock_watch (const SandboxLock *lock);
 /* Unlinks the file and lets go. */
 void sandbox_lock_remove (SandboxLock *lock);
 /* Lets go, the file stays. */

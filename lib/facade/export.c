@@ -423,7 +423,7 @@ clean (gpointer data, GCancellable *cancellable, GError **error)
 
   if (!remove_flat (work, error))
     return FALSE;
-  if (is_running (work) && !_sandbox_layers_tidy (work, cancellable, &local))
+  if (is_running (work) && !_sandbox_layers_tidy (work, SANDBOX_TIDY_ALL, cancellable, &local))
     g_debug ("export %s: %s", work->machine->name, local->message);
   return TRUE;
 }

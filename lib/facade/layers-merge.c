@@ -79,16 +79,44 @@ copy (SandboxWork *work, SandboxLayer *layer, SandboxLayer *above, GCancellable 
                                   cancellable, error);
 }
 
+/* A copy that was given up in order, or that there was no room for, has changed nothing: the upper
+ * layer of the running machine says on the disk that it stands on the lower one, and hides what
+ * that has got already. Then there is nothing to be ended by the next verb. */
+static void
+forget_copy (SandboxWork *work, const SandboxLayer *layer, const SandboxLayer *above)
+{
+  SandboxVirt *virt = work->host->virt;
+  SandboxVirtVolume *volume = NULL;
+
+  /* in this order: what ends after the question is told by the disk */
+  if (_sandbox_pieces_running (&work->pieces)
+      && _sandbox_layer_is_in (above, work->snapshot->layers->top)
+      && _sandbox_virt_domain_is_settled (virt, work->machine->object)
+      && _sandbox_virt_pool_refresh (virt, NULL))
+    volume = _sandbox_virt_volume_get (virt, above->volume, NULL);
+  if (volume == NULL)
+    return;
+  if (g_strcmp0 (volume->backing_path, layer->path) == 0)
+    note (work, NULL, NULL);
+  _sandbox_virt_volume_free (volume);
+}
+
 /* libvirt has to look what the merged one stands on before anything may rely on it. */
-static gboolean
-merge_one (SandboxWork *work, SandboxLayer *layer, SandboxLayer *above, GCancellable *cancellable,
-           GError **error)
+gboolean
+_sandbox_layers_merge (SandboxWork *work, SandboxLayer *layer, SandboxLayer *above,
+                       GCancellable *cancellable, GError **error)
 {
   const SandboxMerge merge = { layer->volume, above->volume };
   gboolean of_top = _sandbox_layer_is_in (above, work->snapshot->layers->top);
 
-  return note (work, &merge, error) && copy (work, layer, above, cancellable, error)
-         && _sandbox_virt_pool_refresh (work->host->virt, error) && note (work, NULL, error)
+  if (!note (work, &merge, error))
+    return FALSE;
+  if (!copy (work, layer, above, cancellable, error))
+    {
+      forget_copy (work, layer, above);
+      return FALSE;
+    }
+  return _sandbox_virt_pool_refresh (work->host->virt, error) && note (work, NULL, error)
          && _sandbox_layers_reload (work, error)
          && (!of_top || _sandbox_layers_define (work, work->snapshot->layers->top, error))
          && _sandbox_layers_sweep (work, error);
@@ -103,8 +131,16 @@ can_merge (const SandboxWork *work, const SandboxLayer *above)
          || work->pieces.virt_state == SANDBOX_VIRT_RUNNING;
 }
 
+static gboolean
+is_enough (const SandboxLayers *layers, SandboxTidy how)
+{
+  return how == SANDBOX_TIDY_DEEP    ? _sandbox_layer_depth (layers->top) <= SANDBOX_LAYERS_DEEP
+         : how == SANDBOX_TIDY_BEGUN ? layers->merging == NULL
+                                     : FALSE;
+}
+
 gboolean
-_sandbox_layers_tidy (SandboxWork *work, GCancellable *cancellable, GError **error)
+_sandbox_layers_tidy (SandboxWork *work, SandboxTidy how, GCancellable *cancellable, GError **error)
 {
   gboolean busy = _sandbox_pieces_running (&work->pieces);
   /* the test driver's disks have no bytes */
@@ -117,9 +153,9 @@ _sandbox_layers_tidy (SandboxWork *work, GCancellable *cancellable, GError **err
       SandboxLayer *above = NULL;
       SandboxLayer *layer = _sandbox_layers_find_merge (work->snapshot->layers, busy, &above);
 
-      if (layer == NULL || !can_merge (work, above))
+      if (layer == NULL || !can_merge (work, above) || is_enough (work->snapshot->layers, how))
         return TRUE;
-      if (!merge_one (work, layer, above, cancellable, error))
+      if (!_sandbox_layers_merge (work, layer, above, cancellable, error))
         return FALSE;
     }
   return TRUE;
@@ -162,7 +198,7 @@ settle (SandboxWork *work, GCancellable *cancellable, GError **error)
   g_autoptr (SandboxMerge) merge = noted (work->machine);
 
   _sandbox_report (&work->report, "merge", "ending a merge of layers that was interrupted", 0, 0);
-  return wake (work, error) && _sandbox_layers_tidy (work, cancellable, error)
+  return wake (work, error) && _sandbox_layers_tidy (work, SANDBOX_TIDY_BEGUN, cancellable, error)
          && forget_stale (work, merge, error);
 }
 
@@ -173,7 +209,7 @@ tidy_deep (SandboxWork *work, GCancellable *cancellable, GError **error)
   if (!_sandbox_layers_reload (work, error))
     return FALSE;
   return _sandbox_layer_depth (work->snapshot->layers->top) <= SANDBOX_LAYERS_DEEP
-         || _sandbox_layers_tidy (work, cancellable, error);
+         || _sandbox_layers_tidy (work, SANDBOX_TIDY_DEEP, cancellable, error);
 }
 
 /* FALSE: not all that had to be done could be. */

@@ -29,6 +29,7 @@
 #define SANDBOX_SNAPSHOT_NOTE_MAX 1024
 
 /* --- snapshot-file.c */
+#define SANDBOX_SNAPSHOTS_FILE "snapshots" /* in the state directory */
 typedef struct
 {
   char *name, *note;
@@ -174,12 +175,33 @@ void _sandbox_layers_unname (SandboxLayers *layers, const char *name);
 /* --- layers-merge.c */
 /* The domain that is there while layers are merged. (transfer full) */
 char *_sandbox_layers_merge_object (SandboxMachine *machine);
+/* How much of what can be merged is. */
+typedef enum
+{
+  SANDBOX_TIDY_ALL,
+  SANDBOX_TIDY_DEEP,  /* one after the other, until the disk has no more than SANDBOX_LAYERS_DEEP */
+  SANDBOX_TIDY_BEGUN, /* what began and may not have ended, if there is any */
+} SandboxTidy;
 /* Removes what is of no use and merges what can be merged. Loads work->layers anew. */
-gboolean _sandbox_layers_tidy (SandboxWork *work, GCancellable *cancellable, GError **error);
+gboolean _sandbox_layers_tidy (SandboxWork *work, SandboxTidy how, GCancellable *cancellable,
+                               GError **error);
+/* Merges @layer into @above, as _sandbox_layers_find_merge() chose them. Loads work->layers anew.
+ */
+gboolean _sandbox_layers_merge (SandboxWork *work, SandboxLayer *layer, SandboxLayer *above,
+                                GCancellable *cancellable, GError **error);
 /* Of each verb that begins: before anything stands on a layer anew, a merge that was interrupted is
  * ended; and what starts on many layers is tidied. */
 gboolean _sandbox_layers_begin (SandboxWork *work, const char *verb, GCancellable *cancellable,
                                 GError **error);
+
+/* --- layers-idle.c: for the keeper */
+/* At most one merge of a machine that runs, which ends at once when another process wants the
+ * machine's lock; then @cancellable is cancelled, too. BUSY when it has it already, WRONG_STATE
+ * when the machine stands still. What is not done leaves everything as it was; but a merge of a
+ * branch that the machine does not stand on is ended by the next verb. */
+gboolean
+_sandbox_machine_merge_idle (SandboxHost *host, const char *name, GCancellable *cancellable,
+                             gboolean *ret_merged, GError **error);
 
 /* --- snapshot.c */
 /* PREFIX and the time, as no other snapshot has it. (transfer full) */

@@ -195,7 +195,8 @@ tidy (gpointer data, GCancellable *cancellable, GError **error)
   if (!_sandbox_layers_sweep (work, error))
     return FALSE;
   drop_old_automatic (work->snapshot->layers);
-  return _sandbox_layers_save (work, error) && _sandbox_layers_tidy (work, cancellable, error);
+  return _sandbox_layers_save (work, error)
+         && _sandbox_layers_tidy (work, SANDBOX_TIDY_ALL, cancellable, error);
 }
 
 static const SandboxRow revert_rows[] = {

@@ -4,7 +4,6 @@
 
 #include <string.h>
 
-#define FILE_NAME  "snapshots"
 #define FILE_MAX   (512 * 1024)
 #define MERGE_NAME "merge"
 
@@ -75,7 +74,7 @@ _sandbox_snapshots_read (int state_fd, gboolean *ret_known, GError **error)
   GPtrArray *entries;
   gsize length;
 
-  if (!sandbox_file_read_at (state_fd, FILE_NAME, FILE_MAX, &text, &length, &local))
+  if (!sandbox_file_read_at (state_fd, SANDBOX_SNAPSHOTS_FILE, FILE_MAX, &text, &length, &local))
     {
       if (!g_error_matches (local, SANDBOX_ERROR, SANDBOX_ERROR_NOT_FOUND))
         {
@@ -89,7 +88,7 @@ _sandbox_snapshots_read (int state_fd, gboolean *ret_known, GError **error)
   if (entries == NULL)
     sandbox_fail (
         error, SANDBOX_ERROR_INVALID,
-        "reading the machine's list of snapshots: the file \"" FILE_NAME
+        "reading the machine's list of snapshots: the file \"" SANDBOX_SNAPSHOTS_FILE
         "\" in its state directory is damaged; put it right, or remove it: then the names "
         "are gone, and the machine stays as it is");
   else
@@ -121,7 +120,7 @@ _sandbox_snapshots_write (int state_fd, const GPtrArray *entries, GError **error
   gsize length;
   g_autofree char *text = _sandbox_snapshots_format (entries, &length);
 
-  return sandbox_file_write_at (state_fd, FILE_NAME, text, length, 0600, error);
+  return sandbox_file_write_at (state_fd, SANDBOX_SNAPSHOTS_FILE, text, length, 0600, error);
 }
 
 /* --- the merge that is under way */

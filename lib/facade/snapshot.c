@@ -31,7 +31,7 @@ _sandbox_snapshot_is_checkpoint (const SandboxSnapshotEntry *entry)
 }
 
 /* The oldest checkpoints lose their names, so that one more has its place. What goes on from them
- * stays; their room is freed as with any other snapshot that is deleted. */
+ * stays; their room is freed when the keeper merges their layers (layers-idle.c). */
 static void
 drop_old_checkpoints (SandboxLayers *layers)
 {
@@ -96,7 +96,7 @@ tidy_deep (SandboxWork *work, GCancellable *cancellable, GError **error)
   /* what was named or lost its name until now, it has to know */
   if (!_sandbox_layers_save (work, error))
     return FALSE;
-  if (_sandbox_layers_tidy (work, cancellable, &local))
+  if (_sandbox_layers_tidy (work, SANDBOX_TIDY_DEEP, cancellable, &local))
     return TRUE;
   if (g_cancellable_is_cancelled (cancellable) || !_sandbox_layers_reload (work, NULL)
       || _sandbox_layer_depth (work->snapshot->layers->top) >= SANDBOX_LAYERS_MAX)
@@ -385,7 +385,7 @@ merge_layers (gpointer data, GCancellable *cancellable, GError **error)
   SandboxWork *work = data;
   g_autofree char *volume = g_strdup (work->snapshot->target->volume);
 
-  if (!_sandbox_layers_tidy (work, cancellable, error))
+  if (!_sandbox_layers_tidy (work, SANDBOX_TIDY_ALL, cancellable, error))
     return FALSE;
   for (guint i = 0; i < work->snapshot->layers->all->len; i++)
     {

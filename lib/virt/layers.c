@@ -164,10 +164,16 @@ commit (virDomainPtr domain, const char *name, const char *layer, const char *ba
 }
 
 /* A machine that is stopped has its disks written out, all that QEMU had of them in memory,
- * whatever the guest does. */
+ * whatever the guest does. One that somebody else has stopped meanwhile is theirs to let go on. */
 static gboolean
 write_out (virDomainPtr domain, const char *name, GError **error)
 {
+  int state = VIR_DOMAIN_NOSTATE;
+
+  if (virDomainGetState (domain, &state, NULL, 0) == 0 && state != VIR_DOMAIN_RUNNING)
+    return sandbox_fail (error, SANDBOX_ERROR_WRONG_STATE,
+                         "Cannot have the disk of domain %s written out: it does not run any more",
+                         name);
   if (virDomainSuspend (domain) == 0 && virDomainResume (domain) == 0)
     return TRUE;
   return _sandbox_virt_fail (error, "Cannot have the disk of domain %s written out", name);
@@ -197,6 +203,16 @@ _sandbox_virt_domain_commit (SandboxVirt *virt, const char *name, const char *la
   return domain && commit (domain, name, layer, base, progress, user_data, cancellable, error)
          && sandbox_fault_point ("layers", "merge", "copied", error)
          && write_out (domain, name, error);
+}
+
+gboolean
+_sandbox_virt_domain_is_settled (SandboxVirt *virt, const char *name)
+{
+  g_autoptr (virConnect) conn = _sandbox_virt_connection (virt, NULL);
+  g_autoptr (virDomain) domain = conn ? need_domain (conn, name, NULL) : NULL;
+  virDomainBlockJobInfo info;
+
+  return domain && virDomainGetBlockJobInfo (domain, DISK, &info, 0) == 0;
 }
 
 /* QEMU is asked to end, and writes out what it has, however long that takes; one that ends

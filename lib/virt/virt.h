@@ -110,6 +110,9 @@ gboolean
 _sandbox_virt_domain_commit (SandboxVirt *virt, const char *name, const char *layer,
                              const char *base, SandboxVirtTransferFunc progress, gpointer user_data,
                              GCancellable *cancellable, GError **error);
+/* Whether the domain @name runs and nothing is copied between the layers of its disk. FALSE also
+ * when that cannot be told. */
+gboolean _sandbox_virt_domain_is_settled (SandboxVirt *virt, const char *name);
 /* The same as with pull for the disk of @domain_xml (_sandbox_xml_merge_domain), which is there for
  * this time only, with its processors stopped; it ends with this process, too. */
 gboolean _sandbox_virt_disk_pull (SandboxVirt *virt, const char *name, const char *domain_xml,

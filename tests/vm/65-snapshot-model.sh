@@ -112,19 +112,85 @@ killed_while_it_merges() {
 	nothing_remains model-a
 }
 
-# As old checkpoints leave it, which lost their names while it ran: the next snapshot merges them.
+# As old checkpoints leave it, which lost their names while it ran.
+lose_names() {
+	local names=$STATE/model-a/snapshots
+	awk -v RS= "!/^\\[n($1)\\]/ { print \$0 \"\n\" }" "$names" >"$T/names"
+	as_user tee "$names" <"$T/names" >/dev/null
+}
+
+# What the keeper does now and then; the status is $have.
+tidies() {
+	have=0
+	as_user timeout -k 10 300 "$VMS_TESTS_PREFIX/libexec/libsandbox/sandbox-keeper" --tidy qemu:///system "$STATE/model-a" vms >"$T/said" 2>&1 || have=$?
+}
+
+# The copy that is under way takes for ever.
+copies_slowly() {
+	for _ in $(seq 200); do
+		root_virsh blockjob "$(object model-a)" vda 1 >/dev/null 2>&1 && return 0
+		sleep 0.02
+	done
+	fail "nothing is copied"
+}
+
+# While nobody waits; and who does gets the machine at once.
+merges_when_idle() {
+	local i job have=0
+	for i in $(seq 6); do
+		io "$([ "$i" -eq 1 ] || echo ".$((i - 1))")" "write -P $i ${i}M 64k"
+		io "$([ "$i" -eq 1 ] || echo ".$((i - 1))")" "write -P $i 100M 64k"
+		[ "$i" -ne 3 ] || io .2 "write -P 3 200M 1G"
+		vms snapshot model-a "n$i"
+	done
+	tidies
+	eq "$have $(cat "$T/said")" "1 model-a: does not run"
+	runs_idle
+	lose_names '[2-5]'
+	eq "$(count_layers)" 7
+	root_virsh suspend "$(object model-a)" >/dev/null
+	tidies
+	eq "$have $(cat "$T/said")" "1 model-a: does not run"
+	root_virsh resume "$(object model-a)" >/dev/null
+	tidies &
+	job=$!
+	copies_slowly
+	vms snapshot model-a asked
+	wait "$job"
+	[ -s "$T/said" ] || fail "it says that it is done"
+	[ ! -e "$STATE/model-a/merge" ] || fail "there is something to be ended"
+	eq "$(count_layers)" 8 "layers when it gave way"
+	lacks "$(vms snapshot list model-a)" merge
+	tidies
+	eq "$have $(cat "$T/said")" "0 "
+	eq "$(count_layers)" 5 "layers when it was done"
+	tidies
+	eq "$have $(cat "$T/said")" "0 "
+	kill_qemu
+	holds .7 6
+	holds .5 6
+	io .1 "read -P 3 200M 1G"
+	holds .1 5
+	holds '' 1
+	vms destroy --yes model-a
+	nothing_remains model-a
+}
+
+# So many that a start or a snapshot would have to open them all: it merges as many as are too many, the keeper the others.
 bounded_by_its_names() {
-	local i names=$STATE/model-a/snapshots
+	local i have=0
 	for i in $(seq 36); do
 		io "$([ "$i" -eq 1 ] || echo ".$((i - 1))")" "write -P $i ${i}M 64k"
 		io "$([ "$i" -eq 1 ] || echo ".$((i - 1))")" "write -P $i 100M 64k"
 		vms snapshot model-a "n$i"
 	done
 	runs_idle
-	awk -v RS= '!/^\[n([2-9]|[12][0-9]|3[0-3])\]/ { print $0 "\n" }' "$names" >"$T/names"
-	as_user tee "$names" <"$T/names" >/dev/null
+	lose_names '[2-9]|[12][0-9]|3[0-3]'
 	eq "$(count_layers)" 37
 	vms snapshot model-a more
+	eq "$(count_layers)" 33
+	tidies
+	eq "$have $(cat "$T/said")" "0 "
 	eq "$(count_layers)" 7
 	kill_qemu
 	holds .36 36
@@ -154,6 +220,8 @@ fi
 t "a machine that runs without a guest" defined
 t "layers far below the top are merged while it runs" merges_while_it_runs
 t "killed while it merges them: ended first, nothing is lost" killed_while_it_merges
+t "another machine that runs without a guest" defined
+t "layers are merged when nobody waits" merges_when_idle
 if full; then
 	t "another machine that runs without a guest" defined
 	t "a chain that grew is as long as it has snapshots" bounded_by_its_names

@@ -5,6 +5,7 @@
 #include "base/file.h"
 #include "base/lock.h"
 
+#include <errno.h>
 #include <fcntl.h>
 #include <glib/gstdio.h>
 #include <signal.h>
@@ -40,6 +41,23 @@ test_exclusive (void)
   holder = sandbox_lock_holder (dir_fd, "work.lock", &pid);
   g_assert_cmpstr (holder, ==, expected);
   g_assert_cmpint (pid, ==, getpid ());
+}
+
+/* Nobody, somebody who waits, and somebody who waits for another lock. */
+static void
+test_watch (void)
+{
+  g_autoptr (SandboxLock) lock = take (0, NULL);
+  sandbox_autofd int fd = sandbox_lock_watch (lock);
+  g_autoptr (SandboxLock) other =
+      sandbox_lock_acquire (dir_fd, "other.lock", "stop other", 0, NULL, NULL, NULL, NULL);
+  char block[4096];
+
+  g_assert_cmpint (fd, >=, 0);
+  g_assert_cmpint (read (fd, block, sizeof block), <, 0);
+  g_assert_cmpint (errno, ==, EAGAIN);
+  g_assert_null (take (0, NULL));
+  g_assert_cmpint (read (fd, block, sizeof block), >, 0);
 }
 
 static void
@@ -192,6 +210,7 @@ main (int argc, char **argv)
   dir_path = g_dir_make_tmp ("lock-XXXXXX", NULL);
   dir_fd = sandbox_dir_open (dir_path, FALSE, NULL);
   g_test_add_func ("/lock/exclusive", test_exclusive);
+  g_test_add_func ("/lock/watch", test_watch);
   g_test_add_func ("/lock/release", test_release);
   g_test_add_func ("/lock/killed-holder", test_killed_holder);
   g_test_add_func ("/lock/cancel", test_cancel);

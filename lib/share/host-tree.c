@@ -220,6 +220,9 @@ walk_one (Walk *walk, int dir_fd, const char *name, GString *path, guint depth, 
     {
       if (st.st_dev == walk->device && depth < SANDBOX_TREE_DEPTH_MAX)
         fd = openat (dir_fd, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+      /* one that may be read and not searched says names, and nothing of what they name */
+      if (fd >= 0 && faccessat (fd, ".", X_OK, AT_EACCESS) < 0)
+        sandbox_close_fd (&fd);
       node.below_unknown = fd < 0;
     }
   if (!walk->func (path->str, &node, &enter, walk->user_data, error))

@@ -129,6 +129,8 @@ make_unread (World *world)
   put_file (world->host, "locked/f", 0644, "f");
   put_file (world->host, "opaque/f", 0644, "f");
   put_file (world->host, "replaced", 0, "r");
+  put_file (world->host, "unsearched/f", 0644, "f");
+  set_mode (world, "unsearched", 0444);
   world_record (world);
   set_mode (world, "deep/listed", 0444);
   set_mode (world, "hidden", 0);
@@ -143,6 +145,7 @@ clear_unread (World *world)
   set_mode (world, "hidden", 0755);
   set_mode (world, "locked", 0755);
   set_mode (world, "opaque", 0755);
+  set_mode (world, "unsearched", 0755);
   world_clear (world);
 }
 

@@ -243,13 +243,13 @@ save_changes (VmsContext *context, const VmsArgs *args, SandboxMachine *machine)
 
 /* Runs it, and copies out what is wanted. */
 static int
-run_in (VmsContext *context, const VmsArgs *args, SandboxMachine *machine,
+run_in (VmsContext *context, SandboxHost *host, const VmsArgs *args, SandboxMachine *machine,
         SandboxExecOptions *options, gboolean *ret_kept, GError **error)
 {
   int status = run_command (context, machine, options, error);
 
   if (*error == NULL)
-    return vms_results_copy (context, args, machine, status, ret_kept, error);
+    return vms_results_copy (context, host, args, machine, status, ret_kept, error);
   if (vms_args_has (args, "out"))
     vms_say ("vms: the command did not end by itself: nothing is copied out");
   return status;
@@ -276,7 +276,7 @@ vms_cmd_run (VmsContext *context, const VmsArgs *args, GError **error)
     return 1;
   if (options.cwd == NULL)
     options.cwd = mapped = guest_directory (machine);
-  status = run_in (context, args, machine, &options, &kept, error);
+  status = run_in (context, host, args, machine, &options, &kept, error);
   if (!kept)
     save_changes (context, args, machine);
   return status;

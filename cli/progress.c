@@ -20,6 +20,9 @@
 static const char *const phases_news[] = { "boots",  "changes", "follow", "heirs", "links",
                                            "owners", "policy",  "room",   NULL };
 
+/* Those that --quiet does not hold back: what was asked for was not done as a whole. */
+static const char *const phases_warnings[] = { "links", NULL };
+
 struct _VmsProgress
 {
   char *object;
@@ -192,7 +195,7 @@ vms_progress_update (const SandboxProgress *update, gpointer user_data)
   VmsProgress *progress = user_data;
   gboolean new_phase, changed;
 
-  if (progress->quiet)
+  if (progress->quiet && !g_strv_contains (phases_warnings, update->phase))
     return;
   g_mutex_lock (&progress->mutex);
   new_phase = g_strcmp0 (progress->phase, update->phase) != 0;

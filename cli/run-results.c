@@ -81,6 +81,21 @@ copy_word (VmsContext *context, SandboxMachine *machine, const char *word, GErro
                                    vms_progress_update, progress, context->cancellable, error);
 }
 
+/* A command that failed did not come to making it: no machine stays for that. But what is missing
+ * may as well be the place on this host, which the command can have removed. */
+static gboolean
+was_not_made (SandboxHost *host, const char *word, int status, const GError *why)
+{
+  g_autofree char *target = NULL;
+  g_auto (Result) result = { NULL, NULL };
+
+  if (status == 0 || !g_error_matches (why, SANDBOX_ERROR, SANDBOX_ERROR_NOT_FOUND))
+    return FALSE;
+  read_word (word, &result);
+  target = sandbox_host_copy_target (host, result.guest, result.host, SANDBOX_COPY_DEFAULT, NULL);
+  return target != NULL;
+}
+
 /* What became of the machine, as the end of a sentence. (transfer full) */
 static char *
 keep (const VmsArgs *args, SandboxMachine *machine, gboolean *ret_kept)
@@ -97,8 +112,8 @@ keep (const VmsArgs *args, SandboxMachine *machine, gboolean *ret_kept)
 }
 
 int
-vms_results_copy (VmsContext *context, const VmsArgs *args, SandboxMachine *machine, int status,
-                  gboolean *ret_kept, GError **error)
+vms_results_copy (VmsContext *context, SandboxHost *host, const VmsArgs *args,
+                  SandboxMachine *machine, int status, gboolean *ret_kept, GError **error)
 {
   g_autofree char **words = vms_args_get_all (args, "out");
   g_autofree char *kept = NULL;
@@ -112,14 +127,13 @@ vms_results_copy (VmsContext *context, const VmsArgs *args, SandboxMachine *mach
         continue;
       if (g_error_matches (local, G_IO_ERROR, G_IO_ERROR_CANCELLED))
         {
+          vms_say ("vms: run: interrupted: not all that --out names was copied out");
           g_propagate_error (error, g_steal_pointer (&local));
           return 1;
         }
       vms_error (local);
       failed = TRUE;
-      /* a command that failed did not come to making it: no machine stays for that */
-      worth_keeping |=
-          status == 0 || !g_error_matches (local, SANDBOX_ERROR, SANDBOX_ERROR_NOT_FOUND);
+      worth_keeping |= !was_not_made (host, *word, status, local);
     }
   if (!failed)
     return status;

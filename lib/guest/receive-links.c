@@ -4,7 +4,8 @@
 //
 // Where a link leads is asked of the kernel, which goes no step out of the tree for the answer: a
 // way through other links, ".." and names that look alike is judged by what it is. Nothing is
-// written after they are made, so nothing is written through one.
+// written after they are made, so nothing is written through one. Each of them goes up first and
+// then only down, so that what it leads to stays within whatever link replaces another one later.
 #include "guest/copy-private.h"
 
 #include "base/error.h"
@@ -75,6 +76,26 @@ leave_out (SandboxReceiveLinks *links, const char *path)
     g_string_append_printf (links->named, "%s\"%s\"", links->named->len > 0 ? ", " : "", shown);
 }
 
+/* Leading ".."s go through directories, and nothing ever puts a link in the place of one. After a
+ * name it is another matter: if that is a link, a later copy may put another one there, and what is
+ * judged now would lead elsewhere then. */
+static gboolean
+is_straight (const char *target)
+{
+  g_auto (GStrv) parts = g_strsplit (target, "/", -1);
+  gboolean named = FALSE;
+
+  for (char **part = parts; *part != NULL; part++)
+    if (g_str_equal (*part, ".."))
+      {
+        if (named)
+          return FALSE;
+      }
+    else
+      named |= **part != '\0' && !g_str_equal (*part, ".");
+  return TRUE;
+}
+
 void
 _sandbox_receive_links_add (SandboxReceiveLinks *links, const char *path, const char *target)
 {
@@ -82,7 +103,7 @@ _sandbox_receive_links_add (SandboxReceiveLinks *links, const char *path, const 
 
   links->bytes += sizeof link + strlen (path) + strlen (target);
   if (target[0] == '\0' || target[0] == '/' || !_sandbox_receive_is_plain (target)
-      || links->links->len >= LINKS_MAX || links->bytes > LINKS_MAX_BYTES)
+      || !is_straight (target) || links->links->len >= LINKS_MAX || links->bytes > LINKS_MAX_BYTES)
     {
       leave_out (links, path);
       return;
@@ -167,9 +188,10 @@ _sandbox_receive_links_note (const SandboxReceiveLinks *links)
   if (links->n_left_out == 0)
     return NULL;
   note = g_string_new (NULL);
-  g_string_append_printf (note, "%s left out, since %s to nothing in the copy: %s",
+  g_string_append_printf (note,
+                          "%s left out, since %s not lead straight to something in the copy: %s",
                           links->n_left_out == 1 ? "a link is" : "links are",
-                          links->n_left_out == 1 ? "it leads" : "they lead", links->named->str);
+                          links->n_left_out == 1 ? "it does" : "they do", links->named->str);
   if (links->n_left_out > NAMED_MAX)
     g_string_append_printf (note, " and %" G_GUINT64_FORMAT " more", links->n_left_out - NAMED_MAX);
   return g_string_free (g_steal_pointer (&note), FALSE);

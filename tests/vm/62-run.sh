@@ -83,7 +83,7 @@ refuses_results() {
 # What a build leaves has links; and what cannot be copied is not lost with the machine.
 copies_results() {
 	local name script='mkdir r && echo text >r/lib.so.1 && ln -s lib.so.1 r/lib.so && ln -s /usr/bin/env r/env && mkdir bad && echo work >bad/file && : >"$(printf "bad/\033x")"; exit 3'
-	(cd "$TEST_HOME/run-taken" && status 3 vms run --network none --out r --out bad --out none -- sh -c "$script") 2>"$T/errors"
+	(cd "$TEST_HOME/run-taken" && status 3 vms -q run --network none --out r --out bad --out none -- sh -c "$script") 2>"$T/errors"
 	eq "$(cat "$TEST_HOME/run-taken/r/lib.so")" text
 	[ -L "$TEST_HOME/run-taken/r/lib.so" ] || fail "lib.so is no link"
 	[ ! -L "$TEST_HOME/run-taken/r/env" ] || fail "a link that leads out"
@@ -97,6 +97,13 @@ copies_results() {
 	(cd "$TEST_HOME/run-taken" && status 4 vms run --network none --out none -- sh -c 'exit 4') 2>"$T/errors"
 	contains "$(cat "$T/errors")" 'it has no none'
 	lacks "$(cat "$T/errors")" kept
+	# the place on the host is gone meanwhile: that is not the command's failure to make it
+	as_user mkdir -p "$TEST_HOME/run-taken/there"
+	(cd "$TEST_HOME/run-taken" && status 5 vms run --network none --share .,mode=rw --out /tmp/a:there/a -- \
+		sh -c 'echo work >/tmp/a; rmdir there; exit 5') 2>"$T/errors"
+	name=$(sed -n 's/.*the machine was kept as \(run-[0-9a-f]*\):.*/\1/p' "$T/errors")
+	eq "$(in_guest "$name" 'cat /tmp/a')" work
+	vms destroy --yes "$name"
 	rm -rf "$TEST_HOME/run-taken"
 	nothing_stays
 }

@@ -32,6 +32,7 @@ typedef struct
   gboolean *chosen;
   GHashTable *touched; /* inodes of files that lost or got a name: ours, not their user's doing */
   guint done, n_chosen;
+  GError *unsupported; /* why some of them cannot be written here */
   SandboxProgressFunc progress;
   gpointer user_data;
   GCancellable *cancellable;
@@ -334,13 +335,13 @@ apply_row (Apply *apply, SandboxChangeRow *row, GError **error)
     }
   apply->done++;
   row->pub.applied = try_row (apply, row, &local);
-  /* this file system can do none of them: said once */
+  /* said once, when all that this file system can do is done */
   if (g_error_matches (local, SANDBOX_ERROR, SANDBOX_ERROR_UNSUPPORTED))
     {
-      g_propagate_error (error, g_steal_pointer (&local));
-      return FALSE;
+      if (!apply->unsupported)
+        apply->unsupported = g_steal_pointer (&local);
     }
-  if (local)
+  else if (local)
     {
       g_free (row->pub.reason);
       row->pub.reason = g_strdup (local->message);
@@ -587,5 +588,9 @@ sandbox_changes_apply (SandboxChanges *changes, const SandboxApplyOptions *optio
       _sandbox_changes_settle (changes);
       forget_shown (changes);
     }
-  return ok;
+  if (!ok)
+    g_clear_error (&apply.unsupported);
+  else if (apply.unsupported)
+    g_propagate_error (error, apply.unsupported);
+  return ok && !apply.unsupported;
 }

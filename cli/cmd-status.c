@@ -194,7 +194,7 @@ print_shares (const SandboxMachineStatus *status)
       g_autofree char *text =
           g_strdup_printf ("%s: %s -> %s (%s%s%s%s%s)", share->name, share->source, share->target,
                            share->mode, *left != '\0' ? ", ends in " : "", left,
-                           *share->problem != '\0' ? ", not mounted: " : "", share->problem);
+                           *share->problem != '\0' ? ", not there: " : "", share->problem);
       line ("share", text);
       print_edits (share);
       print_own_copies (share);

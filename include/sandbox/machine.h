@@ -131,8 +131,9 @@ typedef struct
  * "unseen"; "" for others
  * @edits_reason: why, when it is not "watched"
  * @until_usec: real time when it ends; 0: no time limit
- * @problem: of one that came while the machine ran: why it is not mounted, as far as known; "" for
- * nothing. sandbox_machine_list_shares() asks the machine
+ * @problem: why it is not there in a machine that runs, as far as known: of one that came meanwhile
+ * why it is not mounted, of any that its virtiofsd on the host has ended; "" for nothing.
+ * sandbox_machine_list_shares() asks the machine
  * @own_copies: (element-type utf8): mode "review": what was applied or discarded, and was changed
  * on this host since: the machine goes on seeing a copy of its own there until its next start.
  * Paths from the shared directory on, fit for a terminal, at most 1000

@@ -407,6 +407,12 @@ GPtrArray *_sandbox_machine_shares (SandboxMachine *machine, GError **error);
 gboolean _sandbox_machine_read_live (SandboxMachine *machine, char **ret_xml,
                                      SandboxDomainMeta **ret_meta, GError **error);
 const SandboxPlanShare *_sandbox_shares_find (const GPtrArray *shares, const char *tag);
+
+/* --- share-server.c */
+/* Of a running machine, by the kernel's @table of sockets; FALSE, too, when it cannot be told. */
+gboolean _sandbox_share_server_is_gone (const char *table, const char *live_xml, const char *tag);
+/* Why nothing is read or written through it; NULL: nothing is known against it. */
+const char *_sandbox_share_server_problem (const char *live_xml, const char *tag);
 /* Asks for the device back and waits until it is gone. None: success. */
 gboolean _sandbox_share_detach (SandboxMachine *machine, const char *tag, GCancellable *cancellable,
                                 GError **error);

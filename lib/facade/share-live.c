@@ -136,10 +136,13 @@ fill_state (SandboxShare *entry, const SandboxPlanShare *share, const char *xml,
             const SandboxSsh *ssh, GCancellable *cancellable)
 {
   g_autofree char *device = _sandbox_xml_find_share_device (xml, share->tag);
+  const char *problem = _sandbox_share_server_problem (xml, share->tag);
 
   entry->state = SANDBOX_SHARE_NOT_MOUNTED;
   if (device == NULL)
     set_reason (entry, "the machine does not have its device: remove it and add it again");
+  else if (problem != NULL)
+    set_reason (entry, problem);
   else if (table == NULL)
     {
       entry->state = SANDBOX_SHARE_UNKNOWN;

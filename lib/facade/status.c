@@ -130,7 +130,8 @@ fill_from_plan (SandboxMachineStatus *status, const SandboxPlan *plan)
 
 /* What it has got while it ran is not in its plan. */
 static void
-fill_live_shares (SandboxMachineStatus *status, const SandboxDomainMeta *meta, int state_fd)
+fill_live_shares (SandboxMachineStatus *status, const char *xml, const SandboxDomainMeta *meta,
+                  int state_fd)
 {
   g_autoptr (GPtrArray) list = _sandbox_live_shares_read (state_fd);
   g_autofree char *problem = _sandbox_live_state_read (state_fd);
@@ -139,6 +140,7 @@ fill_live_shares (SandboxMachineStatus *status, const SandboxDomainMeta *meta, i
     {
       const SandboxPlanShare *share = meta->shares->pdata[i];
       const SandboxLiveShare *live = _sandbox_live_shares_find (list, share->tag);
+      const char *server = _sandbox_share_server_problem (xml, share->tag);
       SandboxShareStatus *shown = NULL;
 
       for (guint k = 0; k < status->shares->len && shown == NULL; k++)
@@ -146,11 +148,14 @@ fill_live_shares (SandboxMachineStatus *status, const SandboxDomainMeta *meta, i
           shown = status->shares->pdata[k];
       if (shown == NULL)
         shown = add_share (status, share);
-      if (live == NULL)
-        continue;
-      shown->until_usec = live->until_usec;
-      g_free (shown->problem);
-      shown->problem = sandbox_escape (problem != NULL ? problem : "", -1, 300);
+      if (live != NULL)
+        {
+          shown->until_usec = live->until_usec;
+          g_free (shown->problem);
+          shown->problem = sandbox_escape (problem != NULL ? problem : "", -1, 300);
+        }
+      if (server != NULL)
+        set_string (&shown->problem, server);
     }
 }
 
@@ -407,7 +412,7 @@ fill_running (SandboxMachine *machine, SandboxMachineStatus *status, int state_f
   if (live == NULL)
     return TRUE;
   status->started = strcmp (live->started, "warm") == 0 ? "warm" : "boot";
-  fill_live_shares (status, live, state_fd);
+  fill_live_shares (status, xml, live, state_fd);
   fill_edits (status, live, state_fd);
   return TRUE;
 }

@@ -17,7 +17,7 @@
   "0000000000000000: 00000003 00000000 00000000 0001 03 34 "                                       \
   "/var/lib/libvirt/qemu/domain-77-vms-1000-a-long-name/fs1-fs.sock\n"                             \
   "0000000000000000: 00000003 00000000 00000000 0001 03 35 "                                       \
-  "/home/u/.config/libvirt/qemu/lib/domain-7-other/fs1-fs.sock\n"                                  \
+  "/elsewhere/libvirt/qemu/lib/domain-7-other/fs1-fs.sock\n"                                       \
   "0000000000000000: 00000003 00000000 00000000 0001 03 36\n"                                      \
   "0000000000000000: 00000003 00000000 00000000 0001 03 37 "                                       \
   "/var/lib/libvirt/qemu/domain-7-vms-1000-a-long-name/deep/fs1-fs.sock\n"                         \

@@ -130,8 +130,8 @@ test_proportion (void)
   tell (n, n / 4, &few);
   g_assert_cmpfloat (large.compare, <, 2 * small.compare + 0.1);
   g_assert_cmpfloat (large.apply, <, 2 * small.apply + 0.2);
-  g_assert_cmpfloat (small.compare, <, 4 * 2 * few.compare + 0.1);
-  g_assert_cmpfloat (small.apply, <, 4 * 2 * few.apply + 0.2);
+  g_assert_cmpfloat (small.compare, <, 4 * 3 * few.compare + 0.1);
+  g_assert_cmpfloat (small.apply, <, 4 * 3 * few.apply + 0.2);
   g_assert_cmpfloat (small.memory, <, 2048);
   /* with sanitizers, whose memory is their own, nothing is seen of it */
   g_assert_cmpfloat (large.memory, <=, 1.2 * small.memory);

@@ -143,27 +143,6 @@ _sandbox_step_ssh (gpointer data, GCancellable *cancellable, GError **error)
   return FALSE;
 }
 
-/* A guest's table of mounts says nothing of it. */
-static gboolean
-check_servers (SandboxWork *work, GError **error)
-{
-  g_autoptr (SandboxDomainMeta) live = NULL;
-  g_autofree char *xml = NULL;
-
-  if (!_sandbox_machine_read_live (work->machine, &xml, &live, error))
-    return FALSE;
-  for (guint i = 0; live != NULL && i < live->shares->len; i++)
-    {
-      const SandboxPlanShare *share = live->shares->pdata[i];
-      const char *problem = _sandbox_share_server_problem (xml, share->tag);
-
-      if (problem != NULL)
-        return sandbox_fail (error, SANDBOX_ERROR_WRONG_STATE, "share %s: %s (`vms restart %s`)",
-                             share->tag, problem, work->machine->name);
-    }
-  return TRUE;
-}
-
 gboolean
 _sandbox_step_mounts (gpointer data, GCancellable *cancellable, GError **error)
 {
@@ -173,7 +152,8 @@ _sandbox_step_mounts (gpointer data, GCancellable *cancellable, GError **error)
   if (!work->made.boot && *work->changes != '\0')
     return TRUE;
   if (work->plan->shares->len == 0
-      || (check_servers (work, error)
+      /* a guest's table of mounts says nothing of that */
+      || (_sandbox_share_check_servers (work->machine, error)
           && _sandbox_guest_check_shares (work->ssh, work->plan, cancellable, error)))
     return TRUE;
   g_prefix_error (error, "start %s: ", work->machine->name);

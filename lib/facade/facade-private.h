@@ -413,6 +413,8 @@ const SandboxPlanShare *_sandbox_shares_find (const GPtrArray *shares, const cha
 gboolean _sandbox_share_server_is_gone (const char *table, const char *live_xml, const char *tag);
 /* Why nothing is read or written through it; NULL: nothing is known against it. */
 const char *_sandbox_share_server_problem (const char *live_xml, const char *tag);
+/* WRONG_STATE names the first share of a running machine that has none. */
+gboolean _sandbox_share_check_servers (SandboxMachine *machine, GError **error);
 /* Asks for the device back and waits until it is gone. None: success. */
 gboolean _sandbox_share_detach (SandboxMachine *machine, const char *tag, GCancellable *cancellable,
                                 GError **error);

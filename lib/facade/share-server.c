@@ -72,3 +72,23 @@ _sandbox_share_server_problem (const char *live_xml, const char *tag)
   return "what served it on this host has ended, and whoever uses it in the machine waits: restart "
          "the machine";
 }
+
+gboolean
+_sandbox_share_check_servers (SandboxMachine *machine, GError **error)
+{
+  g_autoptr (SandboxDomainMeta) live = NULL;
+  g_autofree char *xml = NULL;
+
+  if (!_sandbox_machine_read_live (machine, &xml, &live, error))
+    return FALSE;
+  for (guint i = 0; live != NULL && i < live->shares->len; i++)
+    {
+      const SandboxPlanShare *share = live->shares->pdata[i];
+      const char *problem = _sandbox_share_server_problem (xml, share->tag);
+
+      if (problem != NULL)
+        return sandbox_fail (error, SANDBOX_ERROR_WRONG_STATE, "share %s: %s (`vms restart %s`)",
+                             share->tag, problem, machine->name);
+    }
+  return TRUE;
+}

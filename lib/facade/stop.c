@@ -7,6 +7,7 @@
 /* A guest that has not come far enough in its boot does not hear the power button: it is pressed
  * again. */
 #define PRESS_AGAIN_USEC (3 * G_USEC_PER_SEC)
+#define SYNC_USEC        (60 * G_USEC_PER_SEC)
 
 static gboolean
 power_off (SandboxWork *work, GCancellable *cancellable, GError **error)
@@ -32,6 +33,38 @@ power_off (SandboxWork *work, GCancellable *cancellable, GError **error)
     }
 }
 
+/* A guest that waits for a share which nobody serves cannot unmount it, and so does not power off.
+ * When its own disk is written, nothing is lost by the plug. */
+static gboolean
+cannot_unmount (SandboxWork *work, GCancellable *cancellable)
+{
+  g_autoptr (GError) local = NULL;
+  g_autoptr (SandboxSsh) ssh = NULL;
+  g_autofree char *said = NULL;
+
+  if (_sandbox_host_is_test (work->host) || _sandbox_share_check_servers (work->machine, &local)
+      || !g_error_matches (local, SANDBOX_ERROR, SANDBOX_ERROR_WRONG_STATE))
+    return FALSE;
+  ssh = _sandbox_machine_ready (work->machine, cancellable, NULL);
+  if (ssh != NULL)
+    said = _sandbox_ssh_capture (ssh, "sync -f /", -1, 1024, SYNC_USEC, cancellable, NULL);
+  if (said != NULL)
+    _sandbox_report (&work->report, "shutdown",
+                     "a share is not served any more, so that it cannot power off: its disk is "
+                     "written, and the plug is pulled",
+                     0, 0);
+  return said != NULL;
+}
+
+static gboolean
+pull_plug (SandboxWork *work, GError **error)
+{
+  if (!_sandbox_virt_domain_kill (work->host->virt, work->machine->object, error))
+    return FALSE;
+  work->pieces.virt_state = SANDBOX_VIRT_STOPPED;
+  return TRUE;
+}
+
 gboolean
 _sandbox_step_shutdown (gpointer data, GCancellable *cancellable, GError **error)
 {
@@ -47,6 +80,8 @@ _sandbox_step_shutdown (gpointer data, GCancellable *cancellable, GError **error
                          "stop %s: it is paused and cannot power off by itself; `vms stop --force "
                          "%s` pulls the plug",
                          name, name);
+  if (work->pieces.virt_state != SANDBOX_VIRT_PAUSED && cannot_unmount (work, cancellable))
+    return pull_plug (work, error);
   if (work->pieces.virt_state == SANDBOX_VIRT_PAUSED || !power_off (work, cancellable, &local))
     {
       gboolean timed_out =
@@ -64,8 +99,7 @@ _sandbox_step_shutdown (gpointer data, GCancellable *cancellable, GError **error
           return FALSE;
         }
       _sandbox_report (&work->report, "shutdown", "it did not power off: pulling the plug", 0, 0);
-      if (!_sandbox_virt_domain_kill (work->host->virt, work->machine->object, error))
-        return FALSE;
+      return pull_plug (work, error);
     }
   work->pieces.virt_state = SANDBOX_VIRT_STOPPED;
   return TRUE;

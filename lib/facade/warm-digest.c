@@ -6,7 +6,6 @@
 
 #include <string.h>
 #include <sys/stat.h>
-#include <sys/utsname.h>
 
 /* Changes with how a boot is kept and how it goes on. */
 #define FORMAT "warm 1"
@@ -30,22 +29,30 @@ add_processor (GString *text, const char *cpuinfo)
 }
 
 char *
-_sandbox_warm_computer (const char *emulator)
+_sandbox_warm_computer_text (const struct utsname *kernel, const char *emulator,
+                             const char *cpuinfo)
 {
   GString *text = g_string_new (NULL);
-  g_autofree char *cpuinfo = NULL;
-  struct utsname name;
   struct stat st;
 
-  if (uname (&name) == 0)
-    g_string_append_printf (text, "%s %s %s\n", name.release, name.version, name.machine);
+  g_string_append_printf (text, "%s %s %s\n", kernel->release, kernel->version, kernel->machine);
   /* one that was updated and calls itself the same */
   if (stat (emulator, &st) == 0)
     g_string_append_printf (text, "%" G_GINT64_FORMAT " %" G_GINT64_FORMAT "\n", (gint64)st.st_size,
                             (gint64)st.st_mtime);
-  if (g_file_get_contents ("/proc/cpuinfo", &cpuinfo, NULL, NULL))
-    add_processor (text, cpuinfo);
+  add_processor (text, cpuinfo);
   return g_string_free (text, FALSE);
+}
+
+char *
+_sandbox_warm_computer (const char *emulator)
+{
+  g_autofree char *cpuinfo = NULL;
+  struct utsname kernel = { 0 };
+
+  uname (&kernel);
+  g_file_get_contents ("/proc/cpuinfo", &cpuinfo, NULL, NULL);
+  return _sandbox_warm_computer_text (&kernel, emulator, cpuinfo != NULL ? cpuinfo : "");
 }
 
 char *

@@ -11,6 +11,8 @@
 
 #include "facade/layers.h"
 
+#include <sys/utsname.h>
+
 /* Shares that a machine can have beside the spare ones, all of them plugged in while it runs. */
 #define SANDBOX_WARM_PORTS 4
 
@@ -61,6 +63,9 @@ char *_sandbox_warm_digest (const SandboxPlan *plan, GBytes *seed, const Sandbox
                             const char *computer, GError **error);
 /* The kernel, the processor and the emulator of this host. */
 char *_sandbox_warm_computer (const char *emulator);
+/* The same of a computer that calls itself @kernel and whose /proc/cpuinfo is @cpuinfo. */
+char *_sandbox_warm_computer_text (const struct utsname *kernel, const char *emulator,
+                                   const char *cpuinfo);
 
 /* --- warm-capture.c */
 /* Boots @warm's plan, keeps it, and sets its id. */

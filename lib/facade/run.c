@@ -70,6 +70,17 @@ _sandbox_name_is_generated (const char *name)
          && strspn (rest, "0123456789abcdef") == 8;
 }
 
+/* One that was kept may be gone, and its profile still there: that is its user's, who may start a
+ * machine of it at any time, and what a killed run leaves is removed together with one like it. */
+static gboolean
+has_profile (SandboxMachine *machine)
+{
+  g_autoptr (GError) local = NULL;
+  g_autofree char *text = _sandbox_profile_own_text (machine->host, machine->name, &local);
+
+  return text != NULL || local != NULL;
+}
+
 /* The first slot that is free, locked, into @work; FALSE: none. Who comes second at the same moment
  * takes the next one. */
 static gboolean
@@ -86,7 +97,7 @@ take_slot (SandboxHost *host, const char *stem, SandboxWork *work, const Sandbox
       work->slot = TRUE;
       if (!g_file_test (machine->state_path, G_FILE_TEST_EXISTS)
           && _sandbox_work_begin (work, "run", cancellable, NULL)
-          && !_sandbox_pieces_any (&work->pieces))
+          && !_sandbox_pieces_any (&work->pieces) && !has_profile (machine))
         {
           work->lock_wait_usec = host->lock_wait_usec;
           return TRUE;

@@ -12,7 +12,30 @@ print(*["%s<%s:%s:%s:%s:%s" % tuple(s[k] for k in ("name", "parent", "note", "cr
       "now<" + tree["present"]["parent"])'
 }
 
-# write_small KIND FILE: "layer-good" and "good" are right.
+# most_memory FILE COMMAND...: runs it as the test user; the most KiB that one process of it had in use go to FILE. Sanitizers keep
+# what was freed, and their look for leaks does not work under strace.
+most_memory() {
+	as_user env ASAN_OPTIONS=detect_leaks=0:quarantine_size_mb=1 python3 -c '
+import resource, subprocess, sys
+status = subprocess.call(sys.argv[2:])
+print(resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss, file=open(sys.argv[1], "w"))
+sys.exit(status if status >= 0 else 128 - status)' "$@"
+}
+
+# import_small KIND: a file of that kind, which must be refused; TRACE and PEAK in the test user's home.
+import_small() {
+	write_small "$1" "$T/bad.vms"
+	status 2 most_memory "$TEST_HOME/peak" timeout 20 strace -f -qq -e trace=open,openat,openat2,creat,execve -o "$TEST_HOME/trace" \
+		vms import "$T/bad.vms" 2>&1
+}
+
+# opened_after FILE: what was opened, or tried to be, or run, from FILE on, of the last import_small; without translations of errors.
+opened_after() {
+	FILE=$1 awk 'index($0, "open") && index($0, "\"" ENVIRON["FILE"] "\"") { on = 1 } on' "$TEST_HOME/trace" | grep -oE '"[^"]*"' | tr -d '"' |
+		sed '/^\/usr\/share\/locale\//d' | sort -u
+}
+
+# write_small KIND FILE: "layer-good" and "good" are right; "harmless" is refused for a word in its profile, with all else read.
 write_small() {
 	python3 - "$1" "$2" <<'PYTHON'
 import hashlib, struct, sys
@@ -44,6 +67,8 @@ if kind == "data-file":
     put(disk, 72, ">Q", 4); put(disk, 104, ">I", 0x44415441); put(disk, 108, ">I", 13); disk[112:125] = b"/etc/hostname"
 if kind == "huge":
     put(disk, 24, ">Q", 1 << 60)
+if kind == "counts":
+    put(disk, 56, ">I", 1 << 31)
 if kind == "vmdk":
     disk[0:512] = b"# Disk DescriptorFile\nversion=1\nRW 1 FLAT \"/etc/hostname\" 0\n".ljust(512, b"\0")
 kernel = bytearray(4096); kernel[0x1f1] = 3; kernel[0x1fe:0x200] = b"\x55\xaa"; kernel[0x202:0x208] = b"HdrS\x0f\x02"
@@ -54,6 +79,8 @@ if kind == "setup":
 profile = b"[profile]\ninherits=base\n"
 if kind == "profile":
     profile += b"[machine]\nqemu=-drive file=/etc/hostname\n"
+if kind == "harmless":
+    profile += b"[machine]\nmemory=much\n"
 layered = kind.startswith("layer-")
 version = 2 if layered and kind != "layer-old" else 1
 members = [("vms-export", b"format=%d\nname=bad\nimage=x\ncreated=y\nversion=z\n" % version), ("profile", profile), ("cmdline", b"quiet"),

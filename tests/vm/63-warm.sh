@@ -204,6 +204,57 @@ throwaways_differ() {
 	rm -f "$PROFILES/warmrun.profile"
 }
 
+# both FILE: two throwaway machines at the same moment, which stay until each has said what it is.
+both() {
+	local i pids=()
+	rm -f "$T/stay."*
+	mkfifo -m 644 "$T/stay.1" "$T/stay.2"
+	exec 6<>"$T/stay.1" 7<>"$T/stay.2"
+	for i in 1 2; do
+		as_user timeout 900 vms run -p warmtwo -- sh -c "$IDENTIFIERS; echo said; read -r _" <"$T/stay.$i" >"$1.$i" 2>"$1.$i.err" 6>&- 7>&- &
+		pids+=($!)
+	done
+	until grep -qx said "$1.1" && grep -qx said "$1.2"; do
+		{ kill -0 "${pids[0]}" && kill -0 "${pids[1]}"; } || fail "one has ended: $(cat "$1".?.err)"
+		sleep 0.5
+	done
+	root_virsh list --name | grep "^vms-$TEST_UID-run-" | sort >"$1.names"
+	ls "$STATE" >"$1.state"
+	echo >&6
+	echo >&7
+	wait "${pids[0]}"
+	wait "${pids[1]}"
+	exec 6>&- 7>&-
+	sed -i '/^said$/d' "$1.1" "$1.2"
+}
+
+# They take two slots, whose memory is kept at the same time; then both go on from it at the same time.
+two_at_once() {
+	local name
+	as_user tee "$PROFILES/warmtwo.profile" >/dev/null <<<"[profile]"$'\n'inherits=ci$'\n'"[machine]"$'\n'memory=1GiB$'\n'start=warm
+	for _ in 1 2 3 4; do
+		both "$T/kept"
+		grep -q "$WRONG_CLOCK" "$T"/kept.?.err || break
+	done
+	both "$T/again"
+	for name in kept.1 kept.2 again.1 again.2; do
+		contains "$(cat "$T/$name.err")" 'going on from its kept memory'
+		[ "$(wc -l <"$T/$name")" -ge 10 ] || fail "$name: $(cat "$T/$name")"
+	done
+	lacks "$(cat "$T"/again.?.err)" 'booting once'
+	eq "$(cat "$T/again.names")" "$(cat "$T/kept.names")" "their names"
+	eq "$(sed 's/.$//' "$T/kept.names" | uniq -c | awk '{ print $1 }')" 2 "machines of one kind"
+	eq "$(sed 's/.*\(.\)$/\1/' "$T/kept.names" | tr '\n' ' ')" "0 1 " "slots"
+	eq "$(sort "$T"/kept.[12] "$T"/again.[12] | uniq -d)" "" "what two of four machines share"
+	for name in $(sed "s/^vms-$TEST_UID-//" "$T/kept.names"); do
+		contains "$(cat "$T/again.state")" "^$name$"
+		nothing_remains "$name"
+	done
+	vms image prune --yes >/dev/null 2>&1
+	lacks "$(root_virsh vol-list --pool vms)" "vms-$TEST_UID-run-"
+	rm -f "$PROFILES/warmtwo.profile"
+}
+
 # Every step of both tables, failed and killed: it starts all the same, and nothing is left behind.
 points() {
 	vms help --steps | awk '$1 == "warm-capture" || $1 == "warm-start" { print $1 ":" $2 ":before"; last = $1 ":" $2 ":after" }
@@ -260,6 +311,7 @@ t "it is the machine itself: keys, share, clock; the keys of the boot open nothi
 t "recreated: from the same memory, onto a new disk, with fresh random numbers" recreates
 t "a disk that was written to is booted, never restored onto" boots_its_disk
 t "two throwaway machines of one memory differ in all that is their own" throwaways_differ
+t "two throwaway machines at once: a slot, memory and identifiers of its own each, and nothing stays" two_at_once
 t "killed between layer and memory: begins anew, on another layer" killed_between
 t "killed before it has its identity: begins anew" killed_before_it_is_itself
 t "another profile: the kept memory is removed, --boot keeps none" is_invalid

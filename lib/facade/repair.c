@@ -221,6 +221,15 @@ repair_layers (SandboxWork *work, gboolean remove, GPtrArray *orphans, GError **
   return TRUE;
 }
 
+/* What an interrupted command left beside a machine that is none of its. */
+static gboolean
+repair_beside (SandboxWork *work, gboolean remove, GPtrArray *orphans, GError **error)
+{
+  return repair_export (work->machine, remove, orphans, error)
+         && _sandbox_suspended_repair (work, remove, orphans, error)
+         && repair_layers (work, remove, orphans, error);
+}
+
 typedef const char *(*WhyFunc) (SandboxMachine *machine, const SandboxPieces *pieces);
 
 static gboolean
@@ -247,16 +256,29 @@ repair_machine (SandboxMachine *machine, WhyFunc why, gboolean remove, GPtrArray
     return FALSE;
   reason = why (machine, &work.pieces);
   if (reason == NULL)
-    return why != why_orphan
-           || (repair_export (machine, remove, orphans, error)
-               && _sandbox_suspended_repair (&work, remove, orphans, error)
-               && repair_layers (&work, remove, orphans, error));
+    return why != why_orphan || repair_beside (&work, remove, orphans, error);
   add_pieces (orphans, machine, &work.pieces, reason);
   if (!remove)
     return TRUE;
   if (is_abandoned (machine))
     remove_kept_profile (machine);
   return _sandbox_destroy_locked (&work, cancellable, error);
+}
+
+/* A first look without the lock: machines that run and have nothing beside them, the most of them,
+ * are not even locked. What one that is worked on has for the moment is looked at again with it. */
+static gboolean
+is_whole (SandboxMachine *machine, const SandboxPieces *pieces)
+{
+  g_autoptr (GPtrArray) found =
+      g_ptr_array_new_with_free_func ((GDestroyNotify)sandbox_orphan_free);
+  g_auto (SandboxWork) work = { 0 };
+
+  if (why_orphan (machine, pieces) != NULL || !_sandbox_pieces_running (pieces))
+    return FALSE;
+  _sandbox_work_init (&work, machine, NULL, NULL);
+  work.pieces = *pieces;
+  return repair_beside (&work, FALSE, found, NULL) && found->len == 0;
 }
 
 static gboolean
@@ -274,10 +296,8 @@ repair_machines (SandboxHost *host, gboolean remove, GPtrArray *orphans,
       const SandboxEntry *entry = g_hash_table_lookup (table, item->data);
       g_autoptr (SandboxMachine) machine = _sandbox_machine_new (host, item->data);
 
-      /* A first look without the lock: complete machines, the most of them, are not even locked. */
-      if (why_orphan (machine, &entry->pieces) == NULL && _sandbox_pieces_running (&entry->pieces))
-        continue;
-      if (!repair_machine (machine, why_orphan, remove, orphans, report, cancellable, error))
+      if (!is_whole (machine, &entry->pieces)
+          && !repair_machine (machine, why_orphan, remove, orphans, report, cancellable, error))
         return FALSE;
     }
   return TRUE;

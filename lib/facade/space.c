@@ -223,15 +223,13 @@ add_memory (Count *count, const char *name, const SandboxVirtVolume *volume)
 static guint64
 count_export (Count *count, SandboxMachine *machine)
 {
-  const SandboxEntry *entry = g_hash_table_lookup (count->machines, machine->name);
   g_autofree char *volume = _sandbox_export_volume (machine);
   g_autofree char *lock = g_strconcat (machine->name, ".lock", NULL);
   sandbox_autofd int fd = _sandbox_host_state_fd (count->host, FALSE, NULL);
   const Node *node = find_node (count, volume);
 
   /* held: one is just being made, or may be */
-  if (node == NULL || fd < 0 || _sandbox_pieces_running (&entry->pieces)
-      || sandbox_lock_is_held (fd, lock))
+  if (node == NULL || fd < 0 || sandbox_lock_is_held (fd, lock))
     return 0;
   return node->volume->allocation_bytes;
 }

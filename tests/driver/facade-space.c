@@ -183,6 +183,71 @@ test_repairable (void)
   g_assert_cmpuint (reclaimable (after, "unfinished", MIDDLE), ==, 13 * MIB);
 }
 
+/* How many volumes of the machine @name a repair tells of. */
+static guint
+count_orphans (SandboxHost *host, const char *name, gboolean remove)
+{
+  g_autoptr (GError) error = NULL;
+  g_autoptr (GPtrArray) orphans = sandbox_host_repair (host, remove, NULL, NULL, NULL, &error);
+  g_autofree char *prefix = machine_volume (name, ".");
+  guint n = 0;
+
+  g_assert_no_error (error);
+  for (guint i = 0; i < orphans->len; i++)
+    n += g_str_has_prefix (((const SandboxOrphan *)orphans->pdata[i])->name, prefix) ? 1 : 0;
+  return n;
+}
+
+/* What killed commands left of a machine that runs: the copy of its disk that an export made, a
+ * layer that it never wrote to, memory that it has gone on from. While somebody works on the
+ * machine, all of these may be theirs. */
+static void
+test_repairable_running (void)
+{
+  g_autoptr (SandboxHost) host = driver_test_open (TEST_URI, NULL);
+  g_autoptr (GError) error = NULL;
+  g_autoptr (SandboxMachine) machine =
+      sandbox_host_create (host, "busy", "work", NULL, NULL, &error);
+  g_autofree char *disk = machine_volume ("busy", ".1.qcow2"), *path = NULL;
+  g_autofree char *useless = machine_volume ("busy", ".2.qcow2");
+  g_autofree char *flat = machine_volume ("busy", ".export");
+  g_autofree char *memory = machine_volume ("busy", ".memory");
+  SandboxSnapshotOptions options = SANDBOX_SNAPSHOT_OPTIONS_INIT;
+  g_autoptr (SandboxSpace) space = NULL, held = NULL, after = NULL;
+  g_autofree char *name = NULL;
+  SandboxLock *lock;
+
+  driver_test_start (machine);
+  g_assert_true (sandbox_machine_stop (machine, TRUE, 0, NULL, NULL, NULL, &error));
+  options.name = "one";
+  name = sandbox_machine_snapshot_create (machine, &options, NULL, NULL, NULL, &error);
+  g_assert_no_error (error);
+  driver_test_start (machine);
+  g_assert_cmpuint (count_orphans (host, "busy", FALSE), ==, 0);
+  path = driver_test_volume_path (host, disk);
+  driver_test_add_volume (host, useless, "qcow2", 2 * MIB, path);
+  driver_test_add_volume (host, flat, "qcow2", 6 * MIB, NULL);
+  driver_test_add_volume (host, memory, "raw", 7 * MIB, NULL);
+  lock = _sandbox_machine_lock (machine, "export", 0, NULL, NULL, &error);
+  g_assert_no_error (error);
+  held = get_space (host);
+  g_assert_cmpuint (reclaimable (held, "machine", "busy"), ==, 2 * MIB);
+  g_assert_cmpuint (count_orphans (host, "busy", TRUE), ==, 0);
+  _sandbox_machine_unlock (machine, lock);
+  space = get_space (host);
+  assert_sum (space);
+  g_assert_cmpuint (reclaimable (space, "machine", "busy"), ==, 8 * MIB);
+  g_assert_cmpuint (reclaimable (space, "memory", "busy"), ==, 7 * MIB);
+  g_assert_cmpuint (count_orphans (host, "busy", FALSE), ==, 3);
+  g_assert_cmpuint (count_orphans (host, "busy", TRUE), ==, 3);
+  g_assert_cmpuint (count_orphans (host, "busy", FALSE), ==, 0);
+  after = get_space (host);
+  g_assert_cmpuint (reclaimable (after, "machine", "busy"), ==, 0);
+  g_assert_nonnull (find (after->items, "snapshot", "busy/one"));
+  driver_test_assert_state (machine, SANDBOX_STATE_RUNNING);
+  driver_test_destroy (machine, TRUE);
+}
+
 static void
 test_snapshots (void)
 {
@@ -323,6 +388,7 @@ main (int argc, char **argv)
   g_test_init (&argc, &argv, NULL);
   g_test_add_func ("/space/items", test_items);
   g_test_add_func ("/space/repairable", test_repairable);
+  g_test_add_func ("/space/repairable-running", test_repairable_running);
   g_test_add_func ("/space/snapshots", test_snapshots);
   g_test_add_func ("/space/prune", test_prune);
   g_test_add_func ("/space/saved", test_saved);

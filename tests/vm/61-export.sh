@@ -57,6 +57,29 @@ exports_while_it_runs() {
 	contains "$(status 1 vms export exp "$FILE" 2>&1)" 'there already'
 }
 
+# What a killed export leaves of a machine that runs is found, counted, and removed: the copy of its disk; the layer that was made for
+# it, while nothing writes to that.
+killed_while_it_runs() {
+	local before fault left
+	before=$(volumes)
+	for fault in flatten layer; do
+		SANDBOX_FAULT=export:$fault:after:kill vms export exp "$TEST_HOME/out.vms" >/dev/null 2>&1 && fail "$fault: it was not killed"
+		case $fault in
+		flatten) left=$(object exp).export ;;
+		layer) left=$(volumes | grep "^$(object exp)[.0-9]*qcow2$" | sort -V | tail -n 1) ;;
+		esac
+		contains "$(volumes)" "^${left//./\\.}\$"
+		lacks "$before" "^${left//./\\.}\$"
+		python3 -c 'import json, sys
+machine, = [i for i in json.load(sys.stdin)["space"] if i["kind"] == "machine" and i["name"] == "exp"]
+assert machine["reclaimable_bytes"] > 0, machine' < <(vms list --disk --json)
+		contains "$(vms doctor --repair --yes 2>&1)" "$left"
+		lacks "$(volumes)" "^${left//./\\.}\$"
+		eq "$(domain_state exp)" running
+	done
+	eq "$(in_guest exp 'sha256sum <~/random')" "$(cat "$VMS_TESTS_WORK/exp.sum")"
+}
+
 exports_while_it_is_off() {
 	vms stop exp
 	vms export --force exp "$FILE"
@@ -223,6 +246,7 @@ killed_beside_its_target() {
 
 t "a machine with files in it" starts
 passed || finish
+t "killed while it runs: what is left is found, and goes" killed_while_it_runs
 t "exported while it runs" exports_while_it_runs
 passed || finish
 if full; then

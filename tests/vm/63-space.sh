@@ -1,6 +1,6 @@
 #!/bin/bash
 # SPDX-License-Identifier: LGPL-2.1-or-later
-# What two states of a disk differ in, read by a throwaway machine; and a host's disk that is full: the machine stands still,
+# What the guest deletes is given back to the host; what two states of a disk differ in, read by a throwaway machine; and a host's disk that is full: the machine stands still,
 # loses nothing, and goes on when there is room.
 # in turns
 # shellcheck source=tests/vm/lib.sh
@@ -21,6 +21,32 @@ starts() {
 	# shellcheck disable=SC2016 # for the guest's shell
 	in_guest space 'cd /srv/d && sudo sh -c "echo b >new; echo bb >>changed; rm gone; chmod 600 mode; ln -sfn /etc link; rmdir old; echo x >old
 		touch -r touched /tmp/t; echo bb >touched; touch -r /tmp/t touched; : >\"\$(printf \"esc\\\\033[2Jape\\\\nname\")\"; sync"'
+}
+
+# The layer that it writes to.
+top() {
+	echo "$POOL/$(root_virsh dumpxml "$(object space)" --inactive | grep -oE "$(object space)[.0-9]*qcow2" | head -n 1)"
+}
+
+# What it takes on the host's disk, in MiB.
+allocated() {
+	echo $(($(stat -c %b "$(top)") / 2048))
+}
+
+shrinks() {
+	local before full after i
+	contains "$(in_guest space 'findmnt -n -o OPTIONS /')" '(^|,)discard(,|$)'
+	before=$(allocated)
+	in_guest space 'head -c 300M /dev/urandom >~/junk; sync'
+	full=$(allocated)
+	[ "$full" -ge $((before + 290)) ] || fail "it took $before MiB, and $full with 300 more on it"
+	in_guest space 'rm ~/junk; sync'
+	for ((i = 0; i < 60; i++)); do
+		after=$(allocated)
+		[ "$after" -gt $((before + 50)) ] || return 0
+		sleep 1
+	done
+	fail "it took $before MiB, $full with 300 more, and $after without them"
 }
 
 differs() {
@@ -45,7 +71,7 @@ differs() {
 # The layer that it writes to, on a file system of its own.
 put_on_small_disk() {
 	local top
-	top=$POOL/$(root_virsh dumpxml "$(object space)" --inactive | grep -oE "$(object space)[.0-9]*qcow2" | head -n 1)
+	top=$(top)
 	mkdir -p "$SMALL"
 	mount -t tmpfs -o size=$(($(stat -c %b "$top") * 512 + 60000000)),mode=755 small "$SMALL"
 	cp -a --sparse=always "$top" "$SMALL/top"
@@ -93,6 +119,7 @@ takes_the_disk_back() {
 
 t "a machine with a snapshot, and files changed since" starts
 passed || finish
+t "what the guest deletes is given back to the host" shrinks
 t "what the two states differ in" differs
 if full; then
 	t "the host's disk is full: it stands still, and goes on when there is room" stands_still_and_goes_on

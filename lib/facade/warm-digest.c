@@ -8,7 +8,7 @@
 #include <sys/stat.h>
 
 /* Changes with how a boot is kept and how it goes on. */
-#define FORMAT "warm 1"
+#define FORMAT "warm 2"
 
 /* The lines of the first processor that say which one it is, and what it can do: other microcode
  * may take away what the memory was promised. */

@@ -25,7 +25,9 @@
 
 /* sshd is up before the rest of the system, which shall not be half started. What a restored
  * machine would find on its disk after a power cut is what is on it now, so all of it is put there;
- * but not the seed of the random numbers, which must not be used twice.
+ * but not the seed of the random numbers, which must not be used twice, nor what programs made up
+ * to tell this machine from others, as the init of a copy would remove it. Those that have it in
+ * memory are stopped, and make it anew when ADOPT starts them.
  *
  * A kernel that boots on an emulated processor of a busy host may take it for much slower or faster
  * than it is; its clock then runs at a multiple of time, unlike the battery clock. Such a boot is
@@ -35,8 +37,17 @@ static const char SETTLE[] =
     "read -r rtc </sys/class/rtc/rtc0/since_epoch && off=$(($(date +%s) - rtc))\n"
     "[ \"${off#-}\" -le 3 ] || { echo \"its clock does not run right (${off} s off)\" >&2; exit 1; "
     "}\n"
+    "was=$(for unit in docker.service iscsid.service NetworkManager.service; do\n"
+    "  if systemctl -q is-active $unit; then echo $unit; fi; done)\n"
+    "echo $was >/run/vms/stopped\n"
+    "[ -z \"$was\" ] || systemctl stop $was || exit 1\n"
     "systemctl stop systemd-random-seed.service 2>/dev/null\n"
-    "rm -f /var/lib/systemd/random-seed\n"
+    "rm -f /var/lib/systemd/random-seed /var/lib/systemd/credential.secret \\\n"
+    "  /var/lib/docker/engine-id /etc/docker/key.json /etc/nvme/hostnqn /etc/nvme/hostid \\\n"
+    "  /var/lib/dhcp/*.leases /var/lib/dhcpcd/* /var/lib/NetworkManager/secret_key \\\n"
+    "  /var/lib/NetworkManager/*.lease\n"
+    "iscsi=/etc/iscsi/initiatorname.iscsi\n"
+    "[ ! -f $iscsi ] || echo GenerateName=yes >$iscsi\n"
     "journalctl --sync 2>/dev/null\n"
     "sync && echo 3 >/proc/sys/vm/drop_caches || exit 1\n"
     "sync";
@@ -44,8 +55,8 @@ static const char SETTLE[] =
 /* Reads lines "KEY VALUE", an empty line, and the seed. The random numbers come first: whatever is
  * made after them differs from what another machine from the same memory makes. The clock of the
  * machine stood still, its battery clock did not; the host's word counts where that is older. sshd
- * reads its host key when it starts. What nobody waits for comes a little later: the journal of the
- * new boot id. */
+ * reads its host key when it starts. What nobody waits for comes after that: what was stopped, and
+ * a little later the journal of the new boot id. */
 static const char ADOPT[] =
     "use strict; my (%h, $tar); binmode STDIN;\n"
     "while (<STDIN>) { chomp; last if $_ eq ''; my ($k, $v) = split / /, $_, 2; $h{$k} = $v }\n"
@@ -57,7 +68,7 @@ static const char ADOPT[] =
     "my $t = $h{time}; my $c = '/sys/class/rtc/rtc0/since_epoch';\n"
     "if (open my $f, '<', $c) { my $s = <$f>; $t = $s + 0.5 if $s > $t }\n"
     "system('date -s @' . $t . ' >/dev/null') == 0 or die 'time';\n"
-    "umask 077;\n"
+    "umask 077; unlink grep { !/ed25519/ } glob '/etc/ssh/ssh_host_*';\n"
     "sub put { my ($p, $d, $m, $o) = @_; my $n = \"$p.vms\";\n"
     "  open my $f, '>', $n or die \"$n: $!\"; print $f $d or die; close $f or die \"$n: $!\";\n"
     "  chmod $m, $n; chown $h{uid}, $h{gid}, $n if $o; rename $n, $p or die \"$p: $!\" }\n"
@@ -74,10 +85,14 @@ static const char ADOPT[] =
     "open my $f, '<', '/run/sshd.pid' or die 'sshd'; kill 'HUP', <$f> + 0 or die 'sshd';\n"
     "put('/var/lib/systemd/random-seed', pack('H*', $h{seed}), 0600);\n"
     "put('/etc/machine-id', \"$h{id}\\n\", 0444);\n"
+    "my $d = '/var/lib/dbus/machine-id'; put($d, \"$h{id}\\n\", 0444) if -f $d && !-l $d;\n"
     "put('/run/vms/boot_id', \"$h{boot}\\n\", 0444);\n"
     "system('mount --bind /run/vms/boot_id /proc/sys/kernel/random/boot_id') == 0 or die 'boot "
     "id';\n"
-    "exit 0 if fork; setpgrp; close STDOUT; close STDERR; sleep 3;\n"
+    "exit 0 if fork; setpgrp; close STDOUT; close STDERR;\n"
+    "my @u = open($f, '<', '/run/vms/stopped') ? split ' ', <$f> // '' : ();\n"
+    "system 'systemctl', '--no-block', 'start', @u if @u;\n"
+    "sleep 3;\n"
     "exec 'systemctl', '--no-block', 'restart', 'systemd-journald.service';\n";
 
 gboolean

@@ -224,6 +224,19 @@ def rule_mounts(tree):
                 yield path, line_of(text, found.start()), f"runs {found.group(1)}"
 
 
+def rule_identity(tree):
+    """what a copy of a disk forgets of its source, layers of provisioning and kept memory forget, too"""
+    others = ("domains/provision/clean", "lib/guest/warm.c")
+    path = "domains/images/initrd-init"
+    body = re.search(r"^forget_source\(\) \{\n(.*?)^\}", tree.files.get(path, ""), re.M | re.S)
+    if path in tree.files and not body:
+        yield path, 1, "has no forget_source()"
+    for found in re.finditer(r'\$new"?(/[^\s"]+)', body.group(1) if body else ""):
+        for other in others:
+            if found.group(1) not in tree.files.get(other, ""):
+                yield other, 1, f"leaves {found.group(1)}"
+
+
 def public_functions(tree):
     """name -> (path, line) of every function that the installed headers declare."""
     found = {}
@@ -279,6 +292,7 @@ RULES = {
     "shell": rule_shell,
     "places": rule_places,
     "mounts": rule_mounts,
+    "identity": rule_identity,
     "documented": rule_documented,
     "exports": rule_exports,
 }

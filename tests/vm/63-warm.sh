@@ -5,6 +5,8 @@
 # in turns
 # shellcheck source=tests/vm/lib.sh
 . "$(dirname "$0")/lib.sh"
+# shellcheck source=tests/vm/identity-lib.sh
+. "$(dirname "$0")/identity-lib.sh"
 
 need_image
 vms destroy --yes --if-exists warm >/dev/null 2>&1
@@ -180,28 +182,76 @@ is_invalid() {
 	eq "$(kept warm)" "" "kept memory with --boot"
 }
 
+# run_once FILE: what is its own; in FILE.all everything that says which machine it is, once its programs have made theirs.
 run_once() {
+	# shellcheck disable=SC2016 # for the guest's shell
+	local ready='i=0; until systemctl -q is-active docker.service || [ $i -ge 120 ]; do i=$((i + 1)); sleep 1; done'
 	for _ in 1 2 3 4; do
-		as_user timeout 900 vms run -p warmrun -- sh -c "$IDENTIFIERS" >"$1" 2>"$T/err"
+		as_user timeout 900 vms run -p warmrun -- sh -c "$IDENTIFIERS; $ready; exec sudo sh -eu -c \"\$1\"" sh "$(identifiers_script)" \
+			>"$1.both" 2>"$T/err"
 		cat "$T/err"
 		grep -q "$WRONG_CLOCK" "$T/err" || break
 	done
 	contains "$(cat "$T/err")" 'going on from its kept memory'
+	sed 10q "$1.both" >"$1"
+	sed 1,10d "$1.both" >"$1.all"
 }
 
+# A program that says at each boot who the machine is, as docker does, and makes what is missing of the others' too.
+writes_setup() {
+	{
+		printf "#!/bin/sh\nset -eu\ncat >/usr/local/sbin/plant <<'END'\n#!/bin/sh\nset -eu\n"
+		plant_script
+		printf 'END\nchmod 755 /usr/local/sbin/plant\n'
+		cat <<-'SETUP'
+			cat >/etc/systemd/system/docker.service <<END
+			[Service]
+			Type=oneshot
+			RemainAfterExit=yes
+			ExecStart=/usr/local/sbin/plant
+			[Install]
+			WantedBy=multi-user.target
+			END
+			systemctl enable docker.service
+		SETUP
+	} | as_user tee "$PROFILES/warmrun.sh" >/dev/null
+}
+
+# What throwaway machines that come after one another under one name both have.
+SAME_NAME="hostname it is one name
+etc-hostname it is one name
+hosts it is one name
+dmi-product_uuid it is made of the name
+mac it is made of the name
+address the first that is free
+address-6 it is made of the MAC
+route the first network that is free"
+
 throwaways_differ() {
-	as_user tee "$PROFILES/warmrun.profile" >/dev/null <<<"[profile]"$'\n'inherits=ci$'\n'"[machine]"$'\n'memory=1GiB$'\n'start=warm
+	writes_setup
+	as_user tee "$PROFILES/warmrun.profile" >/dev/null <<-END
+		[profile]
+		inherits=ci
+		[machine]
+		memory=1GiB
+		start=warm
+		[provision]
+		setup=warmrun.sh
+	END
 	run_once "$T/one"
 	run_once "$T/two"
 	eq "$(wc -l <"$T/one")" 10 "lines"
 	eq "$(wc -l <"$T/two")" 10 "lines"
 	eq "$(sort "$T/one" "$T/two" | uniq -d)" "" "what two machines of one memory share"
+	lacks "$(grep -E '^(docker|iscsi|nvme|dhcp|network-manager|credential)' "$T/one.all")" ' none$'
+	SAME="$SAME$SAME_NAME"
+	differ "$T/one.all" "$T/two.all"
 	lacks "$(root_virsh list --all --name)" "vms-$TEST_UID-run-"
 	contains "$(vms image list)" '^run-[0-9a-f]{8} .*warm-vms-'
 	vms image prune --yes >"$T/pruned" 2>&1
 	contains "$(cat "$T/pruned")" 'warm-vms-'
 	lacks "$(root_virsh vol-list --pool vms)" "warm\.vms-$TEST_UID-run-"
-	rm -f "$PROFILES/warmrun.profile"
+	rm -f "$PROFILES/warmrun.profile" "$PROFILES/warmrun.sh"
 }
 
 # both FILE: two throwaway machines at the same moment, which stay until each has said what it is.

@@ -7,31 +7,40 @@ as_root() {
 	vms ssh "$1" -- sudo sh -eu
 }
 
-# What programs make for a machine when they are installed or first used, made as they would.
-plant() {
-	as_root "$1" <<-'END'
+# What programs make for a machine when they are installed or first used, made as they would where it is missing: a script for root.
+plant_script() {
+	cat <<-'END'
 		random() { od -An -v -tx1 -N16 /dev/urandom | tr -d ' \n'; }
-		ssh-keygen -q -t rsa -b 2048 -N '' -f /etc/ssh/ssh_host_rsa_key
-		ssh-keygen -q -t ecdsa -N '' -f /etc/ssh/ssh_host_ecdsa_key
+		make() { [ -s "$1" ] || random >"$1"; }
+		for kind in rsa ecdsa; do
+			[ -e /etc/ssh/ssh_host_${kind}_key ] || ssh-keygen -q -t $kind -N '' -f /etc/ssh/ssh_host_${kind}_key
+		done
 		mkdir -p /var/lib/dbus /var/lib/docker /etc/docker /etc/iscsi /etc/nvme /var/lib/dhcp /var/lib/dhcpcd /var/lib/NetworkManager
-		rm -f /var/lib/dbus/machine-id
-		cp /etc/machine-id /var/lib/dbus/machine-id
-		random >/var/lib/systemd/credential.secret
-		random >/var/lib/docker/engine-id
-		random >/etc/docker/key.json
-		echo "InitiatorName=iqn.1993-08.org.debian:01:$(random)" >/etc/iscsi/initiatorname.iscsi
-		random >/etc/nvme/hostnqn
-		random >/etc/nvme/hostid
-		random >/var/lib/dhcp/dhclient.eth0.leases
-		random >/var/lib/dhcpcd/duid
-		random >/var/lib/NetworkManager/secret_key
+		if [ -L /var/lib/dbus/machine-id ] || [ ! -s /var/lib/dbus/machine-id ]; then
+			rm -f /var/lib/dbus/machine-id
+			cp /etc/machine-id /var/lib/dbus/machine-id
+		fi
+		make /var/lib/systemd/credential.secret
+		make /var/lib/docker/engine-id
+		make /etc/docker/key.json
+		grep -qs '^InitiatorName=' /etc/iscsi/initiatorname.iscsi ||
+			echo "InitiatorName=iqn.1993-08.org.debian:01:$(random)" >/etc/iscsi/initiatorname.iscsi
+		make /etc/nvme/hostnqn
+		make /etc/nvme/hostid
+		make /var/lib/dhcp/dhclient.eth0.leases
+		make /var/lib/dhcpcd/duid
+		make /var/lib/NetworkManager/secret_key
 		sync
 	END
 }
 
-# Lines NAME VALUE, of what is secret a checksum; "none" for what is not there.
-identifiers() {
-	as_root "$1" <<-'END'
+plant() {
+	plant_script | as_root "$1"
+}
+
+# Lines NAME VALUE, of what is secret a checksum; "none" for what is not there: a script for root.
+identifiers_script() {
+	cat <<-'END'
 		value() {
 			text=$(tr -s '[:space:]' '_')
 			text=${text%_}
@@ -70,6 +79,10 @@ identifiers() {
 		blkid -s PTUUID -o value /dev/vda | value partition-table
 		cat /sys/block/vda/serial 2>/dev/null | value disk-serial
 	END
+}
+
+identifiers() {
+	identifiers_script | as_root "$1"
 }
 
 # What a machine and its copy may both have, and why.

@@ -229,6 +229,11 @@ print_paused (const SandboxMachineStatus *status)
                             status->object, status->name);
   else if (strcmp (status->paused, "suspended") == 0)
     text = g_strdup_printf ("by `vms suspend`; `vms resume %s` lets it go on", status->name);
+  else if (strcmp (status->paused, "merging") == 0)
+    text =
+        g_strdup_printf ("for a moment, to write out merged layers of its disk; should that have "
+                         "been interrupted, `vms start %s` lets it go on",
+                         status->name);
   else if (*status->paused != '\0')
     text = g_strdup ("by vms-guard, which lets it go on by itself, or by somebody");
   line ("paused", text != NULL ? text : "");

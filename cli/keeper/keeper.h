@@ -22,6 +22,7 @@ typedef struct
   GString *said; /* the end of what it said */
   gsize total;   /* how much that was */
   gint64 started;
+  int status; /* of the last one that ended: 128 + signal when it was killed */
 } KeeperProcess;
 void keeper_process_init (KeeperProcess *process);
 /* For ssh's ProxyCommand: this program, that waits for the guest's port. */
@@ -35,6 +36,8 @@ gboolean keeper_process_start_piped (KeeperProcess *process, GPtrArray *argv, co
 gboolean keeper_process_ended (KeeperProcess *process);
 /* Ends it. */
 void keeper_process_clear (KeeperProcess *process);
+/* The same, but what it is at it ends in order, should that take it longer than we are there. */
+void keeper_process_leave (KeeperProcess *process);
 /* @fd (-1: none) into @pollfds (of struct pollfd), to wait until it is readable. */
 void keeper_poll_add (GArray *pollfds, int fd);
 /* The sooner of two times to wait; -1 is never. */
@@ -144,7 +147,7 @@ void keeper_tidy_poll (KeeperTidy *tidy, GArray *pollfds);
 /* As keeper_master_step(). */
 int keeper_tidy_step (KeeperTidy *tidy);
 void keeper_tidy_free (KeeperTidy *tidy);
-/* --tidy URI STATE-DIRECTORY OWNER. The exit status; something is said when there is more to do. */
+/* --tidy URI STATE-DIRECTORY OWNER. The exit status, which is not 0 when there is more to do. */
 int keeper_tidy_run (const char *uri, const char *state_path, const char *owner);
 
 /* --- helpers.c: what the program does for ssh under other names */

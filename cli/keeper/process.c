@@ -139,9 +139,17 @@ keeper_process_ended (KeeperProcess *process)
   hear (process);
   if (!ended)
     return FALSE;
-  sandbox_child_wait (process->pid, FALSE, 0, NULL, NULL, NULL);
+  process->status = 1;
+  sandbox_child_wait (process->pid, FALSE, 0, NULL, &process->status, NULL);
   forget (process);
   return TRUE;
+}
+
+static void
+clear_said (KeeperProcess *process)
+{
+  g_string_free (process->said, TRUE);
+  process->said = NULL;
 }
 
 void
@@ -154,6 +162,20 @@ keeper_process_clear (KeeperProcess *process)
       sandbox_child_wait (process->pid, FALSE, END_USEC, NULL, NULL, NULL);
       forget (process);
     }
-  g_string_free (process->said, TRUE);
-  process->said = NULL;
+  clear_said (process);
+}
+
+void
+keeper_process_leave (KeeperProcess *process)
+{
+  GPollFD fd = { .fd = process->pid_fd, .events = G_IO_IN };
+
+  if (process->pid)
+    {
+      kill (process->pid, SIGTERM);
+      g_poll (&fd, 1, END_USEC / 1000);
+      if (!keeper_process_ended (process))
+        forget (process);
+    }
+  clear_said (process);
 }

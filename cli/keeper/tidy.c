@@ -17,7 +17,10 @@
 #define REST_USEC (10 * G_USEC_PER_SEC)
 /* What did not work, or gave way, is tried again: after this, then twice as long each time. */
 #define RETRY_USEC     (15 * G_USEC_PER_SEC)
-#define RETRY_MAX_USEC (3600 * G_USEC_PER_SEC)
+#define RETRY_MAX_USEC G_TIME_SPAN_HOUR
+/* A machine that stands still, because what stopped it for a merge was killed, does not wait for
+ * longer. */
+#define STILL_USEC (15 * G_USEC_PER_SEC)
 /* Between two merges, so that whoever waits for the lock gets it. */
 #define PAUSE_USEC G_USEC_PER_SEC
 
@@ -25,11 +28,21 @@ struct _KeeperTidy
 {
   const SandboxSsh *ssh;
   const char *self, *uri, *object;
-  int inotify_fd;
+  int state_fd, inotify_fd;
   SandboxVirt *virt;
   KeeperProcess process;
   gint64 next, retry; /* monotonic, 0: there is nothing to do; for how long it waits */
 };
+
+static void
+wait_for (KeeperTidy *tidy, gint64 usec)
+{
+  g_autoptr (SandboxMerge) merge = _sandbox_merge_read (tidy->state_fd);
+
+  if (merge != NULL && merge->still)
+    usec = MIN (usec, STILL_USEC);
+  tidy->next = g_get_monotonic_time () + usec;
+}
 
 KeeperTidy *
 keeper_tidy_new (const SandboxSsh *ssh, int state_fd, const char *self, SandboxVirt *virt,
@@ -42,17 +55,19 @@ keeper_tidy_new (const SandboxSsh *ssh, int state_fd, const char *self, SandboxV
   tidy->virt = virt;
   tidy->uri = uri;
   tidy->object = object;
+  tidy->state_fd = state_fd;
   tidy->inotify_fd = keeper_watch_state (state_fd);
-  tidy->next = g_get_monotonic_time () + FIRST_USEC;
+  wait_for (tidy, FIRST_USEC);
   tidy->retry = RETRY_USEC;
   keeper_process_init (&tidy->process);
   return tidy;
 }
 
+/* A machine that it has stopped is not left so, however long its disk takes to be written out. */
 void
 keeper_tidy_free (KeeperTidy *tidy)
 {
-  keeper_process_clear (&tidy->process);
+  keeper_process_leave (&tidy->process);
   sandbox_close_fd (&tidy->inotify_fd);
   g_free (tidy);
 }
@@ -97,20 +112,22 @@ start (KeeperTidy *tidy)
     g_ptr_array_add (argv, g_strdup (words[i]));
   if (owner != NULL)
     started = keeper_process_start (&tidy->process, argv, tidy->self);
-  tidy->next = started ? 0 : g_get_monotonic_time () + tidy->retry;
+  tidy->next = 0;
+  if (!started)
+    wait_for (tidy, tidy->retry);
 }
 
-/* It says something only when there is more to do. */
+/* What was killed is not done either. */
 static void
 finish (KeeperTidy *tidy)
 {
-  if (tidy->process.total == 0)
+  if (tidy->process.status == 0)
     {
       tidy->retry = RETRY_USEC;
       return;
     }
   if (tidy->next == 0)
-    tidy->next = g_get_monotonic_time () + tidy->retry;
+    wait_for (tidy, tidy->retry);
   tidy->retry = MIN (tidy->retry * 2, RETRY_MAX_USEC);
 }
 
@@ -137,16 +154,25 @@ keeper_tidy_step (KeeperTidy *tidy)
 
 /* --- the process */
 
-/* SIGTERM, which is blocked in every thread. A merge is given up in order: a machine that is
- * stopped for the moment in which its disk is written out goes on. */
+/* Those by which a process is asked to end, also by the end of a session. */
+static void
+fill_signals (sigset_t *signals)
+{
+  sigemptyset (signals);
+  sigaddset (signals, SIGTERM);
+  sigaddset (signals, SIGINT);
+  sigaddset (signals, SIGHUP);
+}
+
+/* They are blocked in every thread. A merge is given up in order: a machine that is stopped for the
+ * moment in which its disk is written out goes on. */
 static gpointer
 wait_signal (gpointer cancellable)
 {
   sigset_t signals;
   int number;
 
-  sigemptyset (&signals);
-  sigaddset (&signals, SIGTERM);
+  fill_signals (&signals);
   sigwait (&signals, &number);
   g_cancellable_cancel (cancellable);
   return NULL;
@@ -162,8 +188,7 @@ keeper_tidy_run (const char *uri, const char *state_path, const char *owner)
   gboolean merged = TRUE;
   sigset_t signals;
 
-  sigemptyset (&signals);
-  sigaddset (&signals, SIGTERM);
+  fill_signals (&signals);
   sigprocmask (SIG_BLOCK, &signals, NULL);
   g_thread_unref (g_thread_new ("signal", wait_signal, g_object_ref (cancellable)));
   host = keeper_host_open (uri, state_path, owner, &error);

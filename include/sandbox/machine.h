@@ -166,8 +166,9 @@ typedef struct
  * @keeper_pid: 0 when none runs
  * @snapshots: how many there are
  * @paused: why it is paused: "disk-full" (the host's disk: make room, then start it),
- * "disk-error", "suspended" (by sandbox_machine_suspend() to memory), "other" (vms-guard, or
- * somebody); "" while it is not; static
+ * "disk-error", "suspended" (by sandbox_machine_suspend() to memory), "merging" (for the moment
+ * in which merged layers of its disk are written out), "other" (vms-guard, or somebody); "" while
+ * it is not; static
  * @unapplied: whether a machine that does not run holds changes in shares for review that were not
  * applied: "none", "some" or "unknown" (it was not stopped by us, did not answer then, or an apply
  * was undone since; reading them tells). "" while it runs, and when it never had such a share

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
 // Running commands in a machine, and the ssh command line that reaches it.
-#include "facade/facade-private.h"
+#include "facade/layers.h"
 
 #include <limits.h>
 #include <stdlib.h>
@@ -40,6 +40,8 @@ _sandbox_machine_ready (SandboxMachine *machine, GCancellable *cancellable, GErr
                     "%s: is not running; start it with `vms start %s`", name, name);
       return NULL;
     }
+  if (!_sandbox_layers_wake (machine, &pieces.virt_state, cancellable, error))
+    return NULL;
   if (pieces.virt_state != SANDBOX_VIRT_RUNNING)
     {
       sandbox_fail (error, SANDBOX_ERROR_WRONG_STATE, "%s: is %s; see `vms status %s`", name,

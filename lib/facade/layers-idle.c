@@ -34,7 +34,8 @@ give_way (const SandboxProgress *progress, gpointer user_data)
     g_cancellable_cancel (idle->cancellable);
 }
 
-/* One that is paused or goes down is left alone: somebody is at it, or something is wrong. */
+/* One that is paused, and not by a merge that was interrupted, or goes down is left alone: somebody
+ * is at it, or something is wrong. */
 static gboolean
 check_running (Idle *idle, GError **error)
 {

@@ -19,6 +19,9 @@
 
 /* Every pass removes or merges at least one layer. */
 #define PASSES_MAX 1000
+/* For how long a command waits until a machine's disk is written out. */
+#define STILL_USEC      (60 * G_USEC_PER_SEC)
+#define STILL_POLL_USEC (100 * 1000)
 
 char *
 _sandbox_layers_merge_object (SandboxMachine *machine)
@@ -51,6 +54,33 @@ on_transfer (guint64 done, guint64 total, gpointer data)
   _sandbox_report (&work->report, "merge", "merging layers", done, total);
 }
 
+/* The note tells of whoever stops the machine here, before it does, and as long as it does: with
+ * that in it, and only then, whoever comes next lets it go on. One that somebody else has stopped
+ * meanwhile is theirs to let go on. */
+static gboolean
+write_out (SandboxWork *work, const SandboxLayer *layer, const SandboxLayer *above, GError **error)
+{
+  SandboxVirt *virt = work->host->virt;
+  const char *object = work->machine->object;
+  SandboxMerge merge = { layer->volume, above->volume, TRUE };
+  SandboxVirtState state = SANDBOX_VIRT_STOPPED;
+  gboolean done, goes_on = FALSE;
+
+  if (!_sandbox_virt_domain_state (virt, object, NULL, &state, error))
+    return FALSE;
+  if (state != SANDBOX_VIRT_RUNNING)
+    return sandbox_fail (error, SANDBOX_ERROR_WRONG_STATE,
+                         "Cannot have the disk of %s written out: it does not run any more",
+                         work->machine->name);
+  if (!note (work, &merge, error))
+    return FALSE;
+  done = _sandbox_virt_domain_write_out (virt, object, &goes_on, error);
+  merge.still = FALSE;
+  if (goes_on && !note (work, &merge, done ? error : NULL))
+    return FALSE;
+  return done;
+}
+
 /* What @layer has goes into @above, or into what it stands on; on which @above stands then. */
 static gboolean
 copy (SandboxWork *work, SandboxLayer *layer, SandboxLayer *above, GCancellable *cancellable,
@@ -65,10 +95,12 @@ copy (SandboxWork *work, SandboxLayer *layer, SandboxLayer *above, GCancellable 
 
   if (busy && above == work->snapshot->layers->top)
     return _sandbox_virt_domain_pull (virt, work->machine->object, layer->below_path, on_transfer,
-                                      work, cancellable, error);
+                                      work, cancellable, error)
+           && write_out (work, layer, above, error);
   if (busy && _sandbox_layer_is_in (above, work->snapshot->layers->top))
     return _sandbox_virt_domain_commit (virt, work->machine->object, layer->path, layer->below_path,
-                                        on_transfer, work, cancellable, error);
+                                        on_transfer, work, cancellable, error)
+           && write_out (work, layer, above, error);
   for (const char **path = below; *path != NULL; path++)
     g_ptr_array_add (paths, (gpointer)*path);
   if (*_sandbox_layer_base (above) != '\0')
@@ -106,7 +138,7 @@ gboolean
 _sandbox_layers_merge (SandboxWork *work, SandboxLayer *layer, SandboxLayer *above,
                        GCancellable *cancellable, GError **error)
 {
-  const SandboxMerge merge = { layer->volume, above->volume };
+  const SandboxMerge merge = { layer->volume, above->volume, FALSE };
   gboolean of_top = _sandbox_layer_is_in (above, work->snapshot->layers->top);
 
   if (!note (work, &merge, error))
@@ -175,21 +207,25 @@ forget_stale (SandboxWork *work, const SandboxMerge *merge, GError **error)
 
 /* Stopped to have its disk written out, by a process that was killed then. */
 static gboolean
-wake (SandboxWork *work, GError **error)
+wake (SandboxWork *work, SandboxMerge *merge, GError **error)
 {
   SandboxVirt *virt = work->host->virt;
   const char *object = work->machine->object;
   SandboxVirtPause pause = SANDBOX_VIRT_PAUSE_NONE;
 
-  if (work->pieces.virt_state != SANDBOX_VIRT_PAUSED
-      || _sandbox_suspend_note_read (work->machine) != SANDBOX_SUSPEND_NONE)
-    return TRUE;
-  if (!_sandbox_virt_domain_pause (virt, object, &pause, error))
-    return FALSE;
-  if (pause != SANDBOX_VIRT_PAUSE_OTHER)
-    return TRUE;
-  work->pieces.virt_state = SANDBOX_VIRT_RUNNING;
-  return _sandbox_virt_domain_resume (virt, object, error);
+  if (work->pieces.virt_state == SANDBOX_VIRT_PAUSED
+      && _sandbox_suspend_note_read (work->machine) == SANDBOX_SUSPEND_NONE)
+    {
+      if (!_sandbox_virt_domain_pause (virt, object, &pause, error)
+          || (pause == SANDBOX_VIRT_PAUSE_OTHER
+              && !_sandbox_virt_domain_resume (virt, object, error)))
+        return FALSE;
+      if (pause == SANDBOX_VIRT_PAUSE_OTHER)
+        work->pieces.virt_state = SANDBOX_VIRT_RUNNING;
+    }
+  /* who pauses it from here on is somebody else */
+  merge->still = FALSE;
+  return note (work, merge, error);
 }
 
 static gboolean
@@ -198,7 +234,7 @@ settle (SandboxWork *work, GCancellable *cancellable, GError **error)
   g_autoptr (SandboxMerge) merge = noted (work->machine);
 
   _sandbox_report (&work->report, "merge", "ending a merge of layers that was interrupted", 0, 0);
-  return wake (work, error) && _sandbox_layers_tidy (work, SANDBOX_TIDY_BEGUN, cancellable, error)
+  return _sandbox_layers_tidy (work, SANDBOX_TIDY_BEGUN, cancellable, error)
          && forget_stale (work, merge, error);
 }
 
@@ -218,17 +254,45 @@ do_what_is_due (SandboxWork *work, const SandboxMerge *merge, GCancellable *canc
                 GError **error)
 {
   g_autoptr (SandboxMerge) left = NULL;
+  const char *name = work->machine->name;
 
   if (merge == NULL)
     return tidy_deep (work, cancellable, error);
   if (!settle (work, cancellable, error))
     return FALSE;
   left = noted (work->machine);
-  return left == NULL
-         || sandbox_fail (error, SANDBOX_ERROR_WRONG_STATE,
-                          "a merge of layers of its disk was interrupted, and can be ended only "
-                          "while it is off: `vms stop %s` first",
-                          work->machine->name);
+  if (left == NULL)
+    return TRUE;
+  if (work->pieces.virt_state == SANDBOX_VIRT_PAUSED)
+    return sandbox_fail (error, SANDBOX_ERROR_WRONG_STATE,
+                         "a merge of layers of its disk was interrupted, and cannot be ended while "
+                         "it is paused: `vms status %s` says why it is",
+                         name);
+  return sandbox_fail (error, SANDBOX_ERROR_WRONG_STATE,
+                       "a merge of layers of its disk was interrupted, and can be ended only "
+                       "while it is off: `vms stop %s` first",
+                       name);
+}
+
+/* These need no merge, and what they let go on may be what the merge waits for. */
+static gboolean
+may_go_on (const char *verb)
+{
+  return strcmp (verb, "start") == 0 || strcmp (verb, "resume") == 0;
+}
+
+/* Even to those to whom merges are all the same it makes a difference whether it runs. */
+static gboolean
+begin_still (SandboxWork *work, const char *verb, gboolean careless, SandboxMerge *merge,
+             GError **error)
+{
+  g_autoptr (GError) local = NULL;
+
+  if (merge == NULL || !merge->still || wake (work, merge, &local) || careless)
+    return TRUE;
+  g_propagate_prefixed_error (error, g_steal_pointer (&local), "%s %s: ", verb,
+                              work->machine->name);
+  return FALSE;
 }
 
 gboolean
@@ -236,15 +300,19 @@ _sandbox_layers_begin (SandboxWork *work, const char *verb, GCancellable *cancel
                        GError **error)
 {
   /* to these it is all the same */
-  static const char *const careless[] = { "stop", "destroy", "recreate", "repair",
-                                          "tidy", "run",     "import",   NULL };
+  static const char *const careless_verbs[] = { "stop", "destroy", "recreate", "repair", "tidy",
+                                                "run",  "import",  "wake",     NULL };
+  gboolean careless = g_strv_contains (careless_verbs, verb);
   g_autoptr (SandboxMerge) merge = noted (work->machine);
   gboolean start = strcmp (verb, "start") == 0;
   g_autoptr (GError) local = NULL;
   g_auto (SandboxWork) own = { 0 };
 
-  if (!work->pieces.domain || work->pieces.memory || _sandbox_host_is_test (work->host)
-      || g_strv_contains (careless, verb)
+  if (!work->pieces.domain || work->pieces.memory)
+    return TRUE;
+  if (!begin_still (work, verb, careless, merge, error))
+    return FALSE;
+  if (careless || _sandbox_host_is_test (work->host)
       || (merge == NULL && (!start || _sandbox_pieces_running (&work->pieces))))
     return TRUE;
   _sandbox_work_init (&own, work->machine, work->report.func, work->report.user_data);
@@ -256,12 +324,55 @@ _sandbox_layers_begin (SandboxWork *work, const char *verb, GCancellable *cancel
       return TRUE;
     }
   /* it can run as it is */
-  if (!start || g_cancellable_is_cancelled (cancellable))
+  if (!may_go_on (verb) || g_cancellable_is_cancelled (cancellable))
     {
       g_propagate_prefixed_error (error, g_steal_pointer (&local), "%s %s: ", verb,
                                   work->machine->name);
       return FALSE;
     }
   _sandbox_report (&work->report, "merge", local->message, 0, 0);
+  return TRUE;
+}
+
+gboolean
+_sandbox_layers_still (SandboxMachine *machine)
+{
+  g_autoptr (SandboxMerge) merge = noted (machine);
+
+  return merge != NULL && merge->still;
+}
+
+gboolean
+_sandbox_layers_wake (SandboxMachine *machine, SandboxVirtState *state, GCancellable *cancellable,
+                      GError **error)
+{
+  gint64 end = g_get_monotonic_time () + STILL_USEC;
+
+  while (*state == SANDBOX_VIRT_PAUSED)
+    {
+      g_auto (SandboxWork) work = { 0 };
+      g_autoptr (GError) local = NULL;
+
+      /* when it was asked for its state it may have been */
+      if (!_sandbox_layers_still (machine))
+        return _sandbox_virt_domain_state (machine->host->virt, machine->object, NULL, state,
+                                           error);
+      _sandbox_work_init (&work, machine, NULL, NULL);
+      work.lock_wait_usec = 0;
+      if (_sandbox_work_begin (&work, "wake", cancellable, &local))
+        {
+          *state = work.pieces.virt_state;
+          return TRUE;
+        }
+      if (!g_error_matches (local, SANDBOX_ERROR, SANDBOX_ERROR_BUSY)
+          || g_get_monotonic_time () > end)
+        {
+          g_propagate_error (error, g_steal_pointer (&local));
+          return FALSE;
+        }
+      if (!_sandbox_pause (STILL_POLL_USEC, cancellable, error)
+          || !_sandbox_virt_domain_state (machine->host->virt, machine->object, NULL, state, error))
+        return FALSE;
+    }
   return TRUE;
 }

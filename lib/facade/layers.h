@@ -49,10 +49,12 @@ gboolean _sandbox_snapshots_write (int state_fd, const GPtrArray *entries, GErro
  * SandboxMerge: one that began, and may not have ended: volumes of two layers of the machine
  * @volume: what is merged, and goes then
  * @above: what it is merged into
+ * @still: the machine is stopped to have it written out, and goes on then. No other pause is ours
  */
 typedef struct
 {
   char *volume, *above;
+  gboolean still;
 } SandboxMerge;
 void _sandbox_merge_free (SandboxMerge *merge);
 G_DEFINE_AUTOPTR_CLEANUP_FUNC (SandboxMerge, _sandbox_merge_free)
@@ -189,10 +191,17 @@ gboolean _sandbox_layers_tidy (SandboxWork *work, SandboxTidy how, GCancellable 
  */
 gboolean _sandbox_layers_merge (SandboxWork *work, SandboxLayer *layer, SandboxLayer *above,
                                 GCancellable *cancellable, GError **error);
-/* Of each verb that begins: before anything stands on a layer anew, a merge that was interrupted is
- * ended; and what starts on many layers is tidied. */
+/* Of each verb that begins: a machine that an interrupted merge left standing still goes on; before
+ * anything stands on a layer anew, that merge is ended; and what starts on many layers is tidied.
+ */
 gboolean _sandbox_layers_begin (SandboxWork *work, const char *verb, GCancellable *cancellable,
                                 GError **error);
+/* Whether a merge stopped it, and it has not gone on yet. */
+gboolean _sandbox_layers_still (SandboxMachine *machine);
+/* For what needs no lock: waits until a machine that a merge stopped goes on, and lets it go on
+ * when nobody is at it any more. *@state: what it is now. */
+gboolean _sandbox_layers_wake (SandboxMachine *machine, SandboxVirtState *state,
+                               GCancellable *cancellable, GError **error);
 
 /* --- layers-idle.c: for the keeper */
 /* At most one merge of a machine that runs, which ends at once when another process wants the

@@ -6,6 +6,8 @@
 
 #define FILE_MAX   (512 * 1024)
 #define MERGE_NAME "merge"
+/* Its third line, while the machine is stopped for it. */
+#define MERGE_STILL "still"
 
 void
 _sandbox_snapshot_entry_free (SandboxSnapshotEntry *entry)
@@ -144,11 +146,12 @@ _sandbox_merge_read (int state_fd)
 
   if (!sandbox_file_read_at (state_fd, MERGE_NAME, 1024, &text, NULL, NULL))
     return NULL;
-  lines = g_strsplit (text, "\n", 3);
+  lines = g_strsplit (text, "\n", 4);
   if (g_strv_length (lines) < 2)
     return NULL;
   merge->volume = g_strdup (lines[0]);
   merge->above = g_strdup (lines[1]);
+  merge->still = g_strcmp0 (lines[2], MERGE_STILL) == 0;
   return g_steal_pointer (&merge);
 }
 
@@ -159,6 +162,7 @@ _sandbox_merge_write (int state_fd, const SandboxMerge *merge, GError **error)
 
   if (merge == NULL)
     return sandbox_remove_at (state_fd, MERGE_NAME, error);
-  text = g_strconcat (merge->volume, "\n", merge->above, "\n", NULL);
+  text = g_strconcat (merge->volume, "\n", merge->above, merge->still ? "\n" MERGE_STILL : "", "\n",
+                      NULL);
   return sandbox_file_write_at (state_fd, MERGE_NAME, text, strlen (text), 0600, error);
 }

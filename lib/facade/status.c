@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
 // Status: what is defined, what runs, and how the profile differs from it.
 #include "facade/keep.h"
+#include "facade/layers.h"
 #include "facade/provision-private.h"
 #include "facade/suspended.h"
 #include "base/xml.h"
@@ -438,9 +439,9 @@ sandbox_machine_get_status (SandboxMachine *machine, GCancellable *cancellable, 
   if (pieces.disk && !fill_disk (machine, status, error))
     return NULL;
   if (status->state == SANDBOX_STATE_PAUSED)
-    status->paused = _sandbox_suspend_note_read (machine) != SANDBOX_SUSPEND_NONE
-                         ? "suspended"
-                         : _sandbox_space_paused (machine);
+    status->paused = _sandbox_suspend_note_read (machine) != SANDBOX_SUSPEND_NONE ? "suspended"
+                     : _sandbox_layers_still (machine)                            ? "merging"
+                                                       : _sandbox_space_paused (machine);
   if (!_sandbox_pieces_running (&pieces))
     status->unapplied = _sandbox_unapplied_to_string (_sandbox_unapplied_read (machine));
   if (state_fd >= 0)

@@ -163,22 +163,6 @@ commit (virDomainPtr domain, const char *name, const char *layer, const char *ba
   return fail_early (name, error);
 }
 
-/* A machine that is stopped has its disks written out, all that QEMU had of them in memory,
- * whatever the guest does. One that somebody else has stopped meanwhile is theirs to let go on. */
-static gboolean
-write_out (virDomainPtr domain, const char *name, GError **error)
-{
-  int state = VIR_DOMAIN_NOSTATE;
-
-  if (virDomainGetState (domain, &state, NULL, 0) == 0 && state != VIR_DOMAIN_RUNNING)
-    return sandbox_fail (error, SANDBOX_ERROR_WRONG_STATE,
-                         "Cannot have the disk of domain %s written out: it does not run any more",
-                         name);
-  if (virDomainSuspend (domain) == 0 && virDomainResume (domain) == 0)
-    return TRUE;
-  return _sandbox_virt_fail (error, "Cannot have the disk of domain %s written out", name);
-}
-
 gboolean
 _sandbox_virt_domain_pull (SandboxVirt *virt, const char *name, const char *base,
                            SandboxVirtTransferFunc progress, gpointer user_data,
@@ -188,8 +172,7 @@ _sandbox_virt_domain_pull (SandboxVirt *virt, const char *name, const char *base
   g_autoptr (virDomain) domain = conn ? need_domain (conn, name, error) : NULL;
 
   return domain && pull (domain, name, base, progress, user_data, cancellable, error)
-         && sandbox_fault_point ("layers", "merge", "copied", error)
-         && write_out (domain, name, error);
+         && sandbox_fault_point ("layers", "merge", "copied", error);
 }
 
 gboolean
@@ -201,8 +184,7 @@ _sandbox_virt_domain_commit (SandboxVirt *virt, const char *name, const char *la
   g_autoptr (virDomain) domain = conn ? need_domain (conn, name, error) : NULL;
 
   return domain && commit (domain, name, layer, base, progress, user_data, cancellable, error)
-         && sandbox_fault_point ("layers", "merge", "copied", error)
-         && write_out (domain, name, error);
+         && sandbox_fault_point ("layers", "merge", "copied", error);
 }
 
 gboolean

@@ -1,7 +1,12 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
 // Machines that stand still: why, and letting them go on.
 
+#include "base/steps.h"
 #include "virt/virt-private.h"
+
+/* A daemon that is started again takes some seconds. */
+#define GO_ON_TRIES 20
+#define GO_ON_USEC  G_USEC_PER_SEC
 
 /* QEMU stops a machine whose disk cannot be written because the host's is full (its default, which
  * our definitions leave as it is); all other errors are the guest's to see. */
@@ -72,4 +77,36 @@ _sandbox_virt_domain_resume (SandboxVirt *virt, const char *name, GError **error
   if (!domain || virDomainResume (domain) < 0)
     return _sandbox_virt_fail (error, "Cannot let domain %s go on", name);
   return TRUE;
+}
+
+/* TRUE: it does not stand still any more, or is off. A daemon that went away in the middle may have
+ * stopped it all the same. */
+static gboolean
+let_go_on (SandboxVirt *virt, const char *name, GError **error)
+{
+  for (guint i = 0; i < GO_ON_TRIES; i++)
+    {
+      SandboxVirtState state = SANDBOX_VIRT_PAUSED;
+
+      if (_sandbox_virt_domain_resume (virt, name, NULL))
+        return TRUE;
+      /* asked afterwards: a daemon that finds its domains again lets the resume wait until it
+       * knows, and not this */
+      if (_sandbox_virt_domain_state (virt, name, NULL, &state, NULL)
+          && state != SANDBOX_VIRT_PAUSED)
+        return TRUE;
+      g_usleep (GO_ON_USEC);
+    }
+  return _sandbox_virt_domain_resume (virt, name, error);
+}
+
+gboolean
+_sandbox_virt_domain_write_out (SandboxVirt *virt, const char *name, gboolean *ret_goes_on,
+                                GError **error)
+{
+  gboolean done = _sandbox_virt_domain_suspend (virt, name, error)
+                  && sandbox_fault_point ("layers", "merge", "still", error);
+
+  *ret_goes_on = let_go_on (virt, name, done ? error : NULL);
+  return done && *ret_goes_on;
 }

@@ -78,6 +78,11 @@ gboolean _sandbox_virt_domain_pause (SandboxVirt *virt, const char *name,
 gboolean _sandbox_virt_domain_suspend (SandboxVirt *virt, const char *name, GError **error);
 /* What it could not write is written then. */
 gboolean _sandbox_virt_domain_resume (SandboxVirt *virt, const char *name, GError **error);
+/* One that runs is stopped for as long as it takes to write out its disks, all that QEMU has of
+ * them in memory, whatever the guest does. @ret_goes_on is always set; FALSE: it may stand still.
+ */
+gboolean _sandbox_virt_domain_write_out (SandboxVirt *virt, const char *name, gboolean *ret_goes_on,
+                                         GError **error);
 /* devices.c: @xml of one device, for a machine that runs, and for this run of it. */
 gboolean
 _sandbox_virt_device_attach (SandboxVirt *virt, const char *name, const char *xml, GError **error);
@@ -95,17 +100,16 @@ gboolean _sandbox_virt_domain_switch_disk (SandboxVirt *virt, const char *name, 
                                            GError **error);
 typedef void (*SandboxVirtTransferFunc) (guint64 done, guint64 total, gpointer user_data);
 /* Copies all that lies between the disk of the running domain @name and the layer @base (path) into
- * the disk, which stands on @base then, and has it written out. When it does already, only the
- * latter. What is read from the disk never changes; but whatever ends this early may leave a disk
- * that stands on @base and lacks what was copied: what lay between goes only after this. */
+ * the disk, which stands on @base then; it may do so already. What is read from the disk never
+ * changes; but until it is written out the disk may stand on @base and lack what was copied: what
+ * lay between goes only after that. */
 gboolean _sandbox_virt_domain_pull (SandboxVirt *virt, const char *name, const char *base,
                                     SandboxVirtTransferFunc progress, gpointer user_data,
                                     GCancellable *cancellable, GError **error);
 /* Copies what the layer @layer of the disk of the running domain @name has into @base, the one
- * below it, on which the one above it stands then; and has it written out. When the disk has no
- * such layer any more, only the latter. What ends this early leaves @layer as it is, and with it
- * what is read from the disk; the one above may stand on @base by then, which may lack what was
- * copied: @layer goes only after this. */
+ * below it, on which the one above it stands then; the disk may have no such layer any more. @layer
+ * stays as it is, and with it what is read from the disk; but until it is written out the one above
+ * may stand on @base, which may lack what was copied: @layer goes only after that. */
 gboolean
 _sandbox_virt_domain_commit (SandboxVirt *virt, const char *name, const char *layer,
                              const char *base, SandboxVirtTransferFunc progress, gpointer user_data,
@@ -114,7 +118,8 @@ _sandbox_virt_domain_commit (SandboxVirt *virt, const char *name, const char *la
  * when that cannot be told. */
 gboolean _sandbox_virt_domain_is_settled (SandboxVirt *virt, const char *name);
 /* The same as with pull for the disk of @domain_xml (_sandbox_xml_merge_domain), which is there for
- * this time only, with its processors stopped; it ends with this process, too. */
+ * this time only, with its processors stopped, and is written out then; it ends with this process,
+ * too. */
 gboolean _sandbox_virt_disk_pull (SandboxVirt *virt, const char *name, const char *domain_xml,
                                   const char *base, SandboxVirtTransferFunc progress,
                                   gpointer user_data, GCancellable *cancellable, GError **error);

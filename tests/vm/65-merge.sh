@@ -97,7 +97,7 @@ vms_dies_there() {
 	[ ! -e "$STATE/merge/merge" ] || fail "the note is still there"
 	eq "$(layers)" 3 "layers"
 	kill_qemu "$(object merge)"
-	files_are_whole 58
+	files_are_whole 71
 	vms snapshot delete merge more
 	vms snapshot delete merge before
 }
@@ -112,7 +112,7 @@ helper_is_killed() {
 	wait "$job" || have=$?
 	[ "$have" -ne 0 ] || fail "it says that all is well"
 	eq "$(layers)" 3 "layers"
-	files_are_whole 66
+	files_are_whole 79
 	eq "$(layers)" 2 "layers once it has started"
 }
 
@@ -213,6 +213,49 @@ merges_by_itself() {
 	done
 }
 
+# One that keeps up a merge: the process is $tidy.
+comes_to_tidy() {
+	tidy=
+	for _ in $(seq 600); do
+		tidy=$(pgrep -u "$TEST_UID" -f -- "--tidy .*$STATE/merge " | head -n 1)
+		[ -z "$tidy" ] || return 0
+		sleep 0.1
+	done
+	fail "nobody merges"
+}
+
+# What merges is killed while the machine stands still to have its disk written out: the next command lets it go on, and where none comes, the
+# keeper does, also when what it starts is killed in turn.
+killed_while_it_stands_still() {
+	local i boot keeper tidy have
+	boot=$(in_guest merge 'cat /proc/sys/kernel/random/boot_id')
+	keeper=$(keeper_pids merge)
+	kill -STOP "$keeper"
+	for i in $(seq 13); do
+		vms exec --checkpoint merge -- sh -c "head -c 300000 /dev/urandom >files/still.$i; sha256sum files/* >sums; sync" 2>"$T/err"
+	done
+	for i in once again; do
+		have=0
+		SANDBOX_FAULT=layers:merge:still:kill as_user "$VMS_TESTS_PREFIX/libexec/libsandbox/sandbox-keeper" --tidy qemu:///system "$STATE/merge" vms || have=$?
+		eq "$have" 137
+		eq "$(domain_state merge)" paused "$i"
+		contains "$(vms status merge)" 'write out merged layers'
+		[ "$i" != once ] || eq "$(vms exec merge -- cat /proc/sys/kernel/random/boot_id)" "$boot"
+	done
+	kill -CONT "$keeper"
+	comes_to_tidy
+	kill -KILL "$tidy"
+	comes_to 12
+	[ ! -e "$STATE/merge/merge" ] || fail "a merge has not ended"
+	eq "$(domain_state merge)" running
+	eq "$(in_guest merge 'sha256sum --quiet -c sums; cat /proc/sys/kernel/random/boot_id')" "$boot"
+	kill_qemu "$(object merge)"
+	files_are_whole "$1"
+	for name in $(vms snapshot list --json merge | python3 -c 'import json, sys; print(*[s["name"] for s in json.load(sys.stdin)["snapshots"]])'); do
+		vms snapshot delete merge "$name"
+	done
+}
+
 # The chain of one that runs for weeks is as long as it has snapshots.
 many_checkpoints() {
 	local i most=0
@@ -243,7 +286,7 @@ libvirt_keeps_memory() {
 	root_virsh managedsave "$(object merge)" >/dev/null
 	status 4 vms stop merge
 	vms stop --force merge
-	files_are_whole 66
+	files_are_whole 79
 }
 
 goes() {
@@ -258,9 +301,10 @@ t "QEMU is killed before the merge is written out" killed_before_it_is_written
 t "layers far below the top are merged while it runs" merges_deep_while_it_runs 22
 t "QEMU is killed while it merges those" killed_while_it_merges_deep 28
 t "what old checkpoints held is merged by the keeper" merges_by_itself 44
+t "what merges is killed while the machine stands still" killed_while_it_stands_still 57
 if full; then
-	t "vms is killed while it merges those" vms_dies_while_it_merges_deep 50
-	t "many checkpoints, and few layers" many_checkpoints 50
+	t "vms is killed while it merges those" vms_dies_while_it_merges_deep 63
+	t "many checkpoints, and few layers" many_checkpoints 63
 	t "vms is killed there" vms_dies_there
 	t "the helper of a machine that is off is killed there" helper_is_killed
 	t "libvirt keeps its memory: nothing starts over it" libvirt_keeps_memory

@@ -125,6 +125,19 @@ tidies() {
 	as_user timeout -k 10 300 "$VMS_TESTS_PREFIX/libexec/libsandbox/sandbox-keeper" --tidy qemu:///system "$STATE/model-a" vms >"$T/said" 2>&1 || have=$?
 }
 
+# The one that a verb started for the running machine, which would merge by itself some seconds later.
+no_keeper() {
+	local pid
+	for pid in $(keeper_pids model-a); do
+		kill "$pid"
+	done
+	for _ in $(seq 300); do
+		pgrep -u "$TEST_UID" -f -- "sandbox-keeper .*$STATE/model-a " >/dev/null || return 0
+		sleep 0.1
+	done
+	fail "its keeper does not end"
+}
+
 # The copy that is under way takes for ever.
 copies_slowly() {
 	for _ in $(seq 200); do
@@ -157,6 +170,7 @@ merges_when_idle() {
 	copies_slowly
 	vms snapshot model-a asked
 	wait "$job"
+	no_keeper
 	[ -s "$T/said" ] || fail "it says that it is done"
 	[ ! -e "$STATE/model-a/merge" ] || fail "there is something to be ended"
 	eq "$(count_layers)" 8 "layers when it gave way"
@@ -171,6 +185,67 @@ merges_when_idle() {
 	holds .5 6
 	io .1 "read -P 3 200M 1G"
 	holds .1 5
+	holds '' 1
+	vms destroy --yes model-a
+	nothing_remains model-a
+}
+
+# stands_at FAULT: what merges stopped itself there; it is $stood
+stands_at() {
+	SANDBOX_FAULT=$1:stop tidies &
+	job=$!
+	stood=
+	for _ in $(seq 300); do
+		for pid in $(pgrep -u "$TEST_UID" -x sandbox-keeper); do
+			! grep -q '^State:.T' "/proc/$pid/status" 2>/dev/null || stood=$pid
+		done
+		[ -z "$stood" ] || return 0
+		sleep 0.1
+	done
+	fail "it did not come to $1: $(cat "$T/said")"
+}
+
+# A machine stands still while what was merged is written out. Whatever becomes of who does that, it goes on; but it does not when
+# somebody else paused it.
+goes_on_after_a_merge() {
+	local i job stood have=0
+	for i in $(seq 8); do
+		io "$([ "$i" -eq 1 ] || echo ".$((i - 1))")" "write -P $i ${i}M 64k"
+		io "$([ "$i" -eq 1 ] || echo ".$((i - 1))")" "write -P $i 100M 64k"
+		vms snapshot model-a "n$i"
+	done
+	runs_idle
+	lose_names '[2-7]'
+	SANDBOX_FAULT=layers:merge:still:kill tidies
+	eq "$have" 137
+	eq "$(domain_state model-a)" paused
+	contains "$(vms status model-a)" 'write out merged layers'
+	stands_at layers:merge:copied
+	eq "$(domain_state model-a)" running "with the next one"
+	# somebody's hand, or vms-guard
+	root_virsh suspend "$(object model-a)" >/dev/null
+	kill -CONT "$stood"
+	wait "$job"
+	contains "$(cat "$T/said")" 'does not run any more'
+	status 4 vms snapshot model-a more 2>"$T/err"
+	contains "$(cat "$T/err")" 'while it is paused'
+	tidies
+	eq "$have $(cat "$T/said")" "1 model-a: does not run"
+	eq "$(domain_state model-a)" paused "by somebody"
+	root_virsh resume "$(object model-a)" >/dev/null
+	stands_at layers:merge:still
+	eq "$(domain_state model-a)" paused "while it is written out"
+	# as at the end of a session
+	kill -HUP "$stood"
+	kill -CONT "$stood"
+	wait "$job"
+	eq "$(domain_state model-a)" running "after a hangup"
+	no_keeper
+	tidies
+	eq "$have $(cat "$T/said")" "0 "
+	eq "$(count_layers)" 4
+	kill_qemu
+	holds .8 8
 	holds '' 1
 	vms destroy --yes model-a
 	nothing_remains model-a
@@ -222,6 +297,8 @@ t "layers far below the top are merged while it runs" merges_while_it_runs
 t "killed while it merges them: ended first, nothing is lost" killed_while_it_merges
 t "another machine that runs without a guest" defined
 t "layers are merged when nobody waits" merges_when_idle
+t "one more machine that runs without a guest" defined
+t "it goes on, whatever becomes of who merges" goes_on_after_a_merge
 if full; then
 	t "another machine that runs without a guest" defined
 	t "a chain that grew is as long as it has snapshots" bounded_by_its_names

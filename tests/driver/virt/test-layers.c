@@ -169,6 +169,21 @@ assert_has (Fixture *f, guint i, guint at_mib, guint value)
   g_unlink (file);
 }
 
+/* Its processors go on afterwards. */
+static void
+write_out (Fixture *f)
+{
+  SandboxVirtState state = SANDBOX_VIRT_STOPPED;
+  g_autoptr (GError) error = NULL;
+  gboolean goes_on = FALSE;
+
+  g_assert_true (_sandbox_virt_domain_write_out (f->virt, f->name, &goes_on, &error));
+  g_assert_no_error (error);
+  g_assert_true (goes_on);
+  g_assert_true (_sandbox_virt_domain_state (f->virt, f->name, NULL, &state, NULL));
+  g_assert_cmpint (state, ==, SANDBOX_VIRT_RUNNING);
+}
+
 static gboolean
 commit (Fixture *f, guint layer, GError **error)
 {
@@ -184,6 +199,7 @@ test_commit (Fixture *f, gconstpointer data)
 
   g_assert_true (commit (f, 2, &error));
   g_assert_no_error (error);
+  write_out (f);
   assert_stands_on (f, 3, 1);
   assert_has (f, 1, 1, 2);
   assert_has (f, 1, 2, 3);
@@ -200,6 +216,7 @@ test_commit (Fixture *f, gconstpointer data)
   g_assert_true (_sandbox_virt_domain_commit (f->virt, f->name, f->paths[3], f->paths[1], NULL,
                                               NULL, NULL, &error));
   g_assert_no_error (error);
+  write_out (f);
   assert_stands_on (f, 4, 1);
   assert_has (f, 1, 8, 4);
 }
@@ -212,6 +229,7 @@ test_pull (Fixture *f, gconstpointer data)
   g_assert_true (
       _sandbox_virt_domain_pull (f->virt, f->name, f->paths[2], NULL, NULL, NULL, &error));
   g_assert_no_error (error);
+  write_out (f);
   assert_stands_on (f, 4, 2);
   assert_has (f, 4, 3, 4);
   assert_has (f, 4, 8, 5);

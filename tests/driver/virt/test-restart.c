@@ -6,6 +6,7 @@
 #include <signal.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/wait.h>
 #include <unistd.h>
 #include <glib/gstdio.h>
 #include "common.h"
@@ -101,6 +102,54 @@ test_during (void)
   assert_works (virt);
 }
 
+/* When @parent has stopped itself. */
+static void
+kill_when_stopped (pid_t parent)
+{
+  g_autofree char *path = g_strdup_printf ("/proc/%d/status", (int)parent);
+
+  for (int i = 0; i < 1000; i++)
+    {
+      g_autofree char *text = NULL;
+
+      if (g_file_get_contents (path, &text, NULL, NULL) && strstr (text, "State:\tT"))
+        break;
+      g_usleep (10000);
+    }
+  kill_daemon ();
+  kill (parent, SIGCONT);
+  _exit (0);
+}
+
+/* Between the two calls by which a machine is stopped and goes on. */
+static void
+test_still (void)
+{
+  g_autoptr (SandboxVirt) virt = connect_to (SESSION_URI);
+  g_autofree char *name = own_name ("still"), *xml = domain_xml (name, NULL);
+  SandboxVirtState state = SANDBOX_VIRT_STOPPED;
+  pid_t parent = getpid (), pid;
+  g_autoptr (GError) error = NULL;
+  gboolean goes_on = FALSE;
+
+  g_assert_true (_sandbox_virt_domain_define (virt, xml, &error));
+  g_assert_no_error (error);
+  g_assert_true (_sandbox_virt_domain_start (virt, name, &error));
+  g_assert_no_error (error);
+  pid = fork ();
+  if (pid == 0)
+    kill_when_stopped (parent);
+  g_setenv ("SANDBOX_FAULT", "layers:merge:still:stop", TRUE);
+  g_assert_true (_sandbox_virt_domain_write_out (virt, name, &goes_on, &error));
+  g_unsetenv ("SANDBOX_FAULT");
+  g_assert_no_error (error);
+  g_assert_true (goes_on);
+  g_assert_true (_sandbox_virt_domain_state (virt, name, NULL, &state, NULL));
+  g_assert_cmpint (state, ==, SANDBOX_VIRT_RUNNING);
+  g_assert_cmpint (waitpid (pid, NULL, 0), ==, pid);
+  remove_domain (virt, name);
+}
+
 /* Gone for good: no socket, and nothing that starts it. */
 static void
 test_gone (void)
@@ -156,6 +205,7 @@ main (int argc, char **argv)
   g_assert_no_error (error);
   g_test_add_func ("/virt/restart/between", test_between);
   g_test_add_func ("/virt/restart/during", test_during);
+  g_test_add_func ("/virt/restart/still", test_still);
   g_test_add_func ("/virt/restart/gone", test_gone);
   status = g_test_run ();
   kill_daemon ();

@@ -260,13 +260,21 @@ for_lanes() {
 	return "$all"
 }
 
+# limit_of FILE: the seconds that it may take; "# with --full it may take N s" in a file says another number
+limit_of() {
+	local limit=
+
+	[ "$full" = no ] || limit=$(sed -nE 's/^# with --full it may take ([0-9]+) s$/\1/p' "$1")
+	echo "${limit:-3600}"
+}
+
 # vm_file FILE: its points go to $work/NAME.tap, and are printed as a whole when it ends.
 vm_file() {
 	local name tap began=$SECONDS running
 	name=$(basename "$1" .sh)
 	tap=$work/$name.tap
 	VMS_TESTS_FULL=$full VMS_TESTS_SEED=$seed VMS_TESTS_PREFIX=$prefix VMS_TESTS_WORK=$work VMS_TESTS_TOP=$top \
-		VMS_TESTS_OWN_DAEMON=$own_daemon VMS_TESTS_USER=$TEST_USER timeout -k 30 3600 bash "$1" </dev/null >"$tap" 2>&1 &
+		VMS_TESTS_OWN_DAEMON=$own_daemon VMS_TESTS_USER=$TEST_USER timeout -k 30 "$(limit_of "$1")" bash "$1" </dev/null >"$tap" 2>&1 &
 	running=$!
 	trap 'kill "$running"; wait; exit 143' TERM
 	wait "$running" || grep -q '^not ok' "$tap" || echo "not ok - $name ended early" >>"$tap"

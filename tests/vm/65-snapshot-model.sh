@@ -3,6 +3,7 @@
 # Snapshots, reverts, deletes and copies in random order, without a guest: what every disk and every snapshot holds is compared
 # with a model after each step. The seed is printed; VMS_TESTS_SEED chooses it.
 # in turns
+# with --full it may take 10800 s
 # shellcheck source=tests/vm/lib.sh
 . "$(dirname "$0")/lib.sh"
 
@@ -283,10 +284,10 @@ told() {
 t "a machine that was never started" defined
 passed || finish
 if full; then
-	t "random steps on up to three machines: 1,000 sequences" model --sequences 1000 --seconds 5400 --chain 12
+	t "random steps on up to three machines: 1,000 sequences" model --sequences 1000 --all --seconds 6600 --chain 12
 	told
 	t "another machine that was never started" defined
-	t "the same on a chain of 100 snapshots" model --sequences 1000 --seconds 200 --grow 100 --chain 110
+	t "the same on a chain of 100 snapshots: 200 sequences" model --sequences 200 --all --seconds 3000 --grow 100 --chain 110
 	told
 else
 	t "random steps on up to three machines, each compared with the model" model --sequences 20 --seconds 50

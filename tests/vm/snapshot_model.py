@@ -275,7 +275,7 @@ class World:
             raise Wrong(f"of no use, but still there: {sorted(volumes - used)}")
         self.compare(expected, chains)
         self.check_sound(volumes)
-        merging = [n for n in domains if re.match(rf"vms-{self.user.pw_uid}-.*\.merge$", n)]
+        merging = [n for n in domains if re.match(rf"vms-{self.user.pw_uid}-model-.*\.merge$", n)]
         if merging:
             raise Wrong(f"still there: {merging}")
         if kind in ("delete", "revert"):

@@ -2,6 +2,7 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
 # kill -9 of vms at each step of each verb: the next command succeeds, nothing is orphaned, and the disk and each snapshot hold what they
 # held. The steps come from the program's own tables, so that a new one is covered by itself; without --full a sample of them.
+# What works on a disk works here on one of a machine that is off; 70-killed has one that runs.
 # in turns
 # shellcheck source=tests/vm/lib.sh
 . "$(dirname "$0")/lib.sh"

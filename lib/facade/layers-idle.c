@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
 // Layers that nobody names any more are merged while nobody waits for anything: by the keeper of a
-// machine that runs, one at a time. Whoever wants the machine's lock meanwhile gets it: the merge
-// is given up, which changes nothing, and is tried again later.
+// machine that runs, one at a time. Whoever wants the machine's lock meanwhile gets it: the copy is
+// given up, which changes nothing, and is tried again later. That holds for what the machine runs
+// on only; what it does not, as what was left by a revert, waits for a verb that merges all.
 #include "facade/layers.h"
 #include "facade/suspended.h"
 
@@ -57,7 +58,7 @@ merge_one (Idle *idle, gboolean *ret_merged, GError **error)
 
   if (!_sandbox_layers_sweep (work, error))
     return FALSE;
-  layer = _sandbox_layers_find_merge (work->snapshot->layers, TRUE, &above);
+  layer = _sandbox_layers_find_idle (work->snapshot->layers, &above);
   *ret_merged = layer != NULL;
   return layer == NULL
          || (_sandbox_host_check_room (work->host, "merging layers", layer->allocation_bytes, error)
@@ -79,6 +80,12 @@ _sandbox_machine_merge_idle (SandboxHost *host, const char *name, GCancellable *
       || !check_running (&idle, error))
     return FALSE;
   idle.wanted_fd = sandbox_lock_watch (idle.work.lock);
+  if (idle.wanted_fd < 0)
+    return sandbox_fail (error, SANDBOX_ERROR_HOST,
+                         "tidy %s: whoever wanted it meanwhile could not be noticed: what this "
+                         "user may have of inotify is in use; more with `sysctl "
+                         "fs.inotify.max_user_instances=1024 fs.inotify.max_user_watches=524288`",
+                         name);
   if (!merge_one (&idle, &merged, error))
     return FALSE;
   *ret_merged = merged;

@@ -366,12 +366,15 @@ can_merge (const SandboxLayers *layers, const SandboxLayer *layer, const Sandbox
   return !_sandbox_layer_is_needed (layers, above);
 }
 
-SandboxLayer *
-_sandbox_layers_find_merge (const SandboxLayers *layers, gboolean busy, SandboxLayer **ret_above)
+/* @of (nullable): nothing but what that stands on. */
+static SandboxLayer *
+find_merge (const SandboxLayers *layers, gboolean busy, const SandboxLayer *of,
+            SandboxLayer **ret_above)
 {
   if (layers->merging != NULL)
     {
-      if (!can_merge (layers, layers->merging, layers->merging_above, busy))
+      if (!can_merge (layers, layers->merging, layers->merging_above, busy)
+          || (of != NULL && !_sandbox_layer_is_in (layers->merging_above, of)))
         return NULL;
       *ret_above = layers->merging_above;
       return layers->merging;
@@ -381,12 +384,25 @@ _sandbox_layers_find_merge (const SandboxLayers *layers, gboolean busy, SandboxL
       SandboxLayer *layer = layers->all->pdata[i];
       SandboxLayer *above = _sandbox_layers_above (layers, layer);
 
-      if (above == NULL || !can_merge (layers, layer, above, busy))
+      if (above == NULL || !can_merge (layers, layer, above, busy)
+          || (of != NULL && !_sandbox_layer_is_in (above, of)))
         continue;
       *ret_above = above;
       return layer;
     }
   return NULL;
+}
+
+SandboxLayer *
+_sandbox_layers_find_merge (const SandboxLayers *layers, gboolean busy, SandboxLayer **ret_above)
+{
+  return find_merge (layers, busy, NULL, ret_above);
+}
+
+SandboxLayer *
+_sandbox_layers_find_idle (const SandboxLayers *layers, SandboxLayer **ret_above)
+{
+  return layers->top == NULL ? NULL : find_merge (layers, TRUE, layers->top, ret_above);
 }
 
 guint64

@@ -127,6 +127,8 @@ SandboxLayer *_sandbox_layers_find_useless (const SandboxLayers *layers);
  * name on another one without, into the lower. Else it is merged into the layer above it. */
 SandboxLayer *
 _sandbox_layers_find_merge (const SandboxLayers *layers, gboolean busy, SandboxLayer **ret_above);
+/* The same of what the machine runs on: that copy alone can be given up in order at any time. */
+SandboxLayer *_sandbox_layers_find_idle (const SandboxLayers *layers, SandboxLayer **ret_above);
 /* The layer that stands on @layer as the only one. */
 SandboxLayer *_sandbox_layers_above (const SandboxLayers *layers, const SandboxLayer *layer);
 /* Of the layers that make up the difference to the next snapshot below. */
@@ -204,10 +206,11 @@ gboolean _sandbox_layers_wake (SandboxMachine *machine, SandboxVirtState *state,
                                GCancellable *cancellable, GError **error);
 
 /* --- layers-idle.c: for the keeper */
-/* At most one merge of a machine that runs, which ends at once when another process wants the
- * machine's lock; then @cancellable is cancelled, too. BUSY when it has it already, WRONG_STATE
- * when the machine stands still. What is not done leaves everything as it was; but a merge of a
- * branch that the machine does not stand on is ended by the next verb. */
+/* At most one merge of layers that a machine runs on. Its copy ends at once when another process
+ * wants the machine's lock; then @cancellable is cancelled, too. What is copied is written out
+ * first. BUSY when it has the lock already, WRONG_STATE when the machine stands still, HOST when
+ * it could not be told that somebody wants the lock. What is not done leaves everything as it was.
+ */
 gboolean
 _sandbox_machine_merge_idle (SandboxHost *host, const char *name, GCancellable *cancellable,
                              gboolean *ret_merged, GError **error);

@@ -5,6 +5,9 @@
 #include "facade/layers.h"
 #include "facade-driver.h"
 
+#include <sched.h>
+#include <sys/wait.h>
+
 static void
 write_note (SandboxMachine *machine, gboolean still)
 {
@@ -185,6 +188,60 @@ test_fault (void)
   driver_test_destroy (machine, TRUE);
 }
 
+/* FALSE: this host does not let us. */
+static gboolean
+take_inotify_away (void)
+{
+  g_autofree char *map = g_strdup_printf ("0 %d 1\n", (int)getuid ());
+
+  if (unshare (CLONE_NEWUSER) < 0)
+    return FALSE;
+  return g_file_set_contents_full ("/proc/self/uid_map", map, -1, G_FILE_SET_CONTENTS_NONE, 0600,
+                                   NULL)
+         && g_file_set_contents_full ("/proc/sys/user/max_inotify_instances", "0", -1,
+                                      G_FILE_SET_CONTENTS_NONE, 0600, NULL);
+}
+
+static gboolean
+may_take_inotify_away (void)
+{
+  pid_t pid = fork ();
+  int status = 0;
+
+  if (pid == 0)
+    _exit (take_inotify_away () ? 0 : 1);
+  return pid > 0 && waitpid (pid, &status, 0) == pid && status == 0;
+}
+
+/* Nobody would be noticed who wants it. */
+static void
+test_no_inotify (void)
+{
+  if (g_test_subprocess ())
+    {
+      g_autoptr (SandboxHost) host = NULL;
+      g_autoptr (SandboxMachine) machine = NULL;
+      g_autoptr (GError) error = NULL;
+
+      g_assert_true (take_inotify_away ());
+      host = driver_test_open (TEST_URI, NULL);
+      machine = paused_machine (host, "deaf", TRUE);
+      g_assert_false (tidy (machine, &error));
+      g_assert_error (error, SANDBOX_ERROR, SANDBOX_ERROR_HOST);
+      g_assert_nonnull (strstr (error->message, "inotify"));
+      /* that it stood still is another matter */
+      driver_test_assert_state (machine, SANDBOX_STATE_RUNNING);
+      return;
+    }
+  if (!may_take_inotify_away ())
+    {
+      g_test_skip ("there are no user namespaces");
+      return;
+    }
+  g_test_trap_subprocess (NULL, 0, G_TEST_SUBPROCESS_INHERIT_STDERR);
+  g_test_trap_assert_passed ();
+}
+
 int
 main (int argc, char **argv)
 {
@@ -198,6 +255,7 @@ main (int argc, char **argv)
   g_test_add_func ("/facade/merge/wake", test_wake);
   g_test_add_func ("/facade/merge/wait", test_wait);
   g_test_add_func ("/facade/merge/fault", test_fault);
+  g_test_add_func ("/facade/merge/no-inotify", test_no_inotify);
   status = g_test_run ();
   driver_test_remove_home (home);
   return status;

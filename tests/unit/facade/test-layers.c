@@ -242,6 +242,43 @@ test_merge_deep (void)
     }
 }
 
+/* What the machine does not run on is left to those who wait for it. */
+static void
+test_idle (void)
+{
+  static const char *const branched[] = { OBJECT "<image",          OBJECT ".1<" OBJECT,
+                                          OBJECT ".2<" OBJECT ".1", OBJECT ".3<" OBJECT ".2",
+                                          OBJECT ".4<" OBJECT,      NULL };
+  SandboxMerge merge = { (char *)OBJECT ".1.qcow2", (char *)OBJECT ".2.qcow2", FALSE };
+  static const struct
+  {
+    const char *top, *names;
+    int layer, above; /* -1: none */
+  } cases[] = {
+    { OBJECT ".4", "zero=0 three=3", -1, -1 },
+    { OBJECT ".3", "zero=0 four=4", 2, 3 },
+    { OBJECT ".3", "zero=0 two=2 four=4", -1, -1 },
+  };
+  SandboxLayer *above = NULL;
+
+  for (gsize i = 0; i < G_N_ELEMENTS (cases); i++)
+    {
+      g_autoptr (SandboxLayers) layers = make (branched, cases[i].names, cases[i].top, NULL);
+      SandboxLayer *layer = _sandbox_layers_find_idle (layers, &above);
+
+      g_assert_cmpint (layer != NULL ? (int)layer->number : -1, ==, cases[i].layer);
+      if (layer != NULL)
+        g_assert_cmpint ((int)above->number, ==, cases[i].above);
+    }
+  {
+    g_autoptr (SandboxLayers) layers =
+        make_merging (branched, "zero=0 three=3", OBJECT ".4", &merge, NULL);
+
+    g_assert_nonnull (_sandbox_layers_find_merge (layers, TRUE, &above));
+    g_assert_null (_sandbox_layers_find_idle (layers, &above));
+  }
+}
+
 /* Another one that could be merged, and is listed first, would have its note take the place of the
  * first one's, whose upper layer then has lost what it had. */
 static void
@@ -469,6 +506,7 @@ main (int argc, char **argv)
   g_test_add_func ("/layers/merge", test_merge);
   g_test_add_func ("/layers/merge-busy", test_merge_busy);
   g_test_add_func ("/layers/merge-deep", test_merge_deep);
+  g_test_add_func ("/layers/idle", test_idle);
   g_test_add_func ("/layers/merging", test_merging);
   g_test_add_func ("/layers/merging-comes-first", test_merging_comes_first);
   g_test_add_func ("/layers/copies", test_copies);

@@ -120,7 +120,7 @@ holds_files() {
 		mv dir moved; [ "$(cat moved/in)" = one ]; [ ! -e dir ]; mkdir dir; [ -z "$(ls dir)" ]; echo two >dir/in
 		echo more >>name; [ "$(tail -n 1 name)" = more ]'
 	vms diff --stat model model held >"$T/out"
-	vms apply --unseen model model held
+	vms apply --unseen --force model model held
 	eq "$(cd "$DIR/held" && cat moved/in dir/in && tail -n 1 name && ls)" $'one\ntwo\nmore\ndir\nlock\nmoved\nname\nother\nstate'
 }
 

@@ -172,7 +172,7 @@ char *_sandbox_guest_find_holders (const SandboxSsh *ssh, const SandboxPlanShare
 /* @force: whoever holds it. Not mounted: success. */
 gboolean _sandbox_guest_unmount_share (const SandboxSsh *ssh, const SandboxPlanShare *share,
                                        gboolean force, GCancellable *cancellable, GError **error);
-/* Whether something answers to the machine there. */
+/* FALSE when the machine's kernel says that nothing is behind it any more; not when it is slow. */
 gboolean _sandbox_guest_share_answers (const SandboxSsh *ssh, const SandboxPlanShare *share,
                                        GCancellable *cancellable);
 /* The machine's own layer of a share for review, or its directories of another one, which is not

@@ -230,8 +230,9 @@ _sandbox_guest_share_answers (const SandboxSsh *ssh, const SandboxPlanShare *sha
                               GCancellable *cancellable)
 {
   const char *args[] = { "sh", share->target, NULL };
-  g_autofree char *out = run (ssh, "sh", "-c", "timeout -s KILL 5 ls -d -- \"$1/.\"", args,
-                              ANSWER_USEC, cancellable, NULL);
+  static const char script[] = "timeout -s KILL 5 ls -d -- \"$1/.\" >/dev/null 2>&1\n"
+                               "[ $? -ne 2 ] || echo gone";
+  g_autofree char *out = run (ssh, "sh", "-c", script, args, ANSWER_USEC, cancellable, NULL);
 
-  return out != NULL;
+  return out == NULL || strstr (out, "gone") == NULL;
 }

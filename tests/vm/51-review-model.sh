@@ -70,7 +70,7 @@ round() {
 	vms diff --json model model "r$1" >"$T/diff.json"
 	python3 - "$T/diff.json" <<-'END' >"$T/refused"
 		import json, sys
-		for share in json.load(open(sys.argv[1])):
+		for share in json.load(open(sys.argv[1]))["shares"]:
 		    for change in share["changes"]:
 		        if change["state"] == "refused":
 		            print(change["path"])
@@ -82,7 +82,7 @@ round() {
 	view_of_host "r$1" "$mode" >"$T/host"
 	diff "$T/machine" "$T/host" || { cat "$T/applied"; fail "the host's tree is not the machine's view"; }
 	eq "$have" 0 "status of apply"
-	eq "$(vms diff --json model model "r$1" | python3 -c 'import json, sys; print(sum(len(share["changes"]) for share in json.load(sys.stdin)))')" 0 "changes afterwards"
+	eq "$(vms diff --json model model "r$1" | python3 -c 'import json, sys; print(sum(len(share["changes"]) for share in json.load(sys.stdin)["shares"]))')" 0 "changes afterwards"
 	view_of_guest "r$1" "$mode" | diff "$T/machine" -
 	rm -rf "${DIR:?}/r$1"
 }

@@ -407,14 +407,6 @@ GPtrArray *_sandbox_machine_shares (SandboxMachine *machine, GError **error);
 gboolean _sandbox_machine_read_live (SandboxMachine *machine, char **ret_xml,
                                      SandboxDomainMeta **ret_meta, GError **error);
 const SandboxPlanShare *_sandbox_shares_find (const GPtrArray *shares, const char *tag);
-
-/* --- share-server.c */
-/* Of a running machine, by the kernel's @table of sockets; FALSE, too, when it cannot be told. */
-gboolean _sandbox_share_server_is_gone (const char *table, const char *live_xml, const char *tag);
-/* Why nothing is read or written through it; NULL: nothing is known against it. */
-const char *_sandbox_share_server_problem (const char *live_xml, const char *tag);
-/* WRONG_STATE names the first share of a running machine that has none. */
-gboolean _sandbox_share_check_servers (SandboxMachine *machine, GError **error);
 /* Asks for the device back and waits until it is gone. None: success. */
 gboolean _sandbox_share_detach (SandboxMachine *machine, const char *tag, GCancellable *cancellable,
                                 GError **error);
@@ -427,6 +419,14 @@ gboolean _sandbox_share_tell (SandboxMachine *machine, const char *tag, gint64 u
  * review stay in the machine. */
 gboolean
 _sandbox_machine_end_share (SandboxHost *host, const char *name, const char *tag, GError **error);
+
+/* --- share-server.c */
+/* Of a running machine, by the kernel's @table of sockets; FALSE, too, when it cannot be told. */
+gboolean _sandbox_share_server_is_gone (const char *table, const char *live_xml, const char *tag);
+/* Why nothing is read or written through it; NULL: nothing is known against it. */
+const char *_sandbox_share_server_problem (const char *live_xml, const char *tag);
+/* WRONG_STATE names the first share of a running machine that has none. */
+gboolean _sandbox_share_check_servers (SandboxMachine *machine, GError **error);
 
 /* --- run.c */
 /* A name that a throwaway machine got, which its user may have kept. */

@@ -37,7 +37,7 @@ _sandbox_share_server_is_gone (const char *table, const char *live_xml, const ch
   g_autoptr (xmlDoc) device =
       device_xml != NULL ? sandbox_xml_parse ("share", device_xml, NULL) : NULL;
   g_autoptr (xmlDoc) domain = sandbox_xml_parse ("domain XML of libvirt", live_xml, NULL);
-  g_autofree char *alias = NULL, *id = NULL, *object = NULL, *socket = NULL;
+  g_autofree char *alias = NULL, *id = NULL, *object = NULL, *begin = NULL;
   g_auto (GStrv) lines = g_strsplit (table, "\n", -1);
   gboolean machine = FALSE;
 
@@ -48,12 +48,13 @@ _sandbox_share_server_is_gone (const char *table, const char *live_xml, const ch
   object = sandbox_xml_dup (xmlDocGetRootElement (domain), "name", NULL);
   if (alias == NULL || id == NULL || object == NULL)
     return FALSE;
-  socket = g_strconcat (alias, "-fs.sock", NULL);
+  /* "fs0-fs.sock", until now */
+  begin = g_strconcat (alias, "-", NULL);
   for (char **line = lines; *line != NULL; line++)
     {
       const char *found = find_socket (*line, id, object);
 
-      if (g_strcmp0 (found, socket) == 0)
+      if (found != NULL && g_str_has_prefix (found, begin))
         return FALSE;
       machine |= g_strcmp0 (found, "monitor.sock") == 0;
     }

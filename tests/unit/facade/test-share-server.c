@@ -11,6 +11,9 @@
 #define SECOND                                                                                     \
   "0000000000000000: 00000003 00000000 00000000 0001 03 33 "                                       \
   "/var/lib/libvirt/qemu/domain-7-vms-1000-a-long-name/fs1-fs.sock\n"
+#define ELEVENTH                                                                                   \
+  "0000000000000000: 00000003 00000000 00000000 0001 03 33 "                                       \
+  "/var/lib/libvirt/qemu/domain-7-vms-1000-a-long-name/fs11-fs.sock\n"
 /* of another number, of another name, of no machine */
 #define OTHERS                                                                                     \
   "Num       RefCount Protocol Flags    Type St Inode Path\n"                                      \
@@ -41,6 +44,7 @@ test_server (void)
     { OTHERS QEMU FIRST SECOND, "b", FALSE },
     { SECOND OTHERS QEMU, "a", TRUE },
     { OTHERS QEMU FIRST, "b", TRUE },
+    { OTHERS QEMU ELEVENTH, "b", TRUE },
     { OTHERS QEMU, "b", TRUE },
     /* nothing of the machine is seen from here */
     { OTHERS, "b", FALSE },

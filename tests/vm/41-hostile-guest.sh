@@ -376,7 +376,7 @@ archives() {
 		make("up", top, ("./../../planted", F, "", b"x"))
 		make("absolute", top, ("/tmp/planted", F, "", b"x"))
 		make("through", top, ("./l", L, "/tmp", b""), ("./l/planted", F, "", b"x"))
-		make("over", top, ("./l", F, "", b"x"), ("./l", L, "/etc/passwd", b""))
+		make("over", top, ("./m", F, "", b"x"), ("./l", F, "", b"x"), ("./l", L, "m", b""))
 		make("hard", top, ("./h", H, "/etc/passwd", b""))
 		make("device", top, ("./d", tarfile.CHRTYPE, "", b""))
 		make("fifo", top, ("./f", tarfile.FIFOTYPE, "", b""))
